@@ -1,0 +1,119 @@
+//! The commands that a client runs itself or sends, made from a [`Compile`].
+//!
+//! Four questions, a file each: what the preprocessor is called with and what is left for the
+//! server (`preprocess.rs`), how the compiler is asked for the files a compile opens
+//! (`closure.rs`), which dependency file a compile writes (`dependencies.rs`), and which
+//! commands lose a file when they run elsewhere (`lost_output.rs`). Here is what comes before
+//! a plan: words that stand for other words.
+
+mod closure;
+mod dependencies;
+mod lost_output;
+mod preprocess;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::{Compile, extension};
+
+pub use dependencies::Dependencies;
+pub use lost_output::lost_output;
+
+/// A `-Wp,-MD` or `-Wp,-MMD` without the file name that has to follow it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WpWithoutFile;
+
+impl fmt::Display for WpWithoutFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 3.4's own words.
+        f.write_str("'-Wp,-MD' or '-Wp,-MMD' option is missing filename argument")
+    }
+}
+
+impl std::error::Error for WpWithoutFile {}
+
+/// Splits each `-Wp,a,b,c` into words; `-MD,FILE` and `-MMD,FILE` become `-MD -MF FILE`.
+///
+/// The dependency file's target is then the one that [`Dependencies`] says, where gcc makes
+/// another one from the source's name (`x.o` for `-Wp,-MD,f -c d/x.c -o d/x.o`). 3.4 has the
+/// same difference, and clang reads `-Wp,-MD` as we do.
+///
+/// # Errors
+/// [`WpWithoutFile`]: the caller warns and goes on with the words it gave.
+pub fn expand_wp(argv: &[OsString]) -> Result<Vec<OsString>, WpWithoutFile> {
+    let mut words = Vec::with_capacity(argv.len());
+    for word in argv {
+        let Some(list) = word.as_bytes().strip_prefix(b"-Wp,") else {
+            words.push(word.clone());
+            continue;
+        };
+        let mut parts = list.split(|&byte| byte == b',');
+        while let Some(part) = parts.next() {
+            words.push(OsString::from_vec(part.to_vec()));
+            if part == b"-MD" || part == b"-MMD" {
+                let file = parts.next().ok_or(WpWithoutFile)?;
+                words.push("-MF".into());
+                words.push(OsString::from_vec(file.to_vec()));
+            }
+        }
+    }
+    Ok(words)
+}
+
+/// The first `@FILE` word: options that the compiler reads from a file, which no function of
+/// this crate sees. The caller expands them before, or keeps its hands off the command.
+#[must_use]
+pub fn response_file(argv: &[OsString]) -> Option<&OsStr> {
+    let mut options = argv.iter().skip(1).map(OsString::as_os_str);
+    options.find(|word| word.as_bytes().starts_with(b"@"))
+}
+
+impl Compile {
+    /// Whether the source is preprocessed already, so that only protocols 1 and 2 can send it.
+    #[must_use]
+    pub fn input_is_preprocessed(&self) -> bool {
+        extension::source(self.input()).is_some_and(|source| source.preprocessed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{argv, compile};
+
+    fn check_wp(command: &str, expected: &str) {
+        assert_eq!(expand_wp(&argv(command)), Ok(argv(expected)), "{command}");
+    }
+
+    #[test]
+    fn expands_preprocessor_words() {
+        check_wp("cc -c a.c", "cc -c a.c");
+        check_wp("cc -Wp,-DX,-Iinc -c", "cc -DX -Iinc -c");
+        check_wp("cc -Wp,-MD,f.d -c", "cc -MD -MF f.d -c");
+        check_wp("cc -Wp,-DX,-MMD,f,-MT,t", "cc -DX -MMD -MF f -MT t");
+        check_wp("cc -Wp,-MT,-MD,f", "cc -MT -MD -MF f");
+        // 3.4 passes empty words on as well.
+        check_wp("cc -Wp,-DX,,-DY,", "cc -DX  -DY ");
+        check_wp("cc -Wp -Wpedantic", "cc -Wp -Wpedantic");
+    }
+
+    #[test]
+    fn misses_the_file_name_of_dependencies() {
+        assert_eq!(expand_wp(&argv("cc -Wp,-MD -c a.c")), Err(WpWithoutFile));
+        assert_eq!(expand_wp(&argv("cc -Wp,-DX,-MMD")), Err(WpWithoutFile));
+    }
+
+    #[test]
+    fn finds_response_files() {
+        assert_eq!(response_file(&argv("cc -c a.c")), None);
+        assert_eq!(response_file(&argv("@cc -c x@y")), None);
+        assert_eq!(response_file(&argv("cc -c @x @y")), Some(OsStr::new("@x")));
+    }
+
+    #[test]
+    fn knows_preprocessed_sources() {
+        assert!(compile("cc -c a.ii").input_is_preprocessed());
+        assert!(!compile("cc -c a.cc").input_is_preprocessed());
+    }
+}

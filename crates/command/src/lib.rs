@@ -1,0 +1,20 @@
+//! Compiler command lines: what they compile, whether that can be done elsewhere, and the
+//! commands that client, include server and server derive from them.
+//!
+//! Pure: no file is opened, no environment read. Arguments are bytes.
+//!
+//! Reading order: [`extension`] (what a file name says), [`plan`] (can this command be
+//! distributed?), [`client`] (the commands a client runs or sends), [`server`] (the commands a
+//! server runs), [`makefile`] (dependency files).
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod extension;
+pub mod makefile;
+mod option;
+pub mod plan;
+pub mod server;
+#[cfg(test)]
+mod testing;
+
+pub use plan::{Compile, Plan, WhyLocal, plan};
