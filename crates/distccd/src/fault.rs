@@ -1,0 +1,184 @@
+//! Why a connection ends without an answer. The client sees no more than that it was closed
+//! (the protocol has no word for it, and falls back to another host or itself), so the log has
+//! to say it: one line per fault, written by [`crate::job`].
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use protocol::lzo::LzoError;
+use protocol::request::RequestError;
+
+use crate::log::Level;
+use crate::tree::TreeError;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The client connected and went without a word: a port scan, a monitoring system.
+    NoRequest,
+    /// The client went between the command and the source: its preprocessor failed.
+    OnlyHead,
+    /// The connection ended inside a header or string.
+    Truncated,
+    /// The connection ended inside a body.
+    BodyTruncated,
+    /// The client went while its job was queued, compiled or answered.
+    ClientGone,
+    /// Nothing came, or nothing was taken, for too long.
+    Silent(Duration),
+    /// The whole command did not come in time.
+    SlowHead(Duration),
+    /// Reading or writing the connection failed otherwise.
+    Connection(io::Error),
+    /// Not a request.
+    Malformed(RequestError),
+    /// A body that cannot be unpacked.
+    Unsound {
+        /// Client's name of the file.
+        name: String,
+        error: LzoError,
+    },
+    /// A file or link of the client's tree that cannot be made.
+    Tree(TreeError),
+    /// More than the server has room for.
+    TooLarge {
+        what: &'static str,
+        bytes: u64,
+        max: u64,
+    },
+    /// Asks for something that this server does not do.
+    Refused(Refusal),
+    /// The compiler reported success and wrote no such file.
+    NoOutput(&'static str),
+    /// The server itself failed.
+    Server {
+        doing: &'static str,
+        error: io::Error,
+    },
+    /// The server stops.
+    Stopping,
+}
+
+/// Why a command is not run, in the words of 3.4 where it has some.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) level: Level,
+    /// The function name that stands in the log.
+    pub(crate) function: &'static str,
+    pub(crate) text: String,
+    /// The internal code in the job's summary.
+    pub(crate) code: i32,
+}
+
+impl Fault {
+    pub(crate) fn server(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Server { doing, error }
+    }
+
+    /// How much its line matters. What happens to honest clients every day is no warning.
+    pub(crate) fn level(&self) -> Level {
+        match self {
+            Self::NoRequest | Self::OnlyHead | Self::ClientGone => Level::Info,
+            Self::Truncated
+            | Self::BodyTruncated
+            | Self::Silent(_)
+            | Self::SlowHead(_)
+            | Self::Stopping
+            | Self::Connection(_) => Level::Warning,
+            Self::Refused(refusal) => refusal.level,
+            _ => Level::Error,
+        }
+    }
+
+    /// The function name that stands in the log.
+    pub(crate) fn function(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.function,
+            Self::ClientGone | Self::NoOutput(_) | Self::Server { .. } => "dcc_run_job",
+            _ => "dcc_r_request",
+        }
+    }
+
+    /// The result and the internal code in the job's summary.
+    pub(crate) fn result(&self) -> (&'static str, i32) {
+        const GENERAL: i32 = 100;
+        const IO: i32 = 107;
+        const TRUNCATED: i32 = 108;
+        const PROTOCOL: i32 = 109;
+        const TIMEOUT: i32 = 118;
+        match self {
+            Self::NoRequest | Self::Truncated => ("OTHER", TRUNCATED),
+            Self::OnlyHead | Self::BodyTruncated | Self::ClientGone | Self::Connection(_) => {
+                ("CLI_DISCONN", IO)
+            }
+            Self::Silent(_) | Self::SlowHead(_) => ("CLI_DISCONN", TIMEOUT),
+            Self::Malformed(_) | Self::Unsound { .. } | Self::Tree(_) | Self::TooLarge { .. } => {
+                ("REJ_BAD_REQ", PROTOCOL)
+            }
+            Self::Refused(refusal) => ("OTHER", refusal.code),
+            Self::NoOutput(_) | Self::Stopping => ("OTHER", GENERAL),
+            Self::Server { .. } => ("OTHER", IO),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRequest => f.write_str("client closed the connection without a request"),
+            Self::OnlyHead => f.write_str("client closed the connection before sending its source"),
+            Self::Truncated | Self::BodyTruncated => {
+                f.write_str("unexpected eof: client closed the connection inside its request")
+            }
+            Self::ClientGone => f.write_str("client closed the connection before the answer"),
+            Self::Silent(limit) => write!(f, "IO timeout: nothing moved for {} s", limit.as_secs()),
+            Self::SlowHead(limit) => {
+                write!(
+                    f,
+                    "IO timeout: no complete command within {} s",
+                    limit.as_secs()
+                )
+            }
+            Self::Connection(error) => write!(f, "connection failed: {}", reason(error)),
+            Self::Malformed(error) => error.fmt(f),
+            Self::Unsound { name, error } => {
+                write!(f, "LZO1X1 decompression failed: \"{name}\": {error}")
+            }
+            Self::Tree(error) => error.fmt(f),
+            Self::TooLarge { what, bytes, max } => {
+                write!(f, "{what} of {bytes} bytes, more than the limit of {max}")
+            }
+            Self::Refused(refusal) => f.write_str(&refusal.text),
+            Self::NoOutput(what) => write!(f, "compiler succeeded without writing its {what}"),
+            Self::Server { doing, error } => write!(f, "failed {doing}: {}", reason(error)),
+            Self::Stopping => f.write_str("server stops: job not done"),
+        }
+    }
+}
+
+/// The system's words for an error, without the number that Rust adds.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    if let Some(number) = text.find(" (os error ") {
+        text.truncate(number);
+    }
+    // "failed to lookup address information: Name or service not known"
+    match text.split_once("address information: ") {
+        Some((_, reason)) => reason.to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_the_systems_words() {
+        assert_eq!(
+            reason(&io::Error::from_raw_os_error(2)),
+            "No such file or directory"
+        );
+    }
+}

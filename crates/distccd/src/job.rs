@@ -1,0 +1,406 @@
+//! One connection: one request, one compile, one answer.
+//!
+//! This is the path of every job. Besides what the compiler does it costs about fifteen system
+//! calls for the scratch folder, and one `open` and `write` per file received; the answer is one
+//! `write`. A job slot is held while the compiler runs and at no other time, so that a client
+//! that sends or takes its data slowly keeps nobody else waiting.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use command::{Compile, Plan, extension};
+use protocol::Version;
+use protocol::request::Head;
+use protocol::response::Response;
+
+use crate::fault::{Fault, Refusal};
+use crate::log::Level;
+use crate::peer::Peer;
+use crate::pool::NoShare;
+use crate::receive::{Incoming, JOB_BYTES, wait_for_turn};
+use crate::run::{self, Ended};
+use crate::scratch::Scratch;
+use crate::server::Server;
+use crate::summary::{Outcome, Summary};
+use crate::tree::Tree;
+use crate::wire::{Stopped, Wire};
+use crate::words::Words;
+
+/// Serves a connection to its end, and returns the job's internal code.
+pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
+    let started = Instant::now();
+    let log = &server.log;
+    log.info("dcc_check_client", format_args!("connection from {peer}"));
+    let mut refused = false;
+    let (result, status, code, names) = match attempt(server, &mut wire, peer) {
+        Ok(done) => (done.outcome.result(), done.status, 0, Some(done.names)),
+        Err(fault) => {
+            log.line(
+                fault.level(),
+                fault.function(),
+                format_args!("{peer}: {fault}"),
+            );
+            let (result, code) = fault.result();
+            let status = match fault {
+                Fault::ClientGone => CLIENT_GONE,
+                _ => 0,
+            };
+            refused = matches!(fault, Fault::Refused(_));
+            (result, status, code, None)
+        }
+    };
+    let summary = Summary {
+        peer,
+        result,
+        status,
+        code,
+        time: started.elapsed(),
+        names,
+    };
+    log.notice("dcc_job_summary", summary);
+    if refused {
+        // Its client may be preprocessing still. It learns of this when it looks for an answer,
+        // as from 3.4.
+        wire.finish(server.settings.patience.pause);
+    }
+    code
+}
+
+/// Exit codes of distcc as `wait` statuses.
+const CLIENT_GONE: u32 = 107 << 8;
+const NOT_STARTED: u32 = 110 << 8;
+const TIMED_OUT: u32 = 118 << 8;
+
+/// A job that was answered.
+struct Done {
+    outcome: Outcome,
+    status: u32,
+    names: (OsString, OsString),
+}
+
+fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault> {
+    let patience = server.settings.patience;
+    let mut incoming = Incoming::new(wire, &server.memory, &server.stop, patience);
+    let head = incoming.head()?;
+    let order = Order::new(server, &head).map_err(Fault::Refused)?;
+    let (compiler, compile) = (&head.argv[0], &order.compile);
+    let (input, output) = (compile.input().display(), compile.output().display());
+    server.log.info(
+        "dcc_run_job",
+        format_args!("compile from {input} to {output}"),
+    );
+
+    let scratch = Scratch::create(&server.settings.temp_folder, server.settings.keep_scratch)
+        .map_err(Fault::server("making a scratch folder"))?;
+    let ready = match &head.cwd {
+        None => receive_source(&mut incoming, &scratch, compile)?,
+        Some(cwd) => receive_tree(&mut incoming, &scratch, compile, cwd)?,
+    };
+    let _command_memory = incoming.end();
+    let ended = run_compiler(server, wire, &order, &ready, &scratch)?;
+    if wire.has_trailing_bytes() {
+        let text = format_args!("{peer}: ignored bytes after the request");
+        server.log.warning("dcc_run_job", text);
+    }
+
+    let (outcome, status, note) = match ended {
+        Ended::Normally(0) => (Outcome::Ok, 0, String::new()),
+        Ended::Normally(status) => (Outcome::Error, status, String::new()),
+        Ended::TimedOut => {
+            let note = "Compilation takes too long, timeout.\n".to_owned();
+            (Outcome::TimedOut, TIMED_OUT, note)
+        }
+        Ended::NotStarted(reason) => {
+            let text = format!("failed to exec {}: {reason}", order.program.display());
+            server.log.error("dcc_execvp", &text);
+            let note = format!(
+                "distccd[{}] (dcc_execvp) ERROR: {text}\n",
+                std::process::id()
+            );
+            (Outcome::Error, NOT_STARTED, note)
+        }
+    };
+    log_end(server, compiler, compile, status);
+    answer(server, wire, &head, status, &note, &ready, &scratch)?;
+    server.log.info("dcc_service_job", "job complete");
+    Ok(Done {
+        outcome,
+        status,
+        names: (compiler.clone(), compile.input().to_owned()),
+    })
+}
+
+/// A command that may be run here.
+struct Order {
+    compile: Compile,
+    program: OsString,
+}
+
+impl Order {
+    /// Checks a command in 3.4's order.
+    fn new(server: &Server, head: &Head) -> Result<Self, Refusal> {
+        let refused = |function, text| Refusal {
+            level: Level::Warning,
+            function,
+            text,
+            code: 100,
+        };
+        let compiler = &head.argv[0];
+        if compiler.is_empty() || compiler.as_bytes().starts_with(b"-") {
+            let text = format!("unrecognized distcc option: {}", compiler.display());
+            return Err(refused("dcc_r_argv", text));
+        }
+        let compile = match command::plan(&head.argv) {
+            Plan::Distribute(compile) => compile,
+            Plan::Local(why) => return Err(refused("dcc_scan_args", format!("not a job: {why}"))),
+        };
+        let program = server.compilers.program(compiler)?;
+        if let Some(option) = command::server::unsafe_option(&head.argv) {
+            let text = format!("{} is insecure and not supported", option.display());
+            return Err(refused("dcc_run_job", text));
+        }
+        Ok(Self { compile, program })
+    }
+}
+
+/// All that a compile needs, on disk.
+struct Ready {
+    argv: Vec<OsString>,
+    cwd: PathBuf,
+    words: Words,
+    root: Option<PathBuf>,
+}
+
+fn receive_source(
+    incoming: &mut Incoming<'_, '_>,
+    scratch: &Scratch,
+    compile: &Compile,
+) -> Result<Ready, Fault> {
+    let cwd = scratch.work();
+    let name = source_name(compile.input());
+    let path = cwd.join(&name);
+    let create = || Fault::server("creating the source file");
+    let mut file = File::create_new(&path).map_err(create())?;
+    incoming.source(scratch, &mut file)?;
+    // A bare name leaves no path of ours in messages and objects of sources without line marks.
+    let bare = !compile.input().as_bytes().contains(&b'/');
+    let input = if bare {
+        name.as_os_str()
+    } else {
+        path.as_os_str()
+    };
+    Ok(Ready {
+        argv: compile.source_command(input, scratch.object().as_os_str()),
+        words: Words::for_source(scratch, &path, compile),
+        cwd,
+        root: None,
+    })
+}
+
+/// The client's file name, with the extension that tells the compiler that it is preprocessed.
+fn source_name(input: &OsStr) -> OsString {
+    const LONGEST: usize = 200;
+    let input = Path::new(input);
+    let known = extension::source(input.as_os_str());
+    let extension = known.map_or(".i", |source| source.preprocessed_extension);
+    let mut name = match input.file_stem() {
+        Some(stem) if stem.len() <= LONGEST => stem.to_owned(),
+        _ => "source".into(),
+    };
+    name.push(extension);
+    name
+}
+
+fn receive_tree(
+    incoming: &mut Incoming<'_, '_>,
+    scratch: &Scratch,
+    compile: &Compile,
+    cwd: &OsStr,
+) -> Result<Ready, Fault> {
+    let root = scratch.root();
+    let mut tree = Tree::create(root.clone(), JOB_BYTES).map_err(Fault::server("making a tree"))?;
+    tree.folder(cwd).map_err(Fault::Tree)?;
+    incoming.tree(scratch, &mut tree)?;
+    let (object, deps) = (scratch.object(), scratch.dependencies());
+    Ok(Ready {
+        argv: compile.tree_command(root.as_os_str(), object.as_os_str(), deps.as_os_str()),
+        cwd: tree.path_of(cwd),
+        words: Words::for_tree(scratch, compile),
+        root: Some(root),
+    })
+}
+
+/// Waits for a slot and runs the compiler in it.
+fn run_compiler(
+    server: &Server,
+    wire: &mut Wire,
+    order: &Order,
+    ready: &Ready,
+    scratch: &Scratch,
+) -> Result<Ended, Fault> {
+    let turn = |turn: std::os::fd::BorrowedFd<'_>| wait_for_turn(wire, turn, &server.stop);
+    let _slot = server
+        .slots
+        .take(1, turn, Fault::server("making an event"))
+        .map_err(|error| match error {
+            NoShare::GaveUp(fault) => fault,
+            NoShare::NeverFits => unreachable!("there is at least one slot"),
+        })?;
+    let job = run::Job {
+        program: &order.program,
+        argv: &ready.argv,
+        cwd: &ready.cwd,
+        environment: server.compiler_environment(scratch.path()),
+        stdout: &scratch.stdout(),
+        stderr: &scratch.stderr(),
+        time_limit: server.settings.job_lifetime,
+    };
+    run::run(&job, wire, &server.kill)
+}
+
+fn log_end(server: &Server, compiler: &OsStr, compile: &Compile, status: u32) {
+    let end = match (status & 0x7f, status >> 8 & 0xff) {
+        (0, 0) => "completed ok".to_owned(),
+        (0, code) => format!("failed with exit code {code}"),
+        (signal, _) => format!("died with signal {signal}"),
+    };
+    let (compiler, input) = (compiler.display(), compile.input().display());
+    let text = format_args!("{compiler} {input} on localhost {end}");
+    server.log.info("dcc_collect_child", text);
+}
+
+/// What is left of an answer after the connection took what it could at once stays in memory up
+/// to this size. More goes to disk: a client that takes it slowly shall not hold memory.
+const SMALL_REST: usize = 256 << 10;
+
+/// Packs and sends what the compiler made.
+fn answer(
+    server: &Server,
+    wire: &mut Wire,
+    head: &Head,
+    status: u32,
+    note: &str,
+    ready: &Ready,
+    scratch: &Scratch,
+) -> Result<(), Fault> {
+    let succeeded = status == 0;
+    let with_dependencies = succeeded && head.version == Version::Pump;
+    let size = |path: PathBuf| fs::symlink_metadata(path).map_or(0, |data| data.len());
+    let text =
+        (size(scratch.stdout()) + size(scratch.stderr())).saturating_mul(ready.words.growth());
+    let content = text.saturating_add(size(scratch.object()) + size(scratch.dependencies()));
+    // As it is, and packed.
+    let needed = content
+        .saturating_mul(2)
+        .saturating_add(content / 64 + 4096);
+    let share = server.memory.take("answer", needed, wire, &server.stop)?;
+
+    let mut stderr = note.as_bytes().to_vec();
+    stderr.extend(
+        ready
+            .words
+            .translate(&read(&scratch.stderr())?.unwrap_or_default()),
+    );
+    let stdout = ready
+        .words
+        .translate(&read(&scratch.stdout())?.unwrap_or_default());
+    let object = match succeeded {
+        true => read(&scratch.object())?.ok_or(Fault::NoOutput("output file"))?,
+        false => Vec::new(),
+    };
+    let dependencies = match (with_dependencies, &ready.root) {
+        (true, Some(root)) => {
+            let text = read(&scratch.dependencies())?.ok_or(Fault::NoOutput("dependency file"))?;
+            command::server::client_dependencies(&text, root.as_os_str())
+        }
+        _ => Vec::new(),
+    };
+    let response = Response {
+        version: head.version,
+        status,
+        stderr: &stderr,
+        stdout: &stdout,
+        object: &object,
+        dependencies: &dependencies,
+    };
+    let bytes = response.encode();
+    drop((stderr, stdout, object, dependencies));
+    let patience = wire.patience;
+    let sent = wire.send_at_once(&bytes).map_err(sending(patience))?;
+    let rest = &bytes[sent..];
+    if rest.len() <= SMALL_REST {
+        let rest = rest.to_vec();
+        drop((bytes, share));
+        wire.send(&rest, &server.kill).map_err(sending(patience))?;
+    } else {
+        let mut spool = spool(scratch, rest).map_err(Fault::server("spooling an answer"))?;
+        drop((bytes, share));
+        send_file(server, wire, &mut spool)?;
+    }
+    if wire.has_trailing_bytes() {
+        // Closing with bytes unread would throw away what the client has not taken yet.
+        wire.finish(LINGER);
+    }
+    Ok(())
+}
+
+/// How long a client that sent bytes after its request may take to fetch its answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+fn spool(scratch: &Scratch, bytes: &[u8]) -> io::Result<File> {
+    let mut spool = scratch.spool()?;
+    spool.write_all(bytes)?;
+    spool.rewind()?;
+    Ok(spool)
+}
+
+fn send_file(server: &Server, wire: &mut Wire, file: &mut File) -> Result<(), Fault> {
+    let patience = wire.patience;
+    let mut chunk = vec![0; SMALL_REST];
+    loop {
+        match file
+            .read(&mut chunk)
+            .map_err(Fault::server("reading an answer"))?
+        {
+            0 => return Ok(()),
+            count => wire
+                .send(&chunk[..count], &server.kill)
+                .map_err(sending(patience))?,
+        }
+    }
+}
+
+/// What a failed write to the client means.
+fn sending(patience: Duration) -> impl Fn(io::Error) -> Fault {
+    move |error| match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Fault::ClientGone,
+        io::ErrorKind::TimedOut => Fault::Silent(patience),
+        _ if error.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => Fault::Stopping,
+        _ => Fault::Connection(error),
+    }
+}
+
+/// A file that the compiler wrote; `None` if it did not, or made something else of it.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let Ok(mut file) = opened else {
+        return Ok(None);
+    };
+    let read = |file: &mut File| {
+        let mut bytes = Vec::new();
+        match file.metadata()?.is_file() {
+            true => file.read_to_end(&mut bytes).map(|_| Some(bytes)),
+            false => Ok(None),
+        }
+    };
+    read(&mut file).map_err(Fault::server("reading the compiler's output"))
+}

@@ -1,0 +1,357 @@
+//! Takes a request from a connection: the command into memory, everything else to disk.
+//!
+//! Memory is bounded whatever clients announce:
+//! - strings by the limits of [`LIMITS`], and all commands together by a pool of their own;
+//! - a body on the wire stays in memory up to [`SMALL`] bytes and is spooled to disk beyond it;
+//! - its content is unpacked only when all of it is here, with a share of the memory pool, whose
+//!   size is known before. So nobody holds memory while waiting for a client or for more memory.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufRead, Read, Seek, Write};
+use std::time::Instant;
+
+use protocol::lzo::{LzoError, decompress, decompressed_len};
+use protocol::request::{Head, Limits, RequestDecoder, Step};
+use protocol::{Header, Version, stream};
+
+use crate::event::Event;
+use crate::fault::Fault;
+use crate::pool::{NoShare, Pool, Share};
+use crate::scratch::Scratch;
+use crate::settings::Patience;
+use crate::tree::Tree;
+use crate::wire::{Stopped, Wire, Woken};
+
+/// What a request may hold. A string cannot be longer than what Linux passes to a program.
+const LIMITS: Limits = Limits {
+    args: 100_000,
+    text_bytes: 128 << 10,
+    all_text_bytes: 64 << 20,
+    files: 1_000_000,
+    body_bytes: 1 << 30,
+};
+/// A command's strings and their overhead. Linux would not run a longer one.
+const COMMAND_BYTES: u64 = 8 << 20;
+/// What a string costs besides its bytes.
+const STRING_BYTES: u64 = 64;
+/// Commands up to this size take nothing from the pool.
+const FREE_COMMAND_BYTES: u64 = 64 << 10;
+/// Bodies up to this size are not spooled.
+const SMALL: u32 = 256 << 10;
+/// What one job's files may take on disk, unpacked.
+pub(crate) const JOB_BYTES: u64 = 4 << 30;
+
+/// Memory for what clients send, shared by all connections.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    commands: Pool,
+    /// For bodies while they are unpacked, and answers while they are packed.
+    pub(crate) bodies: Pool,
+    bodies_total: u64,
+}
+
+impl Memory {
+    /// A quarter of the machine's memory, but no more than 2 GiB, for bodies.
+    pub(crate) fn new(machine_bytes: u64) -> Self {
+        let bodies_total = (machine_bytes / 4).min(2 << 30);
+        Self {
+            commands: Pool::new(256 << 20),
+            bodies: Pool::new(bodies_total),
+            bodies_total,
+        }
+    }
+
+    /// Waits for memory while watching the client.
+    pub(crate) fn take(
+        &self,
+        what: &'static str,
+        bytes: u64,
+        wire: &mut Wire,
+        stop: &Event,
+    ) -> Result<Share<'_>, Fault> {
+        let turn = |turn: std::os::fd::BorrowedFd<'_>| wait_for_turn(wire, turn, stop);
+        let no_event = Fault::server("making an event");
+        self.bodies
+            .take(bytes, turn, no_event)
+            .map_err(|error| match error {
+                NoShare::GaveUp(fault) => fault,
+                NoShare::NeverFits => Fault::TooLarge {
+                    what,
+                    bytes,
+                    max: self.bodies_total,
+                },
+            })
+    }
+}
+
+/// Waits for `turn` to be readable, unless the client hangs up or the server stops.
+pub(crate) fn wait_for_turn(
+    wire: &mut Wire,
+    turn: std::os::fd::BorrowedFd<'_>,
+    stop: &Event,
+) -> Result<(), Fault> {
+    match wire.watch(turn, stop, None) {
+        Ok(Woken::Ready | Woken::TimeUp) => Ok(()), // Without a deadline there is no time-up.
+        Ok(Woken::ClientGone) => Err(Fault::ClientGone),
+        Ok(Woken::Stopped) => Err(Fault::Stopping),
+        Err(error) => Err(Fault::Connection(error)),
+    }
+}
+
+/// A request that is arriving.
+pub(crate) struct Incoming<'w, 'a> {
+    pub(crate) wire: &'w mut Wire,
+    memory: &'a Memory,
+    stop: &'a Event,
+    patience: Patience,
+    decoder: RequestDecoder,
+    version: Version,
+    command_bytes: u64,
+    /// The command's memory.
+    command_share: Option<Share<'a>>,
+    nothing_came: bool,
+}
+
+impl<'w, 'a> Incoming<'w, 'a> {
+    pub(crate) fn new(
+        wire: &'w mut Wire,
+        memory: &'a Memory,
+        stop: &'a Event,
+        patience: Patience,
+    ) -> Self {
+        Self {
+            wire,
+            memory,
+            stop,
+            patience,
+            decoder: RequestDecoder::new(LIMITS),
+            version: Version::Plain,
+            command_bytes: 0,
+            command_share: None,
+            nothing_came: true,
+        }
+    }
+
+    /// Reads the command.
+    pub(crate) fn head(&mut self) -> Result<Head, Fault> {
+        self.wire.patience = self.patience.idle;
+        self.wire.deadline = Some(Instant::now() + self.patience.head);
+        loop {
+            match self.decoder.step() {
+                Step::Header => self.header()?,
+                Step::Text { bytes } => {
+                    self.account_for_string(bytes)?;
+                    self.string(bytes)?;
+                }
+                Step::Head(head) => {
+                    self.wire.deadline = None;
+                    self.version = head.version;
+                    return Ok(head);
+                }
+                step => unreachable!("{step:?} before the head"),
+            }
+        }
+    }
+
+    /// Reads the preprocessed source into `file` (protocols 1 and 2).
+    pub(crate) fn source(&mut self, scratch: &Scratch, file: &mut File) -> Result<(), Fault> {
+        self.after_pause()?;
+        loop {
+            match self.decoder.step() {
+                Step::Header => self.header()?,
+                Step::Source { wire_bytes } => {
+                    let content = self.content("source".as_ref(), wire_bytes, scratch)?;
+                    self.store(&content, file)?;
+                }
+                Step::End => return Ok(()),
+                step => unreachable!("{step:?} in protocols 1 and 2"),
+            }
+        }
+    }
+
+    /// Reads the client's files and links into a tree (protocol 3).
+    pub(crate) fn tree(&mut self, scratch: &Scratch, tree: &mut Tree) -> Result<(), Fault> {
+        self.after_pause()?;
+        loop {
+            match self.decoder.step() {
+                Step::Header => self.header()?,
+                Step::Text { bytes } => self.string(bytes)?,
+                Step::File { name, wire_bytes } => {
+                    let content = self.content(&name, wire_bytes, scratch)?;
+                    tree.take(&name, content.len()).map_err(Fault::Tree)?;
+                    // None is a placeholder for a folder, which has no content.
+                    if let Some(mut file) = tree.file(&name).map_err(Fault::Tree)? {
+                        self.store(&content, &mut file)?;
+                    }
+                }
+                Step::Link { name, text } => tree.link(&name, &text).map_err(Fault::Tree)?,
+                Step::End => return Ok(()),
+                step => unreachable!("{step:?} in protocol 3"),
+            }
+        }
+    }
+
+    /// Gives the connection back, and the command's memory to keep as long as the command.
+    pub(crate) fn end(self) -> Option<Share<'a>> {
+        self.command_share
+    }
+
+    /// The client may preprocess for long before it sends the first byte after its command.
+    fn after_pause(&mut self) -> Result<(), Fault> {
+        self.wire.patience = self.patience.pause;
+        let ended = match self.wire.fill_buf() {
+            Ok(bytes) => bytes.is_empty(),
+            Err(error) => return Err(self.broken(error, Fault::OnlyHead)),
+        };
+        self.wire.patience = self.patience.idle;
+        if ended { Err(Fault::OnlyHead) } else { Ok(()) }
+    }
+
+    fn header(&mut self) -> Result<(), Fault> {
+        if self.nothing_came {
+            match self.wire.fill_buf() {
+                Ok([]) => return Err(Fault::NoRequest),
+                Ok(_) => self.nothing_came = false,
+                Err(error) => return Err(self.broken(error, Fault::NoRequest)),
+            }
+        }
+        let header: [u8; Header::LEN] =
+            stream::read_header(self.wire).map_err(|error| self.broken(error, Fault::Truncated))?;
+        self.decoder.on_header(&header).map_err(Fault::Malformed)
+    }
+
+    fn string(&mut self, bytes: u32) -> Result<(), Fault> {
+        let text = stream::read_body(self.wire, bytes)
+            .map_err(|error| self.broken(error, Fault::Truncated))?;
+        self.decoder.on_text(text).map_err(Fault::Malformed)
+    }
+
+    fn account_for_string(&mut self, bytes: u32) -> Result<(), Fault> {
+        self.command_bytes += u64::from(bytes) + STRING_BYTES;
+        let bytes = self.command_bytes;
+        let too_large = |max| Fault::TooLarge {
+            what: "command",
+            bytes,
+            max,
+        };
+        if bytes > COMMAND_BYTES {
+            return Err(too_large(COMMAND_BYTES));
+        }
+        if bytes > FREE_COMMAND_BYTES && self.command_share.is_none() {
+            // Once for all that it may become; nobody waits here, see the module's docs.
+            let share = self.memory.commands.try_take(COMMAND_BYTES);
+            self.command_share = Some(share.ok_or_else(|| too_large(FREE_COMMAND_BYTES))?);
+        }
+        Ok(())
+    }
+
+    /// Takes a body as far as it has to be looked at before it can be stored.
+    fn content(
+        &mut self,
+        name: &OsStr,
+        wire_bytes: u32,
+        scratch: &Scratch,
+    ) -> Result<Content<'a>, Fault> {
+        if wire_bytes == 0 || !self.version.is_compressed() {
+            return Ok(Content::OnTheWire(wire_bytes));
+        }
+        let unsound = |error: LzoError| Fault::Unsound {
+            name: name.to_string_lossy().into_owned(),
+            error,
+        };
+        let (block, bytes, share) = if wire_bytes <= SMALL {
+            let block = stream::read_body(self.wire, wire_bytes)
+                .map_err(|error| self.broken(error, Fault::BodyTruncated))?;
+            let bytes = decompressed_len(&block).map_err(unsound)?;
+            let share = self.memory.take("file", bytes, self.wire, self.stop)?;
+            (block, bytes, share)
+        } else {
+            let mut spool = scratch.spool().map_err(Fault::server(SPOOLING))?;
+            self.copy(wire_bytes, &mut spool)?;
+            // Read twice, since waiting for the content's memory while holding the block's
+            // would be a deadlock waiting for its day.
+            let wire_len = u64::from(wire_bytes);
+            let share = self.memory.take("file", wire_len, self.wire, self.stop)?;
+            let bytes = decompressed_len(&read_back(&mut spool, wire_bytes)?).map_err(unsound)?;
+            drop(share);
+            let both = bytes.saturating_add(wire_len);
+            let share = self.memory.take("file", both, self.wire, self.stop)?;
+            (read_back(&mut spool, wire_bytes)?, bytes, share)
+        };
+        let max = usize::try_from(bytes).expect("it fits into the memory pool");
+        let bytes = decompress(&block, max).map_err(unsound)?;
+        Ok(Content::Unpacked(bytes, share))
+    }
+
+    /// Writes a body's content.
+    fn store(&mut self, content: &Content<'_>, file: &mut File) -> Result<(), Fault> {
+        match content {
+            Content::OnTheWire(bytes) => self.copy(*bytes, file),
+            Content::Unpacked(bytes, _) => file.write_all(bytes).map_err(Fault::server(WRITING)),
+        }
+    }
+
+    /// Copies bytes from the connection as they are.
+    fn copy(&mut self, mut bytes: u32, file: &mut File) -> Result<(), Fault> {
+        while bytes > 0 {
+            let chunk = match self.wire.fill_buf() {
+                Ok([]) => return Err(Fault::BodyTruncated),
+                Ok(chunk) => &chunk[..chunk.len().min(bytes as usize)],
+                Err(error) => return Err(self.broken(error, Fault::BodyTruncated)),
+            };
+            file.write_all(chunk).map_err(Fault::server(WRITING))?;
+            let count = chunk.len();
+            bytes -= count as u32; // No more than `bytes`.
+            self.wire.consume(count);
+        }
+        Ok(())
+    }
+
+    /// What a failed read means, where the end of the connection means `ended`.
+    fn broken(&self, error: io::Error, ended: Fault) -> Fault {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => ended,
+            io::ErrorKind::TimedOut
+                if self.wire.deadline.is_some_and(|at| at <= Instant::now()) =>
+            {
+                Fault::SlowHead(self.patience.head)
+            }
+            io::ErrorKind::TimedOut => Fault::Silent(self.wire.patience),
+            _ if error.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => Fault::Stopping,
+            _ => Fault::Connection(error),
+        }
+    }
+}
+
+/// A body.
+enum Content<'a> {
+    /// So many bytes, still to be read.
+    OnTheWire(u32),
+    /// With the memory it takes.
+    Unpacked(
+        Vec<u8>,
+        #[expect(dead_code, reason = "held until dropped")] Share<'a>,
+    ),
+}
+
+impl Content<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Self::OnTheWire(bytes) => u64::from(*bytes),
+            Self::Unpacked(bytes, _) => bytes.len() as u64,
+        }
+    }
+}
+
+const SPOOLING: &str = "spooling a packed file";
+const WRITING: &str = "writing a client's file";
+
+fn read_back(spool: &mut File, bytes: u32) -> Result<Vec<u8>, Fault> {
+    let mut block = Vec::with_capacity(bytes as usize);
+    spool
+        .rewind()
+        .and_then(|()| spool.read_to_end(&mut block))
+        .map_err(Fault::server(SPOOLING))?;
+    Ok(block)
+}

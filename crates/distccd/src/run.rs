@@ -1,0 +1,310 @@
+//! Runs a compiler for a client, and watches both.
+//!
+//! One `poll` waits for the compiler's end, the client's hanging up, the job's time limit and the
+//! server's end, so that none is noticed late (3.4 looks for each of them once a second). Whatever
+//! is left of the compiler's process group is killed before its slot is free.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use crate::event::Event;
+use crate::fault::{Fault, reason};
+use crate::wire::{Wire, Woken};
+
+/// How long a compiler may take to follow SIGTERM.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What to run, and in which surroundings.
+#[derive(Debug)]
+pub(crate) struct Job<'a> {
+    /// The program; how the compiler is told to be called is in `argv[0]`.
+    pub(crate) program: &'a OsStr,
+    pub(crate) argv: &'a [OsString],
+    pub(crate) cwd: &'a Path,
+    /// The whole environment.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) stdout: &'a Path,
+    pub(crate) stderr: &'a Path,
+    pub(crate) time_limit: Option<Duration>,
+}
+
+/// How a compiler ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// With this `wait` status.
+    Normally(u32),
+    /// By its time limit.
+    TimedOut,
+    /// It could not be started; the system's words.
+    NotStarted(String),
+}
+
+/// Runs it to its end.
+///
+/// # Errors
+/// [`Fault::ClientGone`] and [`Fault::Stopping`] after the compiler was killed,
+/// [`Fault::Server`] if it could not be run at all.
+pub(crate) fn run(job: &Job<'_>, wire: &mut Wire, kill: &Event) -> Result<Ended, Fault> {
+    let server = || Fault::server("running a compiler");
+    let started = Instant::now();
+    let child = match spawn(job).map_err(server())? {
+        Ok(child) => child,
+        Err(error) => return Ok(Ended::NotStarted(reason(&error))),
+    };
+    let mut group = Group::new(child).map_err(server())?;
+    let deadline = job.time_limit.map(|limit| started + limit);
+    let woken = wire
+        .watch(group.ended.as_fd(), kill, deadline)
+        .map_err(server())?;
+    let fault = match woken {
+        Woken::Ready => {
+            let status = group.reap().map_err(server())?;
+            return Ok(Ended::Normally(status));
+        }
+        Woken::TimeUp => Ok(Ended::TimedOut),
+        Woken::ClientGone => Err(Fault::ClientGone),
+        Woken::Stopped => Err(Fault::Stopping),
+    };
+    group.terminate();
+    fault
+}
+
+/// Starts the compiler. The inner error is the program's, the outer one the server's.
+fn spawn(job: &Job<'_>) -> io::Result<Result<Child, io::Error>> {
+    let mut programs = vec![job.program];
+    // As 3.4: a client's absolute path may be elsewhere on this machine.
+    programs.extend(
+        Path::new(job.program)
+            .file_name()
+            .filter(|name| *name != job.program),
+    );
+    let mut first_error = None;
+    for program in programs {
+        let mut command = Command::new(program);
+        command
+            .arg0(&job.argv[0])
+            .args(&job.argv[1..])
+            .current_dir(job.cwd)
+            .env_clear()
+            .envs(job.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(File::create(job.stdout)?)
+            .stderr(File::create(job.stderr)?)
+            .process_group(0);
+        match command.spawn() {
+            Ok(child) => return Ok(Ok(child)),
+            Err(error) if is_shortage(&error) => return Err(error),
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    Ok(Err(first_error.expect("at least one program was tried")))
+}
+
+/// Whether the server is short of something, so that another program would not start either.
+fn is_shortage(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE)
+    )
+}
+
+/// A running compiler and its children. None of them outlives it.
+struct Group {
+    child: Child,
+    pid: Pid,
+    /// Readable when the compiler has ended.
+    ended: std::os::fd::OwnedFd,
+    reaped: bool,
+}
+
+impl Group {
+    fn new(mut child: Child) -> io::Result<Self> {
+        let pid = Pid::from_child(&child);
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(ended) => Ok(Self {
+                child,
+                pid,
+                ended,
+                reaped: false,
+            }),
+            Err(error) => {
+                let _ = kill_process_group(pid, Signal::KILL); // The error below says it all.
+                child.wait()?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Takes the compiler's status, once it has ended, and kills what it left running.
+    fn reap(&mut self) -> io::Result<u32> {
+        // Before the compiler is reaped: until then nobody else can have its number.
+        let _ = kill_process_group(self.pid, Signal::KILL); // Mostly nobody is left.
+        let status = self.child.wait()?;
+        self.reaped = true;
+        Ok(status.into_raw().cast_unsigned())
+    }
+
+    /// Ends the compiler.
+    fn terminate(&mut self) {
+        let _ = kill_process_group(self.pid, Signal::TERM); // It may be over by itself.
+        let mut fds = [rustix::event::PollFd::new(
+            &self.ended,
+            rustix::event::PollFlags::IN,
+        )];
+        // Interrupted or not, what remains is killed now.
+        let _ = rustix::event::poll(&mut fds, Some(&crate::wire::timespec(GRACE)));
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.reaped {
+            let _ = self.reap(); // There is nobody left to tell.
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    struct Surroundings {
+        dir: tempfile::TempDir,
+        client: Option<UnixStream>,
+        wire: Wire,
+        kill: Arc<Event>,
+    }
+
+    impl Surroundings {
+        fn new() -> Self {
+            let (client, server) = UnixStream::pair().unwrap();
+            let kill = Arc::new(Event::new().unwrap());
+            Self {
+                dir: tempfile::tempdir().unwrap(),
+                client: Some(client),
+                wire: Wire::socket(server.into(), Arc::clone(&kill), Duration::from_secs(10)),
+                kill,
+            }
+        }
+
+        fn run(&mut self, argv: &[&str], limit: Option<Duration>) -> Result<Ended, String> {
+            let argv: Vec<OsString> = argv.iter().map(Into::into).collect();
+            let job = Job {
+                program: &argv[0],
+                argv: &argv,
+                cwd: self.dir.path(),
+                environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+                stdout: &self.dir.path().join("out"),
+                stderr: &self.dir.path().join("err"),
+                time_limit: limit,
+            };
+            run(&job, &mut self.wire, &self.kill).map_err(|fault| fault.to_string())
+        }
+
+        fn text(&self, name: &str) -> String {
+            std::fs::read_to_string(self.dir.path().join(name)).unwrap()
+        }
+    }
+
+    #[test]
+    fn status_and_output_are_the_programs() {
+        let mut here = Surroundings::new();
+        let script = "echo out; echo err >&2; pwd; env; exit 42";
+        assert_eq!(
+            here.run(&["sh", "-c", script], None),
+            Ok(Ended::Normally(0x2a00))
+        );
+        let out = here.text("out");
+        assert!(
+            out.starts_with(&format!("out\n{}\n", here.dir.path().display())),
+            "{out}"
+        );
+        assert!(!out.contains("HOME="), "{out}");
+        assert_eq!(here.text("err"), "err\n");
+        assert_eq!(
+            here.run(&["sh", "-c", "kill -SEGV $$"], None),
+            Ok(Ended::Normally(11))
+        );
+    }
+
+    #[test]
+    fn a_path_of_the_client_falls_back_to_its_name() {
+        let mut here = Surroundings::new();
+        let argv = ["/nowhere/sh", "-c", "echo $0"];
+        assert_eq!(here.run(&argv, None), Ok(Ended::Normally(0)));
+        assert_eq!(here.text("out"), "/nowhere/sh\n");
+    }
+
+    #[test]
+    fn a_missing_program_is_named_by_the_system() {
+        let mut here = Surroundings::new();
+        for program in ["nosuchcc", "/nowhere/nosuchcc"] {
+            assert_eq!(
+                here.run(&[program], None),
+                Ok(Ended::NotStarted("No such file or directory".into()))
+            );
+        }
+    }
+
+    #[test]
+    fn the_time_limit_ends_even_what_ignores_it() {
+        let mut here = Surroundings::new();
+        let started = Instant::now();
+        let limit = Some(Duration::from_millis(20));
+        assert_eq!(here.run(&["sleep", "100"], limit), Ok(Ended::TimedOut));
+        assert!(started.elapsed() < GRACE);
+        let script = "trap '' TERM; sleep 100 & wait; wait; sleep 100";
+        assert_eq!(here.run(&["sh", "-c", script], limit), Ok(Ended::TimedOut));
+        assert!(started.elapsed() < 3 * GRACE);
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_ends_the_compiler() {
+        let mut here = Surroundings::new();
+        here.client = None;
+        let error = here.run(&["sh", "-c", "sleep 100 & echo $! > pid; wait"], None);
+        assert_eq!(error.unwrap_err(), Fault::ClientGone.to_string());
+    }
+
+    #[test]
+    fn what_a_compiler_leaves_running_is_killed() {
+        let mut here = Surroundings::new();
+        let script = "sleep 100 & echo $!";
+        assert_eq!(
+            here.run(&["sh", "-c", script], None),
+            Ok(Ended::Normally(0))
+        );
+        let pid = here.text("out").trim().to_owned();
+        let is_alive = || match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Ok(stat) => !stat.contains(") Z "),
+            Err(_) => false,
+        };
+        let started = Instant::now();
+        while is_alive() {
+            assert!(started.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn stopping_ends_the_compiler() {
+        let mut here = Surroundings::new();
+        here.kill.raise();
+        let error = here.run(&["sleep", "100"], None).unwrap_err();
+        assert_eq!(error, Fault::Stopping.to_string());
+    }
+}

@@ -1,0 +1,149 @@
+//! One job's folder: everything that is received, written by the compiler, or sent back.
+//!
+//! ```text
+//! distccd_XXXXXX/
+//!   work/      the source file (protocols 1 and 2); the compiler's working folder
+//!   root/      the client's tree (protocol 3)
+//!   out.o  deps.d  stdout  stderr  spool
+//! ```
+//!
+//! Removed when dropped, whatever the compiler left there: 3.4 removes the files that it knows
+//! of, and leaves `.dwo` files, dumps and the like.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A job's folder, readable by nobody else.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Scratch {
+    /// Makes one in `temp_folder`; `keep` leaves it there in the end.
+    pub(crate) fn create(temp_folder: &Path, keep: bool) -> io::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("distccd_")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(temp_folder)?;
+        let scratch = Self {
+            path: folder.keep(),
+            keep,
+        };
+        fs::create_dir(scratch.work())?;
+        Ok(scratch)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn work(&self) -> PathBuf {
+        self.path.join("work")
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.path.join("root")
+    }
+
+    pub(crate) fn object(&self) -> PathBuf {
+        self.path.join("out.o")
+    }
+
+    pub(crate) fn dependencies(&self) -> PathBuf {
+        self.path.join("deps.d")
+    }
+
+    pub(crate) fn stdout(&self) -> PathBuf {
+        self.path.join("stdout")
+    }
+
+    pub(crate) fn stderr(&self) -> PathBuf {
+        self.path.join("stderr")
+    }
+
+    /// A new file for bytes that only pass through, to be written and then read again.
+    pub(crate) fn spool(&self) -> io::Result<File> {
+        let path = self.path.join("spool");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        fs::remove_file(path)?;
+        Ok(file)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.keep || fs::remove_dir_all(&self.path).is_ok() {
+            return;
+        }
+        // A folder without permissions in the way of its own removal.
+        open_folders(&self.path);
+        // Still failing, it is another user's file: nothing that we could do, or a job could
+        // have brought about.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Gives the owner all rights in all folders below `path`; links are not followed.
+fn open_folders(path: &Path) {
+    // Errors show in the removal that follows.
+    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_folders(&entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_private_and_leaves_nothing() {
+        let temp = tempfile::tempdir().unwrap();
+        let outside = temp.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "").unwrap();
+        let scratch = Scratch::create(temp.path(), false).unwrap();
+        let mode = fs::metadata(scratch.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let name = scratch.path().file_name().unwrap().to_str().unwrap();
+        assert_eq!((&name[..8], name.len()), ("distccd_", 14));
+
+        fs::write(scratch.object(), "x").unwrap();
+        let locked = scratch.work().join("a/locked");
+        fs::create_dir_all(&locked).unwrap();
+        fs::write(locked.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(&outside, locked.join("link")).unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(scratch.work().join("a"), fs::Permissions::from_mode(0o500)).unwrap();
+        drop(scratch);
+        assert!(outside.join("file").exists());
+        fs::remove_dir_all(outside).unwrap();
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn is_kept_if_asked_for() {
+        let temp = tempfile::tempdir().unwrap();
+        drop(Scratch::create(temp.path(), true).unwrap());
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_spool_has_no_name() {
+        let temp = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(temp.path(), false).unwrap();
+        let _first = scratch.spool().unwrap();
+        let _second = scratch.spool().unwrap();
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+    }
+}

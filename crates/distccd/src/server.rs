@@ -1,0 +1,104 @@
+//! What all connections share. Immutable, but for the pools and events.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::compilers::Compilers;
+use crate::environment::{Environment, SearchPath};
+use crate::event::Event;
+use crate::log::Log;
+use crate::pool::Pool;
+use crate::receive::Memory;
+use crate::settings::{Clients, Settings};
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) settings: Settings,
+    /// Whom to serve, once it is known how we were started.
+    pub(crate) clients: Clients,
+    pub(crate) log: Log,
+    pub(crate) compilers: Compilers,
+    pub(crate) memory: Memory,
+    /// One for each compiler that may run.
+    pub(crate) slots: Pool,
+    /// No more requests are taken; what runs is finished.
+    pub(crate) stop: Arc<Event>,
+    /// What runs is ended, too.
+    pub(crate) kill: Event,
+    /// For compilers, but for `TMPDIR`.
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl Server {
+    pub(crate) fn new(
+        settings: Settings,
+        clients: Clients,
+        environment: Environment,
+        masquerade: &[PathBuf],
+        log: Log,
+    ) -> io::Result<Self> {
+        let compilers = Compilers::load(&settings.programs, masquerade, &log);
+        let system = rustix::system::sysinfo();
+        let machine_bytes = (system.totalram as u64).saturating_mul(system.mem_unit.into());
+        let path = search_path(environment.path, masquerade);
+        log.debug(
+            "dcc_setup_daemon_path",
+            format_args!("daemon's PATH is {}", path.display()),
+        );
+        let mut variables = environment.for_compilers;
+        variables.push(("PATH".into(), path));
+        Ok(Self {
+            compilers,
+            clients,
+            log,
+            memory: Memory::new(machine_bytes),
+            slots: Pool::new(settings.jobs),
+            stop: Arc::new(Event::new()?),
+            kill: Event::new()?,
+            environment: variables,
+            settings,
+        })
+    }
+
+    /// The whole environment of a compiler whose temporary files go to `temp_folder`.
+    pub(crate) fn compiler_environment(&self, temp_folder: &Path) -> Vec<(OsString, OsString)> {
+        let temp_folder = ("TMPDIR".into(), temp_folder.into());
+        self.environment
+            .iter()
+            .cloned()
+            .chain([temp_folder])
+            .collect()
+    }
+}
+
+/// Where compilers are searched: never in a masquerade folder by accident, where `gcc` is distcc.
+/// 3.4's manual says so too, but 3.4 does not do it.
+fn search_path(path: SearchPath, masquerade: &[PathBuf]) -> OsString {
+    match path {
+        SearchPath::Given(path) => path,
+        SearchPath::Inherited(path) => {
+            let folders =
+                std::env::split_paths(&path).filter(|folder| !masquerade.contains(folder));
+            // It was one path with the same separators before.
+            std::env::join_paths(folders).unwrap_or(path.clone())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masquerade_folders_are_not_searched() {
+        let masquerade = ["/usr/lib/distcc".into()];
+        let path = |path: &str| search_path(SearchPath::Inherited(path.into()), &masquerade);
+        assert_eq!(path("/usr/lib/distcc:/usr/bin:/bin"), "/usr/bin:/bin");
+        assert_eq!(path("/usr/bin:/usr/lib/distcc/"), "/usr/bin");
+        let given = SearchPath::Given("/usr/lib/distcc:/bin".into());
+        assert_eq!(search_path(given, &masquerade), "/usr/lib/distcc:/bin");
+    }
+}

@@ -1,0 +1,380 @@
+//! A server under test, in a temporary folder of its own, and a client that speaks raw bytes.
+//!
+//! The server gets its listening socket as standard input, so no test has to guess a free port.
+//! Every server is stopped at the end of its test, and must then have left nothing behind.
+#![allow(clippy::print_stderr, reason = "a failed test shows its server's log")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use protocol::request::{Head, put_bulk, put_file, put_file_count, put_link};
+use protocol::response::{Body, ResponseDecoder, Step};
+use protocol::{Token, Version, lzo, stream};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Long enough for any step on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A running server.
+pub(crate) struct Daemon {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    folder: tempfile::TempDir,
+    pub(crate) expect_clean: bool,
+}
+
+/// A server to be started.
+pub(crate) struct Setup {
+    folder: tempfile::TempDir,
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl Setup {
+    /// Any program may run, IPv4 loopback clients are allowed, and programs are found in `bin`
+    /// first.
+    pub(crate) fn insecure() -> Self {
+        Self::strict().arg("--enable-tcp-insecure")
+    }
+
+    /// Without `--enable-tcp-insecure`.
+    pub(crate) fn strict() -> Self {
+        let setup = Self::bare();
+        let path = format!("{}:/usr/bin:/bin", setup.file("bin").display());
+        setup.arg("--allow=127.0.0.1").env("DISTCCD_PATH", path)
+    }
+
+    /// Without any option that is not about the test's own folder.
+    pub(crate) fn bare() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // As root, the server becomes somebody else.
+        open_to_all(folder.path());
+        for name in ["tmp", "bin"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            open_to_all(&folder.path().join(name));
+        }
+        Self {
+            folder,
+            program: env!("CARGO_BIN_EXE_distccd").into(),
+            args: Vec::new(),
+            env: Vec::new(),
+        }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// A shell script in `bin`.
+    pub(crate) fn script(self, name: &str, text: &str) -> Self {
+        // By another process: if this one opened the file for writing, a test that forks at
+        // that moment would make it busy for longer.
+        let mut install = Command::new("install")
+            .args(["-m755", "/dev/stdin"])
+            .arg(self.file("bin").join(name))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = install.stdin.take().unwrap();
+        write!(stdin, "#!/bin/sh\n{text}\n").unwrap();
+        drop(stdin);
+        assert!(install.wait().unwrap().success());
+        self
+    }
+
+    /// A copy of the server in a prefix with its own masquerade folder, which allows `names`.
+    pub(crate) fn with_masquerade(mut self, names: &[&str]) -> Self {
+        let prefix = self.file("prefix");
+        let links = prefix.join("lib/distcc");
+        fs::create_dir_all(&links).unwrap();
+        fs::create_dir(prefix.join("bin")).unwrap();
+        for name in names {
+            std::os::unix::fs::symlink("/bin/true", links.join(name)).unwrap();
+        }
+        let program = prefix.join("bin/distccd");
+        let mut copy = Command::new("cp");
+        assert!(
+            copy.arg(&self.program)
+                .arg(&program)
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.program = program;
+        self
+    }
+
+    pub(crate) fn log_to(self, log: &Path) -> Self {
+        self.arg("--log-file").arg(log)
+    }
+
+    /// The command, with everything but standard input.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .env_remove("DISTCC_CMDLIST")
+            .env_remove("DISTCC_IO_TIMEOUT")
+            .env_remove("DISTCC_SAVE_TEMPS")
+            .env("TMPDIR", self.file("tmp"))
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub(crate) fn start(self) -> Daemon {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        self.start_on(listener)
+    }
+
+    pub(crate) fn start_on(self, listener: TcpListener) -> Daemon {
+        let address = listener.local_addr().unwrap();
+        let child = self
+            .command()
+            .args(["--daemon", "--no-detach", "--log-level=info"])
+            .arg("--log-file")
+            .arg(self.file("log"))
+            .stdin(OwnedFd::from(listener))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Daemon {
+            child,
+            address,
+            folder: self.folder,
+            expect_clean: true,
+        }
+    }
+}
+
+fn open_to_all(folder: &Path) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+impl Daemon {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream
+    }
+
+    /// Sends bytes, and reads the answer; `None` if the connection was closed without one.
+    pub(crate) fn ask(&self, version: Version, request: &[u8]) -> Option<Reply> {
+        let mut stream = self.connect();
+        // The server may close before it has read all.
+        let _ = stream.write_all(request);
+        Reply::read(&mut stream, version)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.file("log")).unwrap_or_default()
+    }
+
+    /// The log's lines, once one of them has `text` in it.
+    pub(crate) fn wait_for_log(&self, text: &str) -> Vec<String> {
+        wait_until(text, || self.log().contains(text));
+        self.log().lines().map(str::to_owned).collect()
+    }
+
+    /// The lines that say why a job had no answer, from the only connection that there was.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let lines = self.wait_for_log("(dcc_job_summary)");
+        lines
+            .into_iter()
+            .filter(|line| {
+                ["ERROR: ", "Warning: ", "CRITICAL! "]
+                    .iter()
+                    .any(|severity| line.contains(severity))
+            })
+            .collect()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the server ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// No scratch folder is left, or will not be in a moment.
+    pub(crate) fn check_clean(&self) {
+        wait_until("the temporary folder is empty", || {
+            self.leftovers().is_empty()
+        });
+    }
+
+    pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.file("tmp")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// The most memory that the server ever had, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib << 10
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("log of the server:\n{}", self.log());
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            return;
+        }
+        if self.child.try_wait().unwrap().is_none() {
+            self.check_clean();
+            self.signal(Signal::TERM);
+            assert_eq!(self.wait().signal(), Some(15));
+        }
+        if self.expect_clean {
+            assert_eq!(self.leftovers(), Vec::<PathBuf>::new());
+        }
+        assert!(!self.log().contains("panicked"));
+    }
+}
+
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < SOON, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// An answer, unpacked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) status: u32,
+    pub(crate) stderr: String,
+    pub(crate) stdout: String,
+    pub(crate) object: Vec<u8>,
+    pub(crate) dependencies: Option<String>,
+}
+
+impl Reply {
+    /// Reads an answer; `None` if the connection ends without a byte.
+    pub(crate) fn read(stream: &mut impl Read, version: Version) -> Option<Self> {
+        let mut decoder = ResponseDecoder::new(version);
+        let mut reply = Self::default();
+        let mut first = true;
+        loop {
+            match decoder.step() {
+                Step::Header => {
+                    let header = match stream::read_header(stream) {
+                        Err(error) if first => {
+                            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock);
+                            return None;
+                        }
+                        header => header.unwrap(),
+                    };
+                    first = false;
+                    decoder.on_header(&header).unwrap();
+                }
+                Step::Status(status) => reply.status = status,
+                Step::Body(body, bytes) => {
+                    let mut content = stream::read_body(stream, bytes).unwrap();
+                    if version.is_compressed() && bytes > 0 {
+                        content = lzo::decompress(&content, 1 << 30).unwrap();
+                    }
+                    let text = || String::from_utf8(content.clone()).unwrap();
+                    match body {
+                        Body::Stderr => reply.stderr = text(),
+                        Body::Stdout => reply.stdout = text(),
+                        Body::Object => reply.object = content,
+                        Body::Dependencies => reply.dependencies = Some(text()),
+                    }
+                }
+                Step::End => break,
+            }
+        }
+        // The server says nothing more, and closes.
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        Some(reply)
+    }
+}
+
+/// A request's head.
+pub(crate) fn head(version: Version, cwd: Option<&str>, argv: &[&str]) -> Vec<u8> {
+    let head = Head {
+        version,
+        cwd: cwd.map(Into::into),
+        argv: argv.iter().map(Into::into).collect(),
+    };
+    head.encode()
+}
+
+/// A whole request in protocol 1 or 2.
+pub(crate) fn source_request(version: Version, argv: &[&str], source: &[u8]) -> Vec<u8> {
+    let mut bytes = head(version, None, argv);
+    put_bulk(&mut bytes, version, Token::DOTI, source);
+    bytes
+}
+
+/// What a protocol 3 request holds.
+pub(crate) enum Entry<'a> {
+    File(&'a str, &'a str),
+    Link(&'a str, &'a str),
+}
+
+/// A whole request in protocol 3.
+pub(crate) fn tree_request(cwd: &str, argv: &[&str], entries: &[Entry<'_>]) -> Vec<u8> {
+    let mut bytes = head(Version::Pump, Some(cwd), argv);
+    put_file_count(&mut bytes, entries.len().try_into().unwrap());
+    for entry in entries {
+        match entry {
+            Entry::File(name, "") => put_file(&mut bytes, name.as_ref(), b""),
+            Entry::File(name, content) => {
+                let block = lzo::compress(content.as_bytes());
+                put_file(&mut bytes, name.as_ref(), &block);
+            }
+            Entry::Link(name, text) => put_link(&mut bytes, name.as_ref(), text.as_ref()),
+        }
+    }
+    bytes
+}
+
+/// A compiler of a few lines of shell: runs its source as a script, with `$out` and `$deps`.
+pub(crate) const SCRIPTED_COMPILER: &str = r#"
+for word; do
+    case $last in -o) out=$word ;; -MF) deps=$word ;; esac
+    case $word in *.c | *.i) source=$word ;; esac
+    last=$word
+done
+. "$(realpath "$source")"
+"#;
