@@ -1,0 +1,72 @@
+//! The programs that we run: compilers, preprocessors, ssh.
+//!
+//! The standard library resets SIGPIPE in children, which it ignores in us.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command, ExitStatus};
+
+use crate::settings::ChildEnvironment;
+use crate::signals::{self, Watched};
+
+/// Tells each distcc how many of its kind are above it.
+const SAFEGUARD: &str = "_DISTCC_SAFEGUARD";
+
+/// A command for `words` in the environment that our children get. `words` is never empty.
+pub(crate) fn command(words: &[OsString], environment: &ChildEnvironment) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command.env(SAFEGUARD, (environment.depth + 1).to_string());
+    if environment.path_changed {
+        command.env("PATH", &environment.path);
+    }
+    command
+}
+
+/// A running child. It is ended and waited for when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// For its pipes.
+    pub(crate) process: process::Child,
+    watched: Watched,
+    waited_for: bool,
+}
+
+impl Child {
+    /// Starts a child in our process group.
+    pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
+        Self::watch(command, false)
+    }
+
+    /// Starts a child in a process group of its own, so that it can be ended together with the
+    /// programs that it runs in turn. It must not need the terminal.
+    pub(crate) fn spawn_group(command: &mut Command) -> io::Result<Self> {
+        Self::watch(command.process_group(0), true)
+    }
+
+    fn watch(command: &mut Command, own_group: bool) -> io::Result<Self> {
+        let (process, watched) = signals::watch(|| command.spawn(), own_group)?;
+        Ok(Self {
+            process,
+            watched,
+            waited_for: false,
+        })
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> io::Result<ExitStatus> {
+        self.waited_for = true;
+        self.process.wait()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.waited_for {
+            self.watched.terminate();
+            // Nobody wants to know how it ended.
+            let _ = self.process.wait();
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The hot path: one command, compiled on some host or here.
+//!
+//! What it costs beyond the work itself, for a job that the first host takes, is counted in the
+//! modules that spend it: PATH look-ups (`compiler_name`), a lock and a back-off mark
+//! (`schedule`), five records (`monitor`), two writes and a few reads (`remote`), one
+//! rename (`output`).
+
+use std::ffi::{OsStr, OsString};
+
+use command::client::{WpWithoutFile, expand_wp, lost_output};
+use command::{Compile, Plan, plan};
+use hosts::{Host, Transport};
+
+use crate::compiler_name;
+use crate::discrepancy;
+use crate::exit::{Ending, Exit};
+use crate::host_list;
+use crate::local::{self, WhyLocal};
+use crate::log::Reason;
+use crate::monitor::Monitor;
+use crate::output;
+use crate::preprocess::{PreprocessError, Source};
+use crate::remote::{self, Answer, Failure, Fault, Job};
+use crate::response_file;
+use crate::schedule::{LocalWork, Scheduler};
+use crate::settings::Settings;
+use protocol::Version;
+
+/// Runs a command, `words` as they were typed, where it is best run.
+pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
+    match settings.children.depth {
+        0 => {}
+        // The distcc above us had a masquerade folder in its PATH behind its own.
+        1 if settings.children.path_changed => {
+            return run_here(words, &WhyLocal::Nested, settings);
+        }
+        _ => {
+            settings.log.critical(
+                "main",
+                format_args!("distcc seems to have invoked itself recursively!"),
+            );
+            return Exit::RECURSION;
+        }
+    }
+    match look_at(words, settings) {
+        Ok(compile) => distribute(words, &compile, settings),
+        Err(why) => run_here(words, &why, settings),
+    }
+}
+
+/// What a command compiles, in the words that other machines understand; or why it cannot be
+/// distributed.
+pub(crate) fn look_at(words: &[OsString], settings: &Settings) -> Result<Compile, WhyLocal> {
+    let words = response_file::expand(words.to_vec(), |file| std::fs::read(file).ok());
+    let words = expand_wp(&words).map_err(|WpWithoutFile| {
+        settings.log.warning(
+            "copy_extra_args",
+            format_args!("'-Wp,-MD' or '-Wp,-MMD' option is missing filename argument"),
+        );
+        WhyLocal::WpWithoutFile
+    })?;
+    if let Some(option) = lost_output(&words) {
+        return Err(WhyLocal::LostOutput(option.to_owned()));
+    }
+    match plan(&compiler_name::rewrite(words, settings)) {
+        Plan::Distribute(compile) => Ok(compile),
+        Plan::Local(why) => Err(WhyLocal::Command(why)),
+    }
+}
+
+/// Runs a command that was never to be distributed.
+fn run_here(words: &[OsString], why: &WhyLocal, settings: &Settings) -> Exit {
+    // Of the host list only the number of local slots matters, and that has a default.
+    let list = host_list::read(settings).ok();
+    let scheduler = Scheduler::new(settings, list.as_ref());
+    let work = match why {
+        WhyLocal::Command(plan::WhyLocal::Preprocess) => LocalWork::Preprocess,
+        _ => LocalWork::Compile,
+    };
+    let slot = scheduler.wait_for_local_slot(work);
+    let mut monitor = Monitor::new(settings, OsStr::new(""));
+    local::run(words, None, why, &slot, &mut monitor, settings)
+}
+
+/// Runs a compile on the first host that does it, or here.
+fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exit {
+    let log = &settings.log;
+    let limits = match settings.limits() {
+        Ok(limits) => limits,
+        Err(bad) => {
+            log.error("", format_args!("{bad}"));
+            return Exit::BAD_ARGUMENTS;
+        }
+    };
+    let list = host_list::read(settings)
+        .map(|list| host_list::usable(list, log))
+        .map_err(|none| none.report(log))
+        .ok();
+    let job = Job {
+        compile,
+        settings,
+        limits,
+    };
+    let mut here = Here {
+        words,
+        job,
+        scheduler: Scheduler::new(settings, list.as_ref()),
+        monitor: Monitor::new(settings, compile.input()),
+    };
+    let mut source = Source::NotStarted;
+    let mut tried = None;
+    while let Some((host, slot)) = here.scheduler.wait_for_slot() {
+        if host.transport == Transport::Local {
+            return here.run_in(&slot, &WhyLocal::Chosen);
+        }
+        tried = Some(host);
+        let Here {
+            scheduler, monitor, ..
+        } = &mut here;
+        match remote::attempt(job, host, slot.number, &mut source, scheduler, monitor) {
+            Ok(answer) => {
+                drop(slot);
+                return here.conclude(host, &answer, source.stderr());
+            }
+            Err(Failure::Host(fault)) => {
+                report(host, &fault, settings);
+                here.scheduler.host_failed(host);
+            }
+            Err(Failure::Source(error)) => {
+                drop(slot);
+                return here.without_source(host, error);
+            }
+            Err(Failure::IncludeServer) => return Exit::NO_INCLUDES,
+        }
+    }
+    drop(source); // It may still be running, and writing the same dependency file.
+    here.fall_back(tried).unwrap_or(Exit::NO_HOSTS)
+}
+
+/// Says what is wrong with a host.
+#[cold]
+fn report(host: &Host, fault: &Fault, settings: &Settings) {
+    match fault {
+        Fault::Connect(error) => settings.log.error("", format_args!("{error}")),
+        fault => {
+            let spec = host.spec.display();
+            settings.log.error("", format_args!("{spec}: {fault}"));
+        }
+    }
+}
+
+/// What it takes to run the job here after all.
+struct Here<'a> {
+    words: &'a [OsString],
+    job: Job<'a>,
+    scheduler: Scheduler<'a>,
+    monitor: Monitor<'a>,
+}
+
+impl Here<'_> {
+    /// Makes the most of a host's answer.
+    fn conclude(mut self, host: &Host, answer: &Answer, cpp_stderr: &[u8]) -> Exit {
+        let settings = self.job.settings;
+        let log = &settings.log;
+        let file = self.job.compile.input().display();
+        let spec = host.spec.display();
+        let print = || output::print(&answer.stdout, &[cpp_stderr, &answer.stderr]);
+        if answer.status.success() {
+            if let Err((path, error)) = self.write(answer) {
+                return self.cannot_write(&path, &error);
+            }
+            print();
+            self.scheduler.host_worked(host);
+            log.info("", format_args!("compile {file} on {spec} completed ok"));
+            return Exit::SUCCESS;
+        }
+        let code = Exit::of(answer.status);
+        let ending = Ending(answer.status);
+        log.error("", format_args!("compile {file} on {spec}{ending}"));
+        if answer.status.code().is_some() {
+            if settings.skip_local_retry {
+                print();
+                return code;
+            }
+            log.warning(
+                "dcc_build_somewhere",
+                format_args!("remote compilation of '{file}' failed, retrying locally"),
+            );
+        }
+        match self.fall_back(Some(host)) {
+            None => {
+                print();
+                code
+            }
+            Some(here) => {
+                self.compare(host, answer, here);
+                here
+            }
+        }
+    }
+
+    /// Writes the files of a successful answer; else which one could not be written, and why.
+    fn write(&self, answer: &Answer) -> Result<(), (OsString, std::io::Error)> {
+        let write = |path: &OsStr, content: &[u8]| {
+            output::write(path, content).map_err(|error| (path.to_owned(), error))
+        };
+        let compile = self.job.compile;
+        write(compile.output(), &answer.object)?;
+        if answer.version != Version::Pump {
+            return Ok(()); // The preprocessor wrote the dependency file.
+        }
+        let wanted = compile.dependencies(self.job.settings.dependencies_output.as_deref());
+        match wanted {
+            Some(wanted) => write(&wanted.file, &answer.dependencies),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the result cannot be written, the compiler cannot write it either: it says so.
+    #[cold]
+    fn cannot_write(&mut self, path: &OsStr, error: &std::io::Error) -> Exit {
+        let settings = self.job.settings;
+        if settings.fallback {
+            return self.run(&WhyLocal::Output);
+        }
+        settings.log.error(
+            "",
+            format_args!("cannot write {}: {}", path.display(), Reason(error)),
+        );
+        Exit::IO_ERROR
+    }
+
+    /// Where the source cannot be preprocessed, no host is to blame: the compiler says why, once.
+    #[cold]
+    fn without_source(&mut self, host: &Host, error: PreprocessError) -> Exit {
+        let settings = self.job.settings;
+        if settings.fallback && !settings.skip_local_retry {
+            return self.run(&WhyLocal::Source(error));
+        }
+        let file = self.job.compile.input().display();
+        let spec = host.spec.display();
+        let failed = |ending: std::fmt::Arguments<'_>| {
+            settings
+                .log
+                .error("", format_args!("compile {file} on {spec}{ending}"));
+        };
+        match error {
+            PreprocessError::Failed { status, stderr } => {
+                output::print(b"", &[&stderr]);
+                failed(format_args!("{}", Ending(status)));
+                Exit::of(status)
+            }
+            PreprocessError::CannotRun(error) => {
+                local::cannot_run(&self.job.compile.argv()[0], &error, settings);
+                let code = Exit::COMPILER_MISSING;
+                failed(format_args!(" failed with exit code {}", code.code()));
+                code
+            }
+            PreprocessError::Io(_) | PreprocessError::TooLong(_) => {
+                failed(format_args!(" failed: {error}"));
+                Exit::IO_ERROR
+            }
+        }
+    }
+
+    /// Compiles here what no host did. `None` if that is forbidden.
+    #[cold]
+    fn fall_back(&mut self, tried: Option<&Host>) -> Option<Exit> {
+        let settings = self.job.settings;
+        let log = &settings.log;
+        if !settings.fallback {
+            log.error(
+                "dcc_build_somewhere",
+                format_args!("failed to distribute and fallbacks are disabled"),
+            );
+            return None;
+        }
+        match tried {
+            Some(host) => log.warning(
+                "",
+                format_args!(
+                    "failed to distribute {} to {}, running locally instead",
+                    self.job.compile.input().display(),
+                    host.spec.display()
+                ),
+            ),
+            None => log.warning(
+                "dcc_build_somewhere",
+                format_args!("failed to distribute, running locally instead"),
+            ),
+        }
+        Some(self.run(&WhyLocal::Fallback))
+    }
+
+    /// Runs the command in a slot of this machine.
+    fn run(&mut self, why: &WhyLocal) -> Exit {
+        let slot = self.scheduler.wait_for_local_slot(LocalWork::Compile);
+        self.run_in(&slot, why)
+    }
+
+    fn run_in(&mut self, slot: &crate::schedule::Slot, why: &WhyLocal) -> Exit {
+        let source = Some(self.job.compile.input());
+        let settings = self.job.settings;
+        local::run(self.words, source, why, slot, &mut self.monitor, settings)
+    }
+
+    /// A host failed where we may not have: then something is wrong with it, or with what pump
+    /// mode sent. The source being wrong is the usual case, and nobody's fault.
+    #[cold]
+    fn compare(&mut self, host: &Host, answer: &Answer, here: Exit) {
+        if here == Exit::of(answer.status) {
+            self.scheduler.host_worked(host);
+            return;
+        }
+        self.scheduler.host_failed(host);
+        if answer.status.code().is_none() {
+            return;
+        }
+        let Job {
+            compile,
+            settings,
+            limits,
+        } = self.job;
+        settings.log.warning(
+            "dcc_please_send_email_after_investigation",
+            format_args!(
+                "remote compilation of '{}' failed, retried locally and got a different result.",
+                compile.input().display()
+            ),
+        );
+        if answer.version == Version::Pump {
+            let port = settings.pump.port.as_deref();
+            discrepancy::count(port, limits.max_discrepancy, &settings.log);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Running a command here, as it was typed.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use command::plan;
+
+use crate::child::{self, Child};
+use crate::exit::{Ending, Exit};
+use crate::log::{Level, Reason, Words};
+use crate::monitor::{Monitor, Phase};
+use crate::preprocess::PreprocessError;
+use crate::schedule::Slot;
+use crate::settings::Settings;
+
+/// Why a command runs here. `Display` finishes the sentence "running locally: ...".
+#[derive(Debug)]
+pub(crate) enum WhyLocal {
+    /// Its words say so.
+    Command(plan::WhyLocal),
+    /// This option makes the compiler write a file that no server sends back.
+    LostOutput(OsString),
+    /// Which file such an option writes is left to the next word, whatever it is.
+    WpWithoutFile,
+    /// The host list put this machine first.
+    Chosen,
+    /// The source cannot be preprocessed; the compiler will say why.
+    Source(PreprocessError),
+    /// No host did it.
+    Fallback,
+    /// The result cannot be written; the compiler will say why.
+    Output,
+    /// A distcc runs us in a compiler's place.
+    Nested,
+}
+
+impl fmt::Display for WhyLocal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(why) => why.fmt(f),
+            Self::LostOutput(option) => write!(
+                f,
+                "{} writes a file that servers do not send back",
+                option.display()
+            ),
+            Self::WpWithoutFile => f.write_str("-Wp names no dependency file"),
+            Self::Chosen => f.write_str("the host list says so"),
+            Self::Source(error) => error.fmt(f),
+            Self::Fallback => f.write_str("no host did it"),
+            Self::Output => f.write_str("the result cannot be written"),
+            Self::Nested => f.write_str("called by another distcc"),
+        }
+    }
+}
+
+/// Runs a command. `source` is the file that it compiles, if it is known to compile one, and
+/// `slot` is one of this machine's.
+pub(crate) fn run(
+    words: &[OsString],
+    source: Option<&OsStr>,
+    why: &WhyLocal,
+    slot: &Slot,
+    monitor: &mut Monitor<'_>,
+    settings: &Settings,
+) -> Exit {
+    let log = &settings.log;
+    log.info("", format_args!("running locally: {why}"));
+    log.info("", format_args!("exec on localhost: {}", Words(words)));
+    monitor.note(Phase::Compile, "localhost".as_ref(), slot.number);
+    let mut command = child::command(words, &settings.children);
+    let exit = match Child::spawn(&mut command).and_then(Child::wait) {
+        Ok(status) if status.success() => Exit::SUCCESS,
+        Ok(status) => {
+            report(source, &Ending(status), settings);
+            return Exit::of(status);
+        }
+        Err(error) => {
+            cannot_run(&words[0], &error, settings);
+            let code = Exit::COMPILER_MISSING.code();
+            report(
+                source,
+                &format_args!(" failed with exit code {code}"),
+                settings,
+            );
+            return Exit::COMPILER_MISSING;
+        }
+    };
+    if log.shows(Level::Info) {
+        let name = Name(source);
+        log.info("", format_args!("compile {name} on localhost completed ok"));
+    }
+    exit
+}
+
+/// Says that there is no such compiler.
+pub(crate) fn cannot_run(program: &OsStr, error: &std::io::Error, settings: &Settings) {
+    settings.log.error(
+        "dcc_execvp",
+        format_args!("failed to exec {}: {}", program.display(), Reason(error)),
+    );
+}
+
+fn report(source: Option<&OsStr>, ending: &dyn fmt::Display, settings: &Settings) {
+    settings.log.error(
+        "",
+        format_args!("compile {} on localhost{ending}", Name(source)),
+    );
+}
+
+/// A source file's name, or 3.4's word for none.
+struct Name<'a>(Option<&'a OsStr>);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(name) => name.display().fmt(f),
+            None => f.write_str("(null)"),
+        }
+    }
+}

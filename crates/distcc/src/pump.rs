@@ -1,0 +1,122 @@
+//! Pump mode (protocol 3): when it is possible, and what is sent.
+//!
+//! The include server names the files that a compile opens; they go to the server as they stand
+//! in its mirror. Whatever fails here is a reason to preprocess on this machine.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use command::Compile;
+use hosts::Host;
+use protocol::Version;
+use protocol::request::Head;
+
+use crate::discrepancy;
+use crate::include_server::{self, IncludeError};
+use crate::log::Reason;
+use crate::settings::{Limits, Settings};
+use crate::tree::{self, TreeError};
+
+/// The protocol for this job on this host.
+pub(crate) fn version(host: &Host, job: &Compile, settings: &Settings, limits: Limits) -> Version {
+    match (host.cpp, host.lzo) {
+        (true, _) if is_possible(job, settings, limits) => Version::Pump,
+        (true, _) | (false, true) => Version::Lzo,
+        (false, false) => Version::Plain,
+    }
+}
+
+/// Whether this job can be preprocessed by a server. Says why not, but for a build that was
+/// switched over to plain mode, which was told once already.
+fn is_possible(job: &Compile, settings: &Settings, limits: Limits) -> bool {
+    let refuse = |why: fmt::Arguments<'_>| {
+        settings
+            .log
+            .warning("dcc_perhaps_adjust_cpp_where_and_protover", why);
+        false
+    };
+    let port = settings.pump.port.as_deref();
+    if discrepancy::limit_is_reached(port, limits.max_discrepancy) {
+        false
+    } else if job.input_is_preprocessed() {
+        refuse(format_args!(
+            "cannot use distcc_pump on already preprocessed file (such as emitted by ccache)"
+        ))
+    } else if settings.pump.header_paths {
+        refuse(format_args!(
+            "cannot use distcc_pump with any of environment variables CPATH, C_INCLUDE_PATH or \
+             CPLUS_INCLUDE_PATH set, preprocessing locally"
+        ))
+    } else {
+        true
+    }
+}
+
+/// Why a job cannot be sent in pump mode after all.
+#[derive(Debug)]
+pub(crate) enum PumpError {
+    /// We do not know where we are.
+    NoFolder(io::Error),
+    /// The include server does not help.
+    Include(IncludeError),
+    /// What it named cannot be sent.
+    Tree(TreeError),
+}
+
+impl PumpError {
+    /// Complains, and says what happens next.
+    pub(crate) fn report(&self, settings: &Settings) {
+        let warn = |text: fmt::Arguments<'_>| settings.log.warning("dcc_build_somewhere", text);
+        match self {
+            Self::NoFolder(error) => {
+                warn(format_args!("no working directory: {}", Reason(error)));
+            }
+            Self::Include(error) => error.report(&settings.log),
+            Self::Tree(error) => warn(format_args!("{error}")),
+        }
+        warn(format_args!(
+            "failed to get includes from include server, preprocessing locally"
+        ));
+    }
+}
+
+/// The whole request, ready to be sent.
+pub(crate) fn request(
+    job: &Compile,
+    settings: &Settings,
+    limits: Limits,
+) -> Result<Vec<u8>, PumpError> {
+    let cwd = working_folder()?;
+    let files = include_server::ask(
+        &cwd,
+        job.argv(),
+        &settings.pump,
+        limits.io_timeout,
+        &settings.log,
+    )
+    .map_err(PumpError::Include)?;
+    let mut request = head(job, cwd, settings.dependencies_output.as_deref()).encode();
+    tree::append(&mut request, &files).map_err(PumpError::Tree)?;
+    Ok(request)
+}
+
+/// Where we are, as the kernel knows it.
+pub(crate) fn working_folder() -> Result<PathBuf, PumpError> {
+    std::env::current_dir().map_err(PumpError::NoFolder)
+}
+
+/// The server names the output as it likes, so that a dependency file needs its target said.
+fn head(job: &Compile, cwd: PathBuf, dependencies_output: Option<&OsStr>) -> Head {
+    let mut argv = job.argv().to_vec();
+    let dependencies = job.dependencies(dependencies_output);
+    if let Some(target) = dependencies.and_then(|wanted| wanted.missing_target) {
+        argv.extend(["-MT".into(), target]);
+    }
+    Head {
+        version: Version::Pump,
+        cwd: Some(cwd.into_os_string()),
+        argv,
+    }
+}

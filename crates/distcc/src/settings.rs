@@ -1,0 +1,239 @@
+//! What the environment says: read once, here, and passed down.
+
+use std::env::var_os;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use statedir::StateDir;
+
+use crate::log::{Log, Wishes};
+
+/// The environment, understood.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) log: Log,
+    /// `$DISTCC_DIR` or `~/.distcc`; none if neither it nor `HOME` is set.
+    pub(crate) state: Option<StateDir>,
+    /// `DISTCC_HOSTS`
+    pub(crate) hosts: Option<OsString>,
+    /// `DISTCC_FALLBACK`: compile here what could not be compiled elsewhere.
+    pub(crate) fallback: bool,
+    /// `DISTCC_SKIP_LOCAL_RETRY`: a compiler's failure elsewhere is the answer.
+    pub(crate) skip_local_retry: bool,
+    /// `DISTCC_BACKOFF_PERIOD`: how long a host that failed is left alone.
+    pub(crate) backoff_period: Duration,
+    /// `DISTCC_PAUSE_TIME_MSEC`: how long to wait before asking for a slot again.
+    pub(crate) pause: Duration,
+    /// `DISTCC_SSH`, split at blanks.
+    pub(crate) ssh: Vec<OsString>,
+    /// `DISTCC_NO_REWRITE_CROSS` is not set: name compilers so that any server understands it.
+    pub(crate) rewrite_compiler: bool,
+    /// `DEPENDENCIES_OUTPUT`
+    pub(crate) dependencies_output: Option<OsString>,
+    /// What concerns pump mode.
+    pub(crate) pump: PumpSettings,
+    /// What children get to see.
+    pub(crate) children: ChildEnvironment,
+    /// `DISTCC_IO_TIMEOUT` and `DISTCC_MAX_DISCREPANCY` as they are written: see [`Limits`].
+    raw_limits: [Option<OsString>; 2],
+}
+
+/// What concerns pump mode.
+#[derive(Debug)]
+pub(crate) struct PumpSettings {
+    /// `INCLUDE_SERVER_PORT`: the include server's socket.
+    pub(crate) port: Option<OsString>,
+    /// `INCLUDE_SERVER_STUB`: files to take for the include server's answer, for tests.
+    pub(crate) stub: Option<OsString>,
+    /// `DISTCC_TESTING_INCLUDE_SERVER`: fail where the include server fails.
+    pub(crate) testing: bool,
+    /// One of `CPATH`, `C_INCLUDE_PATH`, `CPLUS_INCLUDE_PATH` is set, which no server would see.
+    pub(crate) header_paths: bool,
+}
+
+/// What is different in the environment of the programs that we run.
+#[derive(Debug)]
+pub(crate) struct ChildEnvironment {
+    /// `_DISTCC_SAFEGUARD` as we found it: how many of our kind are above us.
+    pub(crate) depth: u32,
+    /// `PATH` as we found it, or what is left of it behind the masquerade folder.
+    pub(crate) path: OsString,
+    /// Whether it is what is left of it.
+    pub(crate) path_changed: bool,
+}
+
+/// Limits that 3.4 looks at only when a job is distributed, and then insists on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// `DISTCC_IO_TIMEOUT`: the longest silence of a peer.
+    pub(crate) io_timeout: Duration,
+    /// `DISTCC_MAX_DISCREPANCY`: how many pump compiles may differ from local ones.
+    pub(crate) max_discrepancy: u64,
+}
+
+/// A variable that is not a number above 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadValue {
+    variable: &'static str,
+    value: OsString,
+}
+
+impl fmt::Display for BadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bad {} value: {}", self.variable, self.value.display())
+    }
+}
+
+impl Settings {
+    /// Reads the environment, and opens the log.
+    pub(crate) fn read() -> Self {
+        let filled = |name: &str| var_os(name).filter(|value| !value.is_empty());
+        let log = Log::open(&Wishes {
+            file: filled("DISTCC_LOG"),
+            descriptor: number(var_os("UNCACHED_ERR_FD").as_deref())
+                .and_then(|number: i32| (number > 0).then_some(number)),
+            verbose: switch(var_os("DISTCC_VERBOSE").as_deref(), false),
+        });
+        let state = filled("DISTCC_DIR")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(filled("HOME")?).join(".distcc")))
+            .map(StateDir::new);
+        let seconds = number(var_os("DISTCC_BACKOFF_PERIOD").as_deref()).unwrap_or(60);
+        let pause = number(var_os("DISTCC_PAUSE_TIME_MSEC").as_deref()).unwrap_or(1000);
+        Self {
+            log,
+            state,
+            hosts: var_os("DISTCC_HOSTS"),
+            fallback: switch(var_os("DISTCC_FALLBACK").as_deref(), true),
+            skip_local_retry: var_os("DISTCC_SKIP_LOCAL_RETRY").is_some(),
+            backoff_period: Duration::from_secs(seconds),
+            pause: Duration::from_millis(pause),
+            ssh: ssh_words(filled("DISTCC_SSH").as_deref()),
+            rewrite_compiler: var_os("DISTCC_NO_REWRITE_CROSS").is_none(),
+            dependencies_output: filled("DEPENDENCIES_OUTPUT"),
+            pump: PumpSettings {
+                port: var_os("INCLUDE_SERVER_PORT"),
+                stub: var_os("INCLUDE_SERVER_STUB"),
+                testing: switch(var_os("DISTCC_TESTING_INCLUDE_SERVER").as_deref(), false),
+                header_paths: ["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH"]
+                    .iter()
+                    .any(|name| var_os(name).is_some()),
+            },
+            children: ChildEnvironment {
+                depth: depth(var_os("_DISTCC_SAFEGUARD").as_deref()),
+                path: var_os("PATH").unwrap_or_default(),
+                path_changed: false,
+            },
+            raw_limits: [
+                var_os("DISTCC_IO_TIMEOUT"),
+                var_os("DISTCC_MAX_DISCREPANCY"),
+            ],
+        }
+    }
+
+    /// The limits of a job that is distributed.
+    ///
+    /// # Errors
+    /// [`BadValue`]: the call has to fail.
+    pub(crate) fn limits(&self) -> Result<Limits, BadValue> {
+        let [io_timeout, max_discrepancy] = &self.raw_limits;
+        Ok(Limits {
+            io_timeout: Duration::from_secs(at_least_one(
+                "DISTCC_IO_TIMEOUT",
+                io_timeout.as_deref(),
+                300,
+            )?),
+            max_discrepancy: at_least_one("DISTCC_MAX_DISCREPANCY", max_discrepancy.as_deref(), 1)?,
+        })
+    }
+}
+
+/// A whole value as a number.
+fn number<T: std::str::FromStr>(value: Option<&OsStr>) -> Option<T> {
+    value?.to_str()?.trim().parse().ok()
+}
+
+/// 3.4 knows exactly `0` and `1`; all else means the default.
+fn switch(value: Option<&OsStr>, default: bool) -> bool {
+    match value.map(OsStr::as_encoded_bytes) {
+        Some(b"0") => false,
+        Some(b"1") => true,
+        _ => default,
+    }
+}
+
+/// The recursion level; what is not a number counts as 1.
+fn depth(value: Option<&OsStr>) -> u32 {
+    match value {
+        None => 0,
+        Some(value) => number(Some(value)).unwrap_or(1),
+    }
+}
+
+fn ssh_words(value: Option<&OsStr>) -> Vec<OsString> {
+    let words = crate::response_file::blank_separated(value.unwrap_or_default());
+    if words.is_empty() {
+        return vec!["ssh".into()];
+    }
+    words
+}
+
+fn at_least_one(
+    variable: &'static str,
+    value: Option<&OsStr>,
+    default: u64,
+) -> Result<u64, BadValue> {
+    match value {
+        None => Ok(default),
+        Some(value) => number(Some(value)).filter(|&n| n > 0).ok_or(BadValue {
+            variable,
+            value: value.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_know_two_values() {
+        let check = |value: &str, expected| {
+            assert_eq!(switch(Some(value.as_ref()), true), expected, "{value}");
+        };
+        check("0", false);
+        check("1", true);
+        check("no", true);
+        check("", true);
+        assert!(!switch(None, false));
+    }
+
+    #[test]
+    fn limits_are_numbers_above_zero() {
+        let check = |value: Option<&str>| at_least_one("V", value.map(OsStr::new), 300);
+        assert_eq!(check(None), Ok(300));
+        assert_eq!(check(Some("7")), Ok(7));
+        for bad in ["0", "-1", "x", ""] {
+            assert_eq!(
+                check(Some(bad)).unwrap_err().to_string(),
+                format!("Bad V value: {bad}")
+            );
+        }
+    }
+
+    #[test]
+    fn ssh_is_split_at_blanks() {
+        assert_eq!(ssh_words(None), ["ssh"]);
+        assert_eq!(ssh_words(Some("  ".as_ref())), ["ssh"]);
+        assert_eq!(ssh_words(Some("ssh -p 22".as_ref())), ["ssh", "-p", "22"]);
+    }
+
+    #[test]
+    fn depth_that_is_no_number_is_one() {
+        assert_eq!(depth(None), 0);
+        assert_eq!(depth(Some("2".as_ref())), 2);
+        assert_eq!(depth(Some("x".as_ref())), 1);
+    }
+}

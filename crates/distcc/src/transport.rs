@@ -1,0 +1,317 @@
+//! Connections to servers: TCP, or a server that ssh starts for us.
+//!
+//! Both read and write like any stream, with a limit on each silence; what is said over them
+//! knows nothing of their kind.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::time::Duration;
+
+use hosts::Transport;
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::child::{self, Child};
+use crate::log::Reason;
+use crate::settings::{ChildEnvironment, Settings};
+
+/// How long one address gets to answer. 3.4 has the same constant.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Why there is no connection. `Display` gives 3.4's words.
+#[derive(Debug)]
+pub(crate) enum ConnectError {
+    /// The name means no address.
+    Resolve {
+        host: OsString,
+        port: u16,
+        error: io::Error,
+    },
+    /// The last of its addresses does not answer.
+    Connect {
+        address: SocketAddr,
+        error: io::Error,
+    },
+    /// ssh cannot be started.
+    Spawn { program: OsString, error: io::Error },
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { host, port, error } => write!(
+                f,
+                "failed to resolve host {} port {port}: {}",
+                host.display(),
+                Reason(error)
+            ),
+            Self::Connect { address, error } => {
+                write!(
+                    f,
+                    "nonblocking connect to {address} failed: {}",
+                    Reason(error)
+                )
+            }
+            Self::Spawn { program, error } => {
+                write!(f, "failed to exec {}: {}", program.display(), Reason(error))
+            }
+        }
+    }
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(crate) enum Connection {
+    Tcp(TcpStream),
+    Ssh(SshConnection),
+}
+
+impl Connection {
+    /// Connects to a host that is not this machine.
+    pub(crate) fn open(
+        transport: &Transport,
+        settings: &Settings,
+        io_timeout: Duration,
+    ) -> Result<Self, ConnectError> {
+        match transport {
+            Transport::Tcp { host, port } => connect_tcp(host, *port, io_timeout).map(Self::Tcp),
+            Transport::Ssh {
+                user,
+                host,
+                command,
+            } => {
+                let words = ssh_command(&settings.ssh, user.as_deref(), host, command.as_deref());
+                SshConnection::open(&words, &settings.children, io_timeout).map(Self::Ssh)
+            }
+            Transport::Local => unreachable!("local jobs need no connection"),
+        }
+    }
+
+    /// Closes a connection over which all was said. For ssh this waits for its end; how it ended
+    /// says nothing that the server did not say better.
+    pub(crate) fn close(self) {
+        if let Self::Ssh(ssh) = self {
+            drop((ssh.input, ssh.output));
+            let _ = ssh.child.wait();
+        }
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer).map_err(timed_out),
+            Self::Ssh(ssh) => ssh.read(buffer),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes).map_err(timed_out),
+            Self::Ssh(ssh) => ssh.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A socket with a time limit says "would block" where the time is up.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
+/// Tries each address of the host in turn.
+fn connect_tcp(host: &OsStr, port: u16, io_timeout: Duration) -> Result<TcpStream, ConnectError> {
+    let unresolved = |error| ConnectError::Resolve {
+        host: host.to_owned(),
+        port,
+        error,
+    };
+    let not_utf8 = || io::Error::other("not a host name");
+    let name = host.to_str().ok_or_else(not_utf8).map_err(unresolved)?;
+    let addresses = (name, port).to_socket_addrs().map_err(unresolved)?;
+    let mut last = unresolved(io::Error::other("no address"));
+    for address in addresses {
+        let connected = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)
+            .and_then(|stream| prepare(&stream, io_timeout).map(|()| stream));
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = ConnectError::Connect { address, error },
+        }
+    }
+    Err(last)
+}
+
+/// Each half of a request is one write, which should not wait for the answer to the one before.
+fn prepare(stream: &TcpStream, io_timeout: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(io_timeout))?;
+    stream.set_write_timeout(Some(io_timeout))
+}
+
+/// The command that starts a server at the other end.
+fn ssh_command(
+    ssh: &[OsString],
+    user: Option<&OsStr>,
+    host: &OsStr,
+    command: Option<&OsStr>,
+) -> Vec<OsString> {
+    let mut words = ssh.to_vec();
+    if let Some(user) = user {
+        words.extend(["-l".into(), user.to_owned()]);
+    }
+    words.push(host.to_owned());
+    words.push(command.unwrap_or(OsStr::new("distccd")).to_owned());
+    words.extend(["--inetd".into(), "--enable-tcp-insecure".into()]);
+    words
+}
+
+/// A server behind the pipes of an ssh of ours. Dropping it ends ssh at once.
+#[derive(Debug)]
+pub(crate) struct SshConnection {
+    child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+    io_timeout: Duration,
+}
+
+impl SshConnection {
+    fn open(
+        words: &[OsString],
+        environment: &ChildEnvironment,
+        io_timeout: Duration,
+    ) -> Result<Self, ConnectError> {
+        let failed = |error| ConnectError::Spawn {
+            program: words[0].clone(),
+            error,
+        };
+        let mut command = child::command(words, environment);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = Child::spawn(&mut command).map_err(failed)?;
+        let input = child.process.stdin.take().expect("it was piped above");
+        let output = child.process.stdout.take().expect("it was piped above");
+        // Only our ends: a pipe's two ends do not share this.
+        rustix::io::ioctl_fionbio(&input, true).map_err(|error| failed(error.into()))?;
+        rustix::io::ioctl_fionbio(&output, true).map_err(|error| failed(error.into()))?;
+        Ok(Self {
+            child,
+            input,
+            output,
+            io_timeout,
+        })
+    }
+}
+
+impl Read for SshConnection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.output.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    wait(&self.output, PollFlags::IN, self.io_timeout)?;
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Write for SshConnection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.input.write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    wait(&self.input, PollFlags::OUT, self.io_timeout)?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn wait(fd: &impl AsFd, event: PollFlags, limit: Duration) -> io::Result<()> {
+    let limit = Timespec::try_from(limit).unwrap_or(Timespec {
+        tv_sec: i64::MAX,
+        tv_nsec: 0,
+    });
+    match rustix::event::poll(&mut [PollFd::new(fd, event)], Some(&limit)) {
+        Ok(0) => Err(ErrorKind::TimedOut.into()),
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(ssh: &[&str], user: Option<&str>, command: Option<&str>, expected: &str) {
+        let ssh: Vec<OsString> = ssh.iter().map(OsString::from).collect();
+        let words = ssh_command(
+            &ssh,
+            user.map(OsStr::new),
+            "h".as_ref(),
+            command.map(OsStr::new),
+        );
+        assert_eq!(words.join(OsStr::new(" ")), expected);
+    }
+
+    #[test]
+    fn ssh_commands() {
+        check(
+            &["ssh"],
+            None,
+            None,
+            "ssh h distccd --inetd --enable-tcp-insecure",
+        );
+        check(
+            &["ssh", "-p", "22"],
+            Some("u"),
+            Some("/opt/distccd"),
+            "ssh -p 22 -l u h /opt/distccd --inetd --enable-tcp-insecure",
+        );
+    }
+
+    #[test]
+    fn a_silent_ssh_times_out_and_is_ended() {
+        let words = ["sleep", "1000"].map(OsString::from);
+        let environment = ChildEnvironment {
+            depth: 0,
+            path: OsString::new(),
+            path_changed: false,
+        };
+        let limit = Duration::from_millis(20);
+        let mut ssh = SshConnection::open(&words, &environment, limit).unwrap();
+        let error = ssh.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_name_without_address_is_told_from_a_refusal() {
+        let limit = Duration::from_secs(1);
+        let error = connect_tcp("no such host".as_ref(), 1, limit).unwrap_err();
+        assert!(matches!(error, ConnectError::Resolve { .. }));
+        // Nothing listens on a port that was just given back.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let error = connect_tcp("127.0.0.1".as_ref(), port, limit).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("nonblocking connect to 127.0.0.1:{port} failed: Connection refused")
+        );
+    }
+}

@@ -1,0 +1,332 @@
+//! Pump mode, with an include server made of a test's own answer.
+
+mod support;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::sync::mpsc;
+use std::thread;
+
+use protocol::include::{Query, encode_answer};
+use protocol::request::Limits;
+use protocol::{Version, lzo, stream};
+use support::{
+    Content, Distccd, FakeServer, HELLO, Place, Request, answer, read_request, run, success,
+};
+
+const PREPROCESSING: &str = "distcc[*] (dcc_build_somewhere) Warning: failed to get includes from \
+                             include server, preprocessing locally";
+
+/// An include server at `socket` in the place, and what it was asked.
+fn include_server(place: &Place, files: Vec<OsString>) -> mpsc::Receiver<Query> {
+    let listener = UnixListener::bind(place.path("socket")).unwrap();
+    let (sender, queries) = mpsc::channel();
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let query = stream::read_query(&mut connection, Limits::default()).unwrap();
+            connection.write_all(&encode_answer(&files)).unwrap();
+            // Not every test wants to know.
+            let _ = sender.send(query);
+        }
+    });
+    queries
+}
+
+/// A mirror of files of the place below a client root of three components, as an answer names
+/// them.
+struct Mirror {
+    root: tempfile::TempDir,
+    files: Vec<OsString>,
+}
+
+impl Mirror {
+    fn new() -> Self {
+        let root = tempfile::Builder::new()
+            .prefix("mirror")
+            .tempdir_in("/tmp")
+            .unwrap();
+        std::fs::create_dir(root.path().join("padding")).unwrap();
+        Self {
+            root,
+            files: Vec::new(),
+        }
+    }
+
+    fn path_of(&mut self, client: &str, suffix: &str) -> std::path::PathBuf {
+        let below = format!("padding{client}{suffix}");
+        let path = self.root.path().join(below);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        self.files.push(path.clone().into_os_string());
+        path
+    }
+
+    fn add(&mut self, place: &Place, name: &str) {
+        let client = place.path(name).into_os_string().into_string().unwrap();
+        let content = place.read(name);
+        std::fs::write(self.path_of(&client, ".lzo"), lzo::compress(&content)).unwrap();
+    }
+
+    fn link(&mut self, client: &str, text: &str) {
+        symlink(text, self.path_of(client, "")).unwrap();
+    }
+
+    fn answer(&mut self) -> Vec<OsString> {
+        std::mem::take(&mut self.files)
+    }
+}
+
+fn distcc(place: &Place, host: &str, words: &str) -> std::process::Command {
+    let mut distcc = place.distcc(&format!("{host},cpp,lzo"), words);
+    distcc
+        .env("INCLUDE_SERVER_PORT", place.path("socket"))
+        .env("DISTCC_NO_REWRITE_CROSS", "");
+    distcc
+}
+
+/// A server that answers all requests with the same bytes and keeps the requests.
+fn recording(bytes: Vec<u8>) -> (FakeServer, mpsc::Receiver<Request>) {
+    let (sender, requests) = mpsc::channel();
+    let server = FakeServer::start(move |mut connection| {
+        if let Ok(request) = read_request(&mut connection) {
+            connection.write_all(&bytes).unwrap();
+            // Not every test wants to know.
+            let _ = sender.send(request);
+        }
+    });
+    (server, requests)
+}
+
+fn name(place: &Place, name: &str) -> OsString {
+    place.path(name).into_os_string()
+}
+
+#[test]
+fn the_files_that_the_include_server_names_are_sent() {
+    let place = Place::new();
+    let mut mirror = Mirror::new();
+    mirror.add(&place, "a.c");
+    mirror.link("/usr/include", "../../usr/include");
+    let placeholder = mirror.path_of("/w/d/forcing_technique_271828", "");
+    assert!(!placeholder.exists());
+    let queries = include_server(&place, mirror.answer());
+    let (server, requests) = recording(success(Version::Pump, b"OBJECT"));
+    run(&mut distcc(&place, &server.host(), "gcc -MD -c a.c")).assert(0, &[]);
+
+    let query = queries.recv().unwrap();
+    assert_eq!(query.cwd, place.path("").canonicalize().unwrap());
+    assert_eq!(query.argv, ["gcc", "-MD", "-c", "a.c", "-o", "a.o"]);
+    let request = requests.recv().unwrap();
+    assert_eq!(request.head.version, Version::Pump);
+    assert_eq!(request.head.cwd, Some(query.cwd));
+    assert_eq!(
+        request.head.argv,
+        ["gcc", "-MD", "-c", "a.c", "-o", "a.o", "-MT", "a.o"]
+    );
+    assert_eq!(
+        request.files,
+        [
+            (name(&place, "a.c"), Content::File(HELLO.into())),
+            (
+                "/usr/include".into(),
+                Content::Link("../../usr/include".into())
+            ),
+            (
+                "/w/d/forcing_technique_271828".into(),
+                Content::File(vec![])
+            ),
+        ]
+    );
+    assert_eq!(place.read("a.o"), b"OBJECT");
+    assert_eq!(place.text("a.d"), "from the server\n");
+}
+
+#[test]
+fn a_dependency_file_that_nobody_wants_is_not_written() {
+    let place = Place::new();
+    let mut mirror = Mirror::new();
+    mirror.add(&place, "a.c");
+    let _queries = include_server(&place, mirror.answer());
+    let (server, _) = recording(success(Version::Pump, b"OBJECT"));
+    run(&mut distcc(&place, &server.host(), "gcc -c a.c")).assert(0, &[]);
+    assert_eq!(place.names(), ["a.c", "a.o", "socket"]);
+}
+
+#[test]
+fn an_answer_without_dependencies_is_not_whole() {
+    let place = Place::new();
+    let mut mirror = Mirror::new();
+    mirror.add(&place, "a.c");
+    let _queries = include_server(&place, mirror.answer());
+    let mut bytes = success(Version::Pump, b"OBJECT");
+    bytes.truncate(bytes.windows(4).position(|token| token == b"DOTD").unwrap());
+    let (server, _) = recording(bytes);
+    run(&mut distcc(&place, &server.host(), "gcc -MD -c a.c"))
+        .assert_says(0, "unexpected eof while reading the answer");
+    assert!(place.text("a.d").starts_with("a.o: a.c"));
+}
+
+/// A compile that has to be preprocessed here after all, on the same host.
+fn check_plain(
+    place: &Place,
+    words: &str,
+    change: impl Fn(&mut std::process::Command),
+    stderr: &[&str],
+) {
+    let (server, requests) = recording(success(Version::Lzo, b"OBJECT"));
+    let mut distcc = distcc(place, &server.host(), words);
+    change(&mut distcc);
+    run(&mut distcc).assert(0, stderr);
+    assert_eq!(requests.recv().unwrap().head.version, Version::Lzo);
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn where_the_include_server_fails_we_preprocess() {
+    let place = Place::new();
+    let missing = format!(
+        "distcc[*] ERROR: failed to connect to UNIX-DOMAIN {}: No such file or directory",
+        place.path("socket").display()
+    );
+    check_plain(&place, "gcc -c a.c", |_| {}, &[&missing, PREPROCESSING]);
+    check_plain(
+        &place,
+        "gcc -c a.c",
+        |distcc| {
+            distcc.env_remove("INCLUDE_SERVER_PORT");
+        },
+        &[
+            "distcc[*] (dcc_talk_to_include_server) Warning: INCLUDE_SERVER_PORT not set - did \
+             you forget to run under 'pump'?",
+            PREPROCESSING,
+        ],
+    );
+    let _queries = include_server(&place, Vec::new());
+    check_plain(
+        &place,
+        "gcc -c a.c",
+        |_| {},
+        &[
+            "distcc[*] (dcc_talk_to_include_server) Warning: include server gave up analyzing",
+            PREPROCESSING,
+        ],
+    );
+}
+
+#[test]
+fn what_pump_mode_cannot_do_is_preprocessed_here() {
+    let place = Place::new();
+    place.write("p.i", HELLO);
+    check_plain(
+        &place,
+        "gcc -c p.i",
+        |_| {},
+        &[
+            "distcc[*] (dcc_perhaps_adjust_cpp_where_and_protover) Warning: cannot use \
+             distcc_pump on already preprocessed file (such as emitted by ccache)",
+        ],
+    );
+    check_plain(
+        &place,
+        "gcc -c a.c",
+        |distcc| {
+            distcc.env("CPATH", "");
+        },
+        &[
+            "distcc[*] (dcc_perhaps_adjust_cpp_where_and_protover) Warning: cannot use \
+             distcc_pump with any of environment variables CPATH, C_INCLUDE_PATH or \
+             CPLUS_INCLUDE_PATH set, preprocessing locally",
+        ],
+    );
+}
+
+#[test]
+fn tests_of_include_servers_want_to_see_failures() {
+    let place = Place::new();
+    let mut distcc = distcc(&place, "127.0.0.1:1", "gcc -c a.c");
+    let outcome = run(distcc.env("DISTCC_TESTING_INCLUDE_SERVER", "1"));
+    outcome.assert_says(1, "failed to get includes from include server");
+    assert!(!place.exists("a.o"));
+}
+
+#[test]
+fn a_discrepancy_is_counted_and_ends_pump_mode() {
+    let place = Place::new();
+    let mut mirror = Mirror::new();
+    mirror.add(&place, "a.c");
+    let _queries = include_server(&place, mirror.answer());
+    let (failing, _) = recording(answer(Version::Pump, 0x100, "missing.h\n", b""));
+    let mut compile = distcc(&place, &failing.host(), "gcc -c a.c");
+    let compile = compile.env("DISTCC_BACKOFF_PERIOD", "0");
+    run(compile.env("DISTCC_MAX_DISCREPANCY", "2"))
+        .assert_says(0, "retried locally and got a different result.");
+    assert_eq!(place.text("discrepancy_counter"), "@");
+    run(compile).assert_says(
+        0,
+        "now using plain distcc, possibly due to inconsistent file system changes during build",
+    );
+    assert_eq!(place.text("discrepancy_counter"), "@@");
+    // From now on plain, without a word.
+    check_plain(
+        &place,
+        "gcc -c a.c",
+        |distcc| {
+            distcc.env("DISTCC_MAX_DISCREPANCY", "2");
+        },
+        &[],
+    );
+}
+
+#[test]
+fn scan_includes_shows_what_would_be_sent() {
+    let place = Place::new();
+    let mut mirror = Mirror::new();
+    mirror.add(&place, "a.c");
+    mirror.link("/usr/include", &format!("{}usr/include", "../".repeat(22)));
+    mirror.link("/w/l.h", "/w/real.h");
+    mirror.path_of("/w/d/forcing_technique_271828", "");
+    let _queries = include_server(&place, mirror.answer());
+    let mut scan = distcc(&place, "127.0.0.1:1", "--scan-includes gcc -c a.c");
+    let outcome = run(&mut scan);
+    outcome.assert(0, &[]);
+    assert_eq!(
+        outcome.stdout,
+        format!(
+            "FILE      {}\nSYSTEMDIR /usr/include\nSYMLINK   /w/l.h\nDIRECTORY /w/d\n",
+            place.path("a.c").display()
+        )
+    );
+    let mut plain = place.distcc("127.0.0.1:1,lzo", "--scan-includes gcc -c a.c");
+    run(&mut plain).assert_says(100, "distcc wouldn't have used include server");
+    scan.env("INCLUDE_SERVER_PORT", "/nowhere/socket");
+    run(&mut scan).assert_says(
+        1,
+        "(dcc_approximate_includes) ERROR: failed to get includes",
+    );
+}
+
+#[test]
+fn the_packaged_server_compiles_what_we_send() {
+    let server = Distccd::start();
+    let place = Place::new();
+    place.write("sub/inc.h", "#define VALUE 7\n");
+    place.write(
+        "i.c",
+        "#include \"sub/inc.h\"\nint f(void) { return VALUE; }\n",
+    );
+    let mut mirror = Mirror::new();
+    mirror.add(&place, "i.c");
+    mirror.add(&place, "sub/inc.h");
+    let _queries = include_server(&place, mirror.answer());
+    let host = format!("127.0.0.1:{}", server.port);
+    let mut compile = distcc(&place, &host, "gcc -MMD -c i.c -o sub/x.o");
+    run(compile.env("DISTCC_FALLBACK", "0")).assert(0, &[]);
+    let reference = Place::new();
+    reference.write("sub/inc.h", place.read("sub/inc.h"));
+    reference.write("i.c", place.read("i.c"));
+    reference.local("gcc -MMD -c i.c -o sub/x.o");
+    assert_eq!(place.read("sub/x.o"), reference.read("sub/x.o"));
+    assert_eq!(place.text("sub/x.d"), reference.text("sub/x.d"));
+}

@@ -1,0 +1,154 @@
+//! Slots, and signals while jobs run.
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::process::{Child, Command};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use protocol::Version;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use support::{FakeServer, HELLO, Place, read_request, run, success, wait_until};
+
+/// A server that answers each request when the test says so.
+fn patient_server() -> (FakeServer, mpsc::Sender<()>) {
+    let (sender, go) = mpsc::channel();
+    let server = FakeServer::start(move |mut connection| {
+        read_request(&mut connection).unwrap();
+        // The test's end lets all go.
+        let _ = go.recv();
+        // The client may have been killed.
+        let _ = connection.write_all(&success(Version::Plain, b"OBJECT"));
+    });
+    (server, sender)
+}
+
+#[test]
+fn a_job_waits_until_a_slot_is_free() {
+    let (server, go) = patient_server();
+    let place = Place::new();
+    place.write("b.c", HELLO);
+    let host = format!("{}/1", server.host());
+    let mut first = place.distcc(&host, "gcc -c a.c").spawn().unwrap();
+    wait_until("the first job", || server.connections() == 1);
+    let mut second = place.distcc(&host, "gcc -c b.c").spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(server.connections(), 1);
+    assert!(second.try_wait().unwrap().is_none());
+    go.send(()).unwrap();
+    go.send(()).unwrap();
+    assert!(first.wait().unwrap().success());
+    assert!(second.wait().unwrap().success());
+    assert_eq!(place.read("b.o"), b"OBJECT");
+}
+
+#[test]
+fn a_taken_slot_sends_the_next_job_to_the_next_host() {
+    let (busy, go) = patient_server();
+    let (other, go_other) = patient_server();
+    go_other.send(()).unwrap();
+    let place = Place::new();
+    place.write("b.c", HELLO);
+    let hosts = format!("{}/1 {}/1", busy.host(), other.host());
+    let mut first = place.distcc(&hosts, "gcc -c a.c").spawn().unwrap();
+    wait_until("the first job", || busy.connections() == 1);
+    run(&mut place.distcc(&hosts, "gcc -c b.c")).assert(0, &[]);
+    assert_eq!(other.connections(), 1);
+    go.send(()).unwrap();
+    assert!(first.wait().unwrap().success());
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_child(child)
+}
+
+/// What a signal to `distcc` alone leaves behind while `command` runs below it.
+fn check_signal(
+    place: &Place,
+    distcc: &mut Command,
+    signal: Signal,
+    running: impl FnMut() -> bool,
+) {
+    let mut child = distcc.spawn().unwrap();
+    wait_until("the job", running);
+    assert_eq!(place.records(), 1);
+    kill_process(pid(&child), signal).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(signal.as_raw())
+    );
+    assert_eq!(place.records(), 0);
+    assert!(!place.exists("a.o"));
+}
+
+#[test]
+fn a_signal_while_a_server_works() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let (server, _go) = patient_server();
+        let place = Place::new();
+        let mut distcc = place.distcc(&server.host(), "gcc -c a.c");
+        let records = || {
+            fs::read_dir(place.path("state-dir/state"))
+                .is_ok_and(|mut files| files.next().is_some())
+        };
+        check_signal(&place, &mut distcc, signal, || {
+            server.connections() == 1 && records()
+        });
+        assert_eq!(place.names(), ["a.c"]);
+    }
+}
+
+#[test]
+fn a_signal_reaches_the_local_compiler() {
+    let place = Place::new();
+    place.script("cc", "echo $$ >pid.new; mv pid.new pid; exec sleep 1000");
+    let mut distcc = place.distcc("localhost", "./cc -c a.c");
+    check_signal(&place, &mut distcc, Signal::TERM, || place.exists("pid"));
+    let compiler = place.text("pid").trim().parse().unwrap();
+    let compiler = Pid::from_raw(compiler).unwrap();
+    // Its new parent has to wait for it before it is gone.
+    wait_until("the compiler's end", || {
+        test_kill_process(compiler).is_err() || is_zombie(compiler)
+    });
+}
+
+#[test]
+fn a_signal_reaches_the_preprocessor_and_what_it_runs() {
+    let place = Place::new();
+    let (server, _go) = patient_server();
+    place.script(
+        "cc",
+        "sh -c 'echo $$ >pid.new; mv pid.new pid; exec sleep 1000'",
+    );
+    let mut distcc = place.distcc(&server.host(), "./cc -c a.c");
+    check_signal(&place, &mut distcc, Signal::INT, || {
+        place.exists("pid") && place.records() == 1
+    });
+    let below = place.text("pid").trim().parse().unwrap();
+    let below = Pid::from_raw(below).unwrap();
+    wait_until("the end of what it runs", || {
+        test_kill_process(below).is_err() || is_zombie(below)
+    });
+}
+
+/// Where nobody waits for orphans, ended processes stay as these.
+fn is_zombie(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.is_ok_and(|stat| stat.contains(") Z "))
+}
+
+#[test]
+fn an_ignored_signal_stays_ignored() {
+    let place = Place::new();
+    place.script("cc", "kill -HUP $PPID; sleep 0.05; echo lived on");
+    let distcc = env!("CARGO_BIN_EXE_distcc");
+    let mut shell = place.command("/bin/sh");
+    shell.env("DISTCC_HOSTS", "localhost");
+    let script = format!("trap '' HUP; {distcc} ./cc -c a.c");
+    let outcome = run(shell.args(["-c", &script]));
+    assert_eq!(outcome.stdout, "lived on\n", "{outcome:?}");
+    assert_eq!(outcome.code, 0);
+}
