@@ -1,0 +1,61 @@
+//! The include server: answers, over a Unix socket, which files a compile needs.
+//!
+//! It speaks the protocol of distcc 3.4's include server to any client. Where that one guesses
+//! a superset of the files from their text, this one asks the compiler: slower than guessing,
+//! and right.
+//!
+//! Reading order: `flags` (the command line) and `startup` (into the background);
+//! `query_server` (the socket) and `report` (what is printed); `service` (one question
+//! answered), with its parts: `search` and `compiler` (what the command says), `system_dirs`,
+//! `closure` (what the compiler says), `run`, `limit`; `source` and `scan` (what files say),
+//! `client_tree` and `lookup` (what else is needed); `mirror` and `client_root` (the copies),
+//! `refusal` (why there is no answer).
+
+mod client_root;
+mod client_tree;
+mod closure;
+mod compiler;
+mod flags;
+mod limit;
+mod lookup;
+mod mirror;
+mod query_server;
+mod refusal;
+mod report;
+mod run;
+mod scan;
+mod search;
+mod service;
+mod source;
+mod startup;
+mod system_dirs;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::console;
+use flags::{Flags, Parsed};
+
+/// The program `include_server`; `argv` is its whole command line.
+#[must_use]
+pub fn main(argv: Vec<OsString>) -> ExitCode {
+    let flags = match Flags::parse(&argv) {
+        Parsed::Flags(flags) => flags,
+        Parsed::Text { text, code } => {
+            console::print(text.trim_end());
+            return ExitCode::from(code);
+        }
+    };
+    let ended = if flags.foreground || flags.ready_fd.is_some() {
+        startup::serve(&flags)
+    } else {
+        startup::detach(&argv, &flags)
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::complain(&format!("include server: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The command line of `include_server`.
+//!
+//! All options of distcc 3.4's include server are accepted. Those that repair or tune its
+//! guessing have no use here; each that is given is named once at the start.
+//!
+//! Source: `include_server(1)`, and what 3.4 does where it says less.
+
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+/// What was typed.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "include_server",
+    about = "Tells distcc clients which files a compile needs, so that the server can preprocess.",
+    version,
+    infer_long_args = true,
+    args_override_self = true
+)]
+pub(crate) struct Flags {
+    /// The socket on which clients ask.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) port: Option<PathBuf>,
+
+    /// Write the process number of the server to this file.
+    #[arg(long = "pid_file", value_name = "PATH")]
+    pub(crate) pid_file: Option<PathBuf>,
+
+    /// What to print, as a sum of bits: 1 warnings, 2 every answer.
+    #[arg(
+        short = 'd',
+        long = "debug_pattern",
+        value_name = "BITS",
+        default_value_t = 1
+    )]
+    pub(crate) debug_pattern: u32,
+
+    /// Print figures about each answer on standard output.
+    #[arg(short = 's', long)]
+    pub(crate) statistics: bool,
+
+    /// Print the time used, at the end, on standard error.
+    #[arg(short = 't', long)]
+    pub(crate) time: bool,
+
+    /// Write the files of each answer to a `.d_approx` file beside the object file.
+    #[arg(short = 'w', long = "write_include_closure")]
+    pub(crate) write_include_closure: bool,
+
+    /// Leave out of answers the folders that only have to exist.
+    #[arg(long = "no_force_dirs")]
+    pub(crate) no_force_dirs: bool,
+
+    /// Stay in the foreground.
+    #[arg(long, alias = "no-detach")]
+    pub(crate) foreground: bool,
+
+    /// Not needed: the files are those that the compiler itself lists.
+    #[arg(short = 'x', long = "exact_analysis", alias = "simple_algorithm")]
+    exact_analysis: bool,
+
+    /// Not needed: see --exact_analysis.
+    #[arg(short = 'v', long)]
+    verify: bool,
+
+    /// Not needed: absolute includes are sent like all others.
+    #[arg(long = "unsafe_absolute_includes")]
+    unsafe_absolute_includes: bool,
+
+    /// Not needed: macros are expanded by the compiler.
+    #[arg(long = "unsafe_no_unexpanded_functions")]
+    unsafe_no_unexpanded_functions: bool,
+
+    /// Not needed: changed files are noticed.
+    #[arg(long = "stat_reset_triggers", value_name = "LIST")]
+    stat_reset_triggers: Option<OsString>,
+
+    /// Without effect.
+    #[arg(long = "path_observation_re", value_name = "RE")]
+    path_observation_re: Option<OsString>,
+
+    /// Without effect: no mail is sent.
+    #[arg(short = 'e', long)]
+    email: bool,
+
+    /// Without effect: no mail is sent.
+    #[arg(long = "no-email")]
+    no_email: bool,
+
+    /// Without effect: no mail is sent.
+    #[arg(long = "email_bound", value_name = "NUMBER")]
+    email_bound: Option<OsString>,
+
+    /// Internal: this is the server in the background; say on this descriptor when it is ready.
+    #[arg(long = "ready-fd", hide = true)]
+    pub(crate) ready_fd: Option<RawFd>,
+
+    /// Internal: end when the other end of this pipe is closed.
+    #[arg(long = "exit-with-fd", hide = true)]
+    pub(crate) exit_with_fd: Option<RawFd>,
+}
+
+/// A command line, understood.
+#[derive(Debug)]
+pub(crate) enum Parsed {
+    Flags(Box<Flags>),
+    /// Print this on standard output, and end with the code.
+    Text {
+        text: String,
+        code: u8,
+    },
+}
+
+impl Flags {
+    pub(crate) fn parse(argv: &[OsString]) -> Parsed {
+        match Self::try_parse_from(argv) {
+            Ok(flags) if flags.port.is_some() => Parsed::Flags(Box::new(flags)),
+            Ok(_) => Parsed::Text {
+                text: format!("INCLUDE_SERVER_PORT not provided. Aborting.\n{}", usage()),
+                code: 1,
+            },
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+                ) =>
+            {
+                Parsed::Text {
+                    text: error.to_string(),
+                    code: 0,
+                }
+            }
+            Err(error) => Parsed::Text {
+                text: format!("{error}\n{}", usage()),
+                code: 1,
+            },
+        }
+    }
+
+    /// The options given that have no effect, with the reason.
+    pub(crate) fn without_effect(&self) -> Vec<&'static str> {
+        const MAIL: &str = "no mail is sent";
+        [
+            (
+                self.exact_analysis,
+                "-x is not needed: all files are those that the compiler lists",
+            ),
+            (
+                self.verify,
+                "-v is not needed: all files are those that the compiler lists",
+            ),
+            (
+                self.unsafe_absolute_includes,
+                "--unsafe_absolute_includes is not needed: absolute includes are sent",
+            ),
+            (
+                self.unsafe_no_unexpanded_functions,
+                "--unsafe_no_unexpanded_functions is not needed: the compiler expands macros",
+            ),
+            (
+                self.stat_reset_triggers.is_some(),
+                "--stat_reset_triggers is not needed: changed files are noticed",
+            ),
+            (
+                self.path_observation_re.is_some(),
+                "--path_observation_re has no effect: use -d2 or -w to see files",
+            ),
+            (self.email || self.email_bound.is_some(), MAIL),
+        ]
+        .into_iter()
+        .filter_map(|(given, words)| given.then_some(words))
+        .collect()
+    }
+}
+
+fn usage() -> String {
+    use clap::CommandFactory;
+    Flags::command().render_help().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Parsed {
+        let argv: Vec<OsString> = ["include_server"]
+            .into_iter()
+            .chain(line.split_whitespace())
+            .map(OsString::from)
+            .collect();
+        Flags::parse(&argv)
+    }
+
+    fn flags(line: &str) -> Flags {
+        match parse(line) {
+            Parsed::Flags(flags) => *flags,
+            Parsed::Text { text, .. } => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn what_pump_says_is_understood() {
+        let flags = flags("--port /s --pid_file /p -d1");
+        assert_eq!(flags.port, Some("/s".into()));
+        assert_eq!(flags.pid_file, Some("/p".into()));
+        assert_eq!(flags.debug_pattern, 1);
+        assert!(!flags.foreground);
+        assert_eq!(flags.without_effect(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn options_of_3_4_are_accepted() {
+        let flags = flags(
+            "--port=/s -d19 -e --no-email --email_bound 3 --path_observation_re= -s \
+             --stat_reset_triggers=a:b --stat_reset_triggers=c -t --unsafe_absolute_includes \
+             --no_force_dirs -v -w -x --simple_algorithm --unsafe_no_unexpanded_functions",
+        );
+        assert_eq!(flags.debug_pattern, 19);
+        assert!(flags.statistics && flags.time && flags.no_force_dirs);
+        assert!(flags.write_include_closure);
+        assert_eq!(flags.without_effect().len(), 7);
+    }
+
+    #[test]
+    fn long_options_can_be_cut_short() {
+        assert!(flags("--po /s --stati").statistics);
+        assert!(flags("--port /s --no-detach").foreground);
+    }
+
+    #[test]
+    fn mistakes_print_the_usage_and_end_with_1() {
+        for line in ["", "--bogus", "--port /s extra", "--port /s -d x"] {
+            let Parsed::Text { text, code } = parse(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(code, 1, "{line}");
+            assert!(text.contains("--pid_file"), "{text}");
+        }
+        let Parsed::Text { text, .. } = parse("-s") else {
+            panic!()
+        };
+        assert!(text.starts_with("INCLUDE_SERVER_PORT not provided. Aborting."));
+        assert!(matches!(parse("--help"), Parsed::Text { code: 0, .. }));
+    }
+}

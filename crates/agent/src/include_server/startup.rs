@@ -1,0 +1,200 @@
+//! From a command line to a running server.
+//!
+//! Without `--foreground` the program starts itself a second time in the background and ends
+//! when that one is ready for clients: whoever waits for it may connect at once. It ends with
+//! a failure if the second one cannot start (distcc 3.4 waits for ever then).
+//!
+//! The one place of the include server that reads the environment.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::client_root::{RootFolder, RootFolderError};
+use super::flags::Flags;
+use super::mirror::Mirror;
+use super::query_server::QueryServer;
+use super::report::{Report, times};
+use super::run::Stop;
+use super::service::Service;
+use crate::console;
+
+/// Why there is no server.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// `DISTCC_CLIENT_TMP` cannot be used.
+    RootFolder(RootFolderError),
+    /// No copies can be made in the folder for them.
+    Mirror(io::Error),
+    /// The socket cannot be opened.
+    Socket(PathBuf, io::Error),
+    /// The file for the process number cannot be written.
+    PidFile(PathBuf, io::Error),
+    /// A descriptor named on the command line is none.
+    Descriptor(RawFd),
+    /// The process in the background has ended instead of being ready; it has said why.
+    NotReady(ExitStatus),
+    /// Something else that the system refused.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RootFolder(error) => error.fmt(f),
+            Self::Mirror(error) => write!(f, "cannot make a folder for copies: {error}"),
+            Self::Socket(path, error) => {
+                write!(f, "cannot open the socket '{}': {error}", path.display())
+            }
+            Self::PidFile(path, error) => write!(f, "cannot write '{}': {error}", path.display()),
+            Self::Descriptor(number) => write!(f, "descriptor {number} is not open"),
+            Self::NotReady(status) => write!(f, "could not start ({status})"),
+            Self::System(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Starts the server in the background, and returns when it is ready.
+///
+/// # Errors
+/// [`StartError`]; nothing runs in the background then.
+pub(crate) fn detach(argv: &[OsString], flags: &Flags) -> Result<(), StartError> {
+    let program = std::env::current_exe().map_err(StartError::System)?;
+    let (mut ready, tell) = io::pipe().map_err(StartError::System)?;
+    // The only descriptor that is passed on. No other thread could start a program here.
+    fcntl_setfd(&tell, FdFlags::empty()).map_err(|error| StartError::System(error.into()))?;
+    let mut command = Command::new(program);
+    if let Some(name) = argv.first() {
+        command.arg0(name);
+    }
+    let mut server = command
+        .args(argv.iter().skip(1))
+        .arg("--ready-fd")
+        .arg(tell.as_raw_fd().to_string())
+        .spawn()
+        .map_err(StartError::System)?;
+    drop(tell);
+    let mut said = Vec::new();
+    // Ends when the server has said that it is ready, or has ended.
+    let _ = ready.read_to_end(&mut said);
+    if said.is_empty() {
+        let status = server.wait().map_err(StartError::System)?;
+        return Err(StartError::NotReady(status));
+    }
+    if let Some(path) = &flags.pid_file
+        && let Err(error) = write_pid(path, server.id())
+    {
+        let _ = kill_process(Pid::from_child(&server), Signal::TERM);
+        let _ = server.wait();
+        return Err(StartError::PidFile(path.clone(), error));
+    }
+    Ok(())
+}
+
+/// Serves until the end.
+///
+/// # Errors
+/// [`StartError`]; nothing is left behind then.
+pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
+    let started = Instant::now();
+    if let (Some(ready), Some(starter)) = (flags.ready_fd, flags.exit_with_fd)
+        && ready == starter
+    {
+        return Err(StartError::Descriptor(starter));
+    }
+    let ready = flags.ready_fd.map(inherited).transpose()?;
+    let starter = flags.exit_with_fd.map(inherited).transpose()?;
+    if ready.is_some() {
+        // Out of the terminal's reach: Ctrl-C must not end the server before the compiles.
+        let _ = rustix::process::setsid(); // Fails only if it is so already.
+    }
+    let signals = signals().map_err(StartError::System)?;
+
+    let chosen = std::env::var_os("DISTCC_CLIENT_TMP");
+    let roots = RootFolder::choose(chosen.as_deref()).map_err(StartError::RootFolder)?;
+    roots.remove_stale_roots().map_err(StartError::Mirror)?;
+    let mirror = Mirror::new(roots).map_err(StartError::Mirror)?;
+    let service = Service::new(
+        std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()),
+        !flags.no_force_dirs,
+        // Some of them wait for the disk.
+        available_parallelism().map_or(4, |cpus| cpus.get() + 2),
+        Stop::new().map_err(StartError::System)?,
+        mirror,
+    );
+    let report = Report::new(flags.debug_pattern, flags.statistics);
+    for words in flags.without_effect() {
+        report.warn(words);
+    }
+    let socket = flags.port.clone().unwrap_or_default();
+    let server = QueryServer::open(
+        &socket,
+        signals,
+        starter,
+        service,
+        report,
+        flags.write_include_closure,
+    )
+    .map_err(|error| StartError::Socket(socket, error))?;
+
+    match (ready, &flags.pid_file) {
+        (Some(ready), _) => {
+            if let Err(error) = fs::File::from(ready).write_all(b"1") {
+                server.end(); // Whoever wanted a server has gone.
+                return Err(StartError::System(error));
+            }
+        }
+        (None, Some(path)) => {
+            if let Err(error) = write_pid(path, std::process::id()) {
+                server.end();
+                return Err(StartError::PidFile(path.clone(), error));
+            }
+        }
+        (None, None) => {}
+    }
+    server.serve();
+    if flags.time {
+        console::complain(&times(started));
+    }
+    Ok(())
+}
+
+fn write_pid(path: &Path, pid: u32) -> io::Result<()> {
+    fs::write(path, format!("{pid}\n"))
+}
+
+/// A stream on which something can be read once a signal asks for the end.
+fn signals() -> io::Result<UnixStream> {
+    let (signals, raise) = UnixStream::pair()?;
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        signal_hook::low_level::pipe::register(signal, raise.try_clone()?)?;
+    }
+    Ok(signals)
+}
+
+/// Takes over a descriptor that the parent process left open for this one.
+fn inherited(number: RawFd) -> Result<OwnedFd, StartError> {
+    // SAFETY: asks about a number and changes nothing; the number may be any.
+    let is_open = number > 2 && unsafe { libc::fcntl(number, libc::F_GETFD) } != -1;
+    if !is_open {
+        return Err(StartError::Descriptor(number));
+    }
+    // SAFETY: it is open, and nothing in this process owns it: each of the two options is read
+    // once, at the start, before this process opens anything of its own that it keeps.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+    // Compilers must not hold it.
+    fcntl_setfd(&descriptor, FdFlags::CLOEXEC).map_err(|error| StartError::System(error.into()))?;
+    Ok(descriptor)
+}

@@ -1,0 +1,211 @@
+//! The steps of a session: which servers there are, the include server, the build, the end.
+//!
+//! Servers end when their values are dropped, so every way out of here ends them.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::Permissions;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::build;
+use super::hosts::{self, Search, Source};
+use super::include_server::{IncludeServer, Lifetime, socket};
+use super::messages::{Progress, PumpError};
+use super::private_server::PrivateServer;
+use super::settings::{PRIVATE_SERVER_PID, Settings};
+use super::shutdown;
+use super::signals::Signals;
+use crate::console;
+
+/// What was started.
+struct Session {
+    folder: TempDir,
+    include_server: IncludeServer,
+    private_server: Option<PrivateServer>,
+    /// The value of `DISTCC_HOSTS`, if it has to be another one than before.
+    hosts: Option<OsString>,
+}
+
+/// Runs `command` in a session of its own; returns the exit code.
+///
+/// # Errors
+/// [`PumpError`]: the command was not run.
+pub(super) fn build(settings: &Settings, command: &[OsString]) -> Result<u8, PumpError> {
+    let signals = Signals::collect().map_err(PumpError::Signals)?;
+    let distcc = check(settings)?;
+    say(settings, &Progress::Location(settings.location.clone()));
+    let session = open(settings, &distcc, Lifetime::ThisProcess)?;
+    let mut environment = vec![
+        ("PATH", settings.build_path()),
+        ("INCLUDE_SERVER_PORT", socket(session.folder.path()).into()),
+    ];
+    environment.extend(session.hosts.clone().map(|hosts| ("DISTCC_HOSTS", hosts)));
+    let code = match signals.take() {
+        Some(signal) => u8::try_from(128 + signal).unwrap_or(255),
+        None => build::run(command, &environment, &signals, &settings.name),
+    };
+    session.end(settings);
+    Ok(code)
+}
+
+/// Starts a session for others, and prints what they need; returns the exit code.
+///
+/// # Errors
+/// [`PumpError`]: nothing was started.
+pub(super) fn startup(settings: &Settings) -> Result<u8, PumpError> {
+    let signals = Signals::collect().map_err(PumpError::Signals)?;
+    let distcc = check(settings)?;
+    let session = open(settings, &distcc, Lifetime::UntilShutdown)?;
+    if let Some(signal) = signals.take() {
+        return Ok(u8::try_from(128 + signal).unwrap_or(255));
+    }
+    let pid = |pid: rustix::process::Pid| OsString::from(pid.as_raw_nonzero().to_string());
+    let folder = session.folder.path();
+    let mut variables = vec![
+        ("INCLUDE_SERVER_PID", pid(session.include_server.pid())),
+        ("INCLUDE_SERVER_DIR", folder.into()),
+        ("INCLUDE_SERVER_PORT", socket(folder).into()),
+    ];
+    if let Some(server) = &session.private_server {
+        variables.push((PRIVATE_SERVER_PID, pid(server.pid())));
+    }
+    let hosts = session.hosts.clone().unwrap_or(settings.hosts.clone());
+    if !hosts.is_empty() {
+        variables.push(("DISTCC_HOSTS", hosts));
+    }
+    variables.push(("PATH", settings.build_path()));
+    for (name, value) in variables {
+        console::print_bytes(&export(name, &value));
+    }
+    session.leave_running();
+    Ok(0)
+}
+
+/// What 3.4 looks at before anything else. Returns the client.
+fn check(settings: &Settings) -> Result<PathBuf, PumpError> {
+    if let Err(value) = &settings.max_discrepancy {
+        return Err(PumpError::MaxDiscrepancy(value.clone()));
+    }
+    settings
+        .distcc()
+        .ok_or_else(|| PumpError::NoDistcc(settings.location.clone()))
+}
+
+fn open(
+    settings: &Settings,
+    distcc: &std::path::Path,
+    lifetime: Lifetime,
+) -> Result<Session, PumpError> {
+    let say = |progress: &Progress| {
+        if lifetime == Lifetime::ThisProcess {
+            say(settings, progress);
+        }
+    };
+    let source = hosts::source(settings, distcc)?;
+    if let Source::Configured(listed) = source {
+        say(&Progress::Hosts(listed));
+    }
+    // It looks for servers while the include server starts.
+    let search = (source == Source::Potential).then(|| Search::start(settings));
+
+    let folder = tempfile::Builder::new()
+        .prefix("distcc-pump.")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(&settings.temporary)
+        .map_err(|error| PumpError::NoFolder(settings.temporary.clone(), error))?;
+    let mut private_server = match source {
+        Source::Private(why) => {
+            let server = PrivateServer::start(settings, folder.path(), lifetime)?;
+            Some((server, why))
+        }
+        Source::Potential | Source::Configured(_) => None,
+    };
+    let include_server = match IncludeServer::start(settings, folder.path(), lifetime) {
+        Ok(server) => server,
+        Err(error) => {
+            shutdown::print_outputs_as_errors(folder.path());
+            return Err(error);
+        }
+    };
+    let mut hosts = None;
+    if let Some((server, why)) = &mut private_server {
+        server.check()?;
+        let progress = server.progress(*why);
+        match lifetime {
+            Lifetime::ThisProcess => say(&progress),
+            // Standard output is for the shell.
+            Lifetime::UntilShutdown => console::complain(&progress.to_string()),
+        }
+        hosts = Some(server.hosts());
+    }
+    if let Some(search) = search {
+        let (found, count) = search.finish();
+        say(&Progress::Found(count));
+        hosts = Some(found);
+    }
+    Ok(Session {
+        folder,
+        include_server,
+        private_server: private_server.map(|(server, _)| server),
+        hosts,
+    })
+}
+
+impl Session {
+    fn end(self, settings: &Settings) {
+        shutdown::print_discrepancies(settings, self.folder.path());
+        say(settings, &Progress::ShuttingDown);
+        drop(self.include_server);
+        drop(self.private_server);
+        let _ = self.folder.close(); // In a folder for temporary files.
+    }
+
+    fn leave_running(self) {
+        let _ = self.folder.keep();
+        self.include_server.leave_running();
+        if let Some(server) = self.private_server {
+            server.leave_running();
+        }
+    }
+}
+
+fn say(settings: &Settings, progress: &Progress) {
+    if !settings.is_quiet {
+        console::print(&progress.to_string());
+    }
+}
+
+/// A line for a shell to evaluate.
+fn export(name: &str, value: &OsStr) -> Vec<u8> {
+    let mut line = format!("export {name}='").into_bytes();
+    for &byte in value.as_bytes() {
+        match byte {
+            // 3.4 does not care, and breaks on such a value.
+            b'\'' => line.extend_from_slice(br"'\''"),
+            _ => line.push(byte),
+        }
+    }
+    line.extend_from_slice(b"'\n");
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exports_survive_any_value() {
+        assert_eq!(export("A", "b c".as_ref()), b"export A='b c'\n");
+        assert_eq!(
+            export("A", "it's".as_ref()),
+            br"export A='it'\''s'"
+                .iter()
+                .chain(b"\n")
+                .copied()
+                .collect::<Vec<u8>>()
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! Signals that would end `pump`: it has to end the servers first.
+//!
+//! SIGTERM and SIGHUP are passed on to the build. SIGINT and SIGQUIT from a terminal reach the
+//! build by themselves, and must not reach it twice.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, getpgrp, kill_process, pidfd_open};
+use rustix::termios::tcgetpgrp;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+/// Collects signals from now on.
+#[derive(Debug)]
+pub(super) struct Signals {
+    came: Vec<(i32, Arc<AtomicBool>)>,
+    wake: UnixStream,
+}
+
+impl Signals {
+    /// Installs handlers, but not for signals that are ignored: the build must inherit that.
+    pub(super) fn collect() -> io::Result<Self> {
+        let (wake, raise) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let ignored = ignored();
+        let mut came = Vec::new();
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
+            if ignored & (1 << (signal - 1)) != 0 {
+                continue;
+            }
+            let flag = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal, Arc::clone(&flag))?;
+            // After the flag: whoever is woken finds it set.
+            signal_hook::low_level::pipe::register(signal, raise.try_clone()?)?;
+            came.push((signal, flag));
+        }
+        Ok(Self { came, wake })
+    }
+
+    /// A signal that came and was not taken yet.
+    pub(super) fn take(&self) -> Option<i32> {
+        self.came
+            .iter()
+            .find(|(_, came)| came.swap(false, Ordering::SeqCst))
+            .map(|&(signal, _)| signal)
+    }
+
+    /// Waits for a child to end, and passes signals on to it.
+    pub(super) fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
+        let pid = Pid::from_child(child);
+        let process = pidfd_open(pid, PidfdFlags::empty())?;
+        loop {
+            let mut fds = [
+                PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
+            ];
+            match poll(&mut fds, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !fds[0].revents().is_empty() {
+                return child.wait();
+            }
+            // Emptied before the flags are looked at: what comes later wakes again.
+            while (&self.wake).read(&mut [0; 64]).is_ok_and(|got| got > 0) {}
+            while let Some(number) = self.take() {
+                let is_terminals = matches!(number, SIGINT | SIGQUIT) && is_in_foreground();
+                if !is_terminals && let Some(signal) = Signal::from_named_raw(number) {
+                    let _ = kill_process(pid, signal); // Ended meanwhile is as good.
+                }
+            }
+        }
+    }
+}
+
+/// The signals that this process ignores, as a set of bits from signal 1.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// Whether the terminal sends its signals to this process, and thus also to the build.
+fn is_in_foreground() -> bool {
+    File::open("/dev/tty")
+        .ok()
+        .and_then(|terminal| tcgetpgrp(terminal).ok())
+        == Some(getpgrp())
+}
