@@ -3,7 +3,7 @@
 //!
 //! Pure: no file is opened, no environment read. Arguments are bytes.
 //!
-//! Reading order: [`extension`] (what a file name says), [`plan`] (can this command be
+//! Reading order: [`extension`] (what a file name says), [`mod@plan`] (can this command be
 //! distributed?), [`client`] (the commands a client runs or sends), [`server`] (the commands a
 //! server runs), [`makefile`] (dependency files).
 #![forbid(unsafe_code)]

@@ -2,7 +2,7 @@
 //!
 //! The wire protocols bring back one object and one dependency file. distcc 3.4 distributes
 //! commands that write more, accepts the object, and the other files are lost. (What its own
-//! rules keep local, like `-ftest-coverage`, is in [`crate::plan`].)
+//! rules keep local, like `-ftest-coverage`, is in [`mod@crate::plan`].)
 //!
 //! Found with gcc 12.2, clang 14.0.6 and their manuals; an option that only one of them has is
 //! simply absent from the other's commands.
