@@ -6,18 +6,15 @@
 //! that sends or takes its data slowly keeps nobody else waiting.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use command::{Compile, Plan, extension};
-use protocol::Version;
 use protocol::request::Head;
-use protocol::response::Response;
 
+use crate::answer::{self, Made};
 use crate::fault::{Fault, Refusal};
 use crate::log::Level;
 use crate::peer::Peer;
@@ -28,7 +25,7 @@ use crate::scratch::Scratch;
 use crate::server::Server;
 use crate::summary::{Outcome, Summary};
 use crate::tree::Tree;
-use crate::wire::{Stopped, Wire};
+use crate::wire::Wire;
 use crate::words::Words;
 
 /// Serves a connection to its end, and returns the job's internal code.
@@ -126,7 +123,15 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
         }
     };
     log_end(server, compiler, compile, status);
-    answer(server, wire, &head, status, &note, &ready, &scratch)?;
+    let made = Made {
+        status,
+        note: &note,
+        scratch: &scratch,
+        words: &ready.words,
+        root: ready.root.as_deref(),
+        without_dependencies: compile.input_is_preprocessed(),
+    };
+    answer::send(server, wire, head.version, &made)?;
     server.log.info("dcc_service_job", "job complete");
     Ok(Done {
         outcome,
@@ -272,135 +277,4 @@ fn log_end(server: &Server, compiler: &OsStr, compile: &Compile, status: u32) {
     let (compiler, input) = (compiler.display(), compile.input().display());
     let text = format_args!("{compiler} {input} on localhost {end}");
     server.log.info("dcc_collect_child", text);
-}
-
-/// What is left of an answer after the connection took what it could at once stays in memory up
-/// to this size. More goes to disk: a client that takes it slowly shall not hold memory.
-const SMALL_REST: usize = 256 << 10;
-
-/// Packs and sends what the compiler made.
-fn answer(
-    server: &Server,
-    wire: &mut Wire,
-    head: &Head,
-    status: u32,
-    note: &str,
-    ready: &Ready,
-    scratch: &Scratch,
-) -> Result<(), Fault> {
-    let succeeded = status == 0;
-    let with_dependencies = succeeded && head.version == Version::Pump;
-    let size = |path: PathBuf| fs::symlink_metadata(path).map_or(0, |data| data.len());
-    let text =
-        (size(scratch.stdout()) + size(scratch.stderr())).saturating_mul(ready.words.growth());
-    let content = text.saturating_add(size(scratch.object()) + size(scratch.dependencies()));
-    // As it is, and packed.
-    let needed = content
-        .saturating_mul(2)
-        .saturating_add(content / 64 + 4096);
-    let share = server.memory.take("answer", needed, wire, &server.stop)?;
-
-    let mut stderr = note.as_bytes().to_vec();
-    stderr.extend(
-        ready
-            .words
-            .translate(&read(&scratch.stderr())?.unwrap_or_default()),
-    );
-    let stdout = ready
-        .words
-        .translate(&read(&scratch.stdout())?.unwrap_or_default());
-    let object = match succeeded {
-        true => read(&scratch.object())?.ok_or(Fault::NoOutput("output file"))?,
-        false => Vec::new(),
-    };
-    let dependencies = match (with_dependencies, &ready.root) {
-        (true, Some(root)) => {
-            let text = read(&scratch.dependencies())?.ok_or(Fault::NoOutput("dependency file"))?;
-            command::server::client_dependencies(&text, root.as_os_str())
-        }
-        _ => Vec::new(),
-    };
-    let response = Response {
-        version: head.version,
-        status,
-        stderr: &stderr,
-        stdout: &stdout,
-        object: &object,
-        dependencies: &dependencies,
-    };
-    let bytes = response.encode();
-    drop((stderr, stdout, object, dependencies));
-    let patience = wire.patience;
-    let sent = wire.send_at_once(&bytes).map_err(sending(patience))?;
-    let rest = &bytes[sent..];
-    if rest.len() <= SMALL_REST {
-        let rest = rest.to_vec();
-        drop((bytes, share));
-        wire.send(&rest, &server.kill).map_err(sending(patience))?;
-    } else {
-        let mut spool = spool(scratch, rest).map_err(Fault::server("spooling an answer"))?;
-        drop((bytes, share));
-        send_file(server, wire, &mut spool)?;
-    }
-    if wire.has_trailing_bytes() {
-        // Closing with bytes unread would throw away what the client has not taken yet.
-        wire.finish(LINGER);
-    }
-    Ok(())
-}
-
-/// How long a client that sent bytes after its request may take to fetch its answer.
-const LINGER: Duration = Duration::from_secs(2);
-
-fn spool(scratch: &Scratch, bytes: &[u8]) -> io::Result<File> {
-    let mut spool = scratch.spool()?;
-    spool.write_all(bytes)?;
-    spool.rewind()?;
-    Ok(spool)
-}
-
-fn send_file(server: &Server, wire: &mut Wire, file: &mut File) -> Result<(), Fault> {
-    let patience = wire.patience;
-    let mut chunk = vec![0; SMALL_REST];
-    loop {
-        match file
-            .read(&mut chunk)
-            .map_err(Fault::server("reading an answer"))?
-        {
-            0 => return Ok(()),
-            count => wire
-                .send(&chunk[..count], &server.kill)
-                .map_err(sending(patience))?,
-        }
-    }
-}
-
-/// What a failed write to the client means.
-fn sending(patience: Duration) -> impl Fn(io::Error) -> Fault {
-    move |error| match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Fault::ClientGone,
-        io::ErrorKind::TimedOut => Fault::Silent(patience),
-        _ if error.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => Fault::Stopping,
-        _ => Fault::Connection(error),
-    }
-}
-
-/// A file that the compiler wrote; `None` if it did not, or made something else of it.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
-    let Ok(mut file) = opened else {
-        return Ok(None);
-    };
-    let read = |file: &mut File| {
-        let mut bytes = Vec::new();
-        match file.metadata()?.is_file() {
-            true => file.read_to_end(&mut bytes).map(|_| Some(bytes)),
-            false => Ok(None),
-        }
-    };
-    read(&mut file).map_err(Fault::server("reading the compiler's output"))
 }

@@ -7,8 +7,8 @@
 //! - [`job`]: the life of one connection, step by step. It uses [`wire`] (reading, writing and
 //!   watching a connection), [`receive`] (a request, into memory and onto disk), [`tree`] (the
 //!   client's files, protocol 3), [`scratch`] (the job's folder), [`pool`] (job slots and memory),
-//!   [`run`] (the compiler), [`words`] (its messages), [`fault`] (why there is no answer) and
-//!   [`summary`] (the line in the log).
+//!   [`run`] (the compiler), [`answer`] and [`words`] (its results and messages), [`fault`] (why
+//!   there is no answer) and [`summary`] (the line in the log).
 //! - [`serve`]: who gets a thread, and how the server ends. Who may connect is decided by
 //!   [`access`] and [`same_user`] (by [`sock_diag`]), what may run by [`compilers`].
 //! - [`flags`], [`environment`] and [`settings`]: what we were told; [`start`]: the way from there
@@ -17,6 +17,7 @@
 //! What it deliberately does not do yet: run compilers in a sandbox.
 
 mod access;
+mod answer;
 mod compilers;
 mod daemonize;
 mod environment;

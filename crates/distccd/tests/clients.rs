@@ -132,7 +132,12 @@ fn hanging_up_ends_the_wait_for_a_slot() {
         gate.display()
     );
     first.write_all(&request(&script)).unwrap();
-    server.wait_for_log("compile from a.c");
+    wait_until("the compiler runs", || {
+        let scratch = server.leftovers();
+        scratch
+            .iter()
+            .any(|scratch| scratch.join("stderr").exists())
+    });
     let mut second = server.connect();
     second.write_all(&request("echo > $out")).unwrap();
     wait_until("both are received", || server.leftovers().len() == 2);

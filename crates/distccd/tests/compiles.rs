@@ -248,6 +248,15 @@ fn an_empty_source_is_compiled() {
 }
 
 #[test]
+fn preprocessed_source_in_a_tree_has_no_dependencies() {
+    let server = Setup::insecure().start();
+    let argv = ["gcc", "-c", "a.i", "-o", "a.o"];
+    let request = tree_request("/c", &argv, &[Entry::File("/c/a.i", "int x;\n")]);
+    let reply = server.ask(Version::Pump, &request).unwrap();
+    assert_eq!((reply.status, reply.dependencies), (0, Some(String::new())));
+}
+
+#[test]
 fn large_sources_and_answers() {
     let server = Setup::insecure().script("cc", SCRIPTED_COMPILER).start();
     let argv = ["cc", "-c", "a.c", "-o", "a.o"];

@@ -184,7 +184,12 @@ fn term_lets_running_jobs_finish() {
         gate.display()
     );
     running.write_all(&request(&script)).unwrap();
-    server.wait_for_log("compile from");
+    wait_until("the compiler runs", || {
+        let scratch = server.leftovers();
+        scratch
+            .iter()
+            .any(|scratch| scratch.join("stderr").exists())
+    });
     // Others are still sending, or waiting.
     let mut sending = server.connect();
     sending
@@ -193,14 +198,6 @@ fn term_lets_running_jobs_finish() {
     let mut queued = server.connect();
     queued.write_all(&request("echo > $out")).unwrap();
     wait_until("all are received", || server.leftovers().len() == 3);
-    wait_until("the compiler runs", || {
-        let scratch = server.leftovers();
-        scratch
-            .iter()
-            .filter(|scratch| scratch.join("stderr").exists())
-            .count()
-            == 1
-    });
     server.signal(Signal::TERM);
     assert_eq!(Reply::read(&mut sending, Version::Plain), None);
     assert_eq!(Reply::read(&mut queued, Version::Plain), None);

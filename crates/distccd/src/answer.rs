@@ -1,0 +1,165 @@
+//! The answer: packs what the compiler made, and sends it.
+//!
+//! One write where the connection takes it. Memory is taken from the pool for as long as the
+//! answer is packed, and not while a slow client fetches it: then the rest goes to disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use protocol::Version;
+use protocol::response::Response;
+
+use crate::fault::Fault;
+use crate::scratch::Scratch;
+use crate::server::Server;
+use crate::wire::{Stopped, Wire};
+use crate::words::Words;
+
+/// What a compiler made of a job.
+pub(crate) struct Made<'a> {
+    /// Its `wait` status.
+    pub(crate) status: u32,
+    /// What the server itself has to say, in front of the compiler's messages.
+    pub(crate) note: &'a str,
+    /// Where its files are.
+    pub(crate) scratch: &'a Scratch,
+    /// How to translate its messages.
+    pub(crate) words: &'a Words,
+    /// Where the client's tree is (protocol 3).
+    pub(crate) root: Option<&'a Path>,
+    /// Whether the compiler leaves out the dependency file, having nothing to preprocess.
+    pub(crate) without_dependencies: bool,
+}
+
+/// What is left of an answer after the connection took what it could at once stays in memory up
+/// to this size. More goes to disk: a client that takes it slowly shall not hold memory.
+const SMALL_REST: usize = 256 << 10;
+
+/// Packs and sends what the compiler made.
+pub(crate) fn send(
+    server: &Server,
+    wire: &mut Wire,
+    version: Version,
+    made: &Made<'_>,
+) -> Result<(), Fault> {
+    let Made {
+        status,
+        scratch,
+        words,
+        ..
+    } = *made;
+    let succeeded = status == 0;
+    let with_dependencies = succeeded && version == Version::Pump;
+    let size = |path: PathBuf| fs::symlink_metadata(path).map_or(0, |data| data.len());
+    let text = (size(scratch.stdout()) + size(scratch.stderr())).saturating_mul(words.growth());
+    let content = text.saturating_add(size(scratch.object()) + size(scratch.dependencies()));
+    // As it is, and packed.
+    let needed = content
+        .saturating_mul(2)
+        .saturating_add(content / 64 + 4096);
+    // A job that has run is answered even while the server stops.
+    let share = server.memory.take("answer", needed, wire, &server.kill)?;
+
+    let mut stderr = made.note.as_bytes().to_vec();
+    stderr.extend(words.translate(&read(&scratch.stderr())?.unwrap_or_default()));
+    let stdout = words.translate(&read(&scratch.stdout())?.unwrap_or_default());
+    let object = match succeeded {
+        true => read(&scratch.object())?.ok_or(Fault::NoOutput("output file"))?,
+        false => Vec::new(),
+    };
+    let dependencies = match (with_dependencies, made.root) {
+        (true, Some(root)) => {
+            let text = match read(&scratch.dependencies())? {
+                None if made.without_dependencies => Vec::new(),
+                text => text.ok_or(Fault::NoOutput("dependency file"))?,
+            };
+            command::server::client_dependencies(&text, root.as_os_str())
+        }
+        _ => Vec::new(),
+    };
+    let response = Response {
+        version,
+        status,
+        stderr: &stderr,
+        stdout: &stdout,
+        object: &object,
+        dependencies: &dependencies,
+    };
+    let bytes = response.encode();
+    drop((stderr, stdout, object, dependencies));
+    let patience = wire.patience;
+    let sent = wire.send_at_once(&bytes).map_err(sending(patience))?;
+    let rest = &bytes[sent..];
+    if rest.len() <= SMALL_REST {
+        let rest = rest.to_vec();
+        drop((bytes, share));
+        wire.send(&rest, &server.kill).map_err(sending(patience))?;
+    } else {
+        let mut spool = spool(scratch, rest).map_err(Fault::server("spooling an answer"))?;
+        drop((bytes, share));
+        send_file(server, wire, &mut spool)?;
+    }
+    if wire.has_trailing_bytes() {
+        // Closing with bytes unread would throw away what the client has not taken yet.
+        wire.finish(LINGER);
+    }
+    Ok(())
+}
+
+/// How long a client that sent bytes after its request may take to fetch its answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+fn spool(scratch: &Scratch, bytes: &[u8]) -> io::Result<File> {
+    let mut spool = scratch.spool()?;
+    spool.write_all(bytes)?;
+    spool.rewind()?;
+    Ok(spool)
+}
+
+fn send_file(server: &Server, wire: &mut Wire, file: &mut File) -> Result<(), Fault> {
+    let patience = wire.patience;
+    let mut chunk = vec![0; SMALL_REST];
+    loop {
+        let count = file
+            .read(&mut chunk)
+            .map_err(Fault::server("reading an answer"))?;
+        if count == 0 {
+            return Ok(());
+        }
+        wire.send(&chunk[..count], &server.kill)
+            .map_err(sending(patience))?;
+    }
+}
+
+/// What a failed write to the client means.
+fn sending(patience: Duration) -> impl Fn(io::Error) -> Fault {
+    move |error| match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Fault::ClientGone,
+        io::ErrorKind::TimedOut => Fault::Silent(patience),
+        _ if error.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => Fault::Stopping,
+        _ => Fault::Connection(error),
+    }
+}
+
+/// A file that the compiler wrote; `None` if it did not, or made something else of it.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let Ok(mut file) = opened else {
+        return Ok(None);
+    };
+    let read = |file: &mut File| {
+        let mut bytes = Vec::new();
+        match file.metadata()?.is_file() {
+            true => file.read_to_end(&mut bytes).map(|_| Some(bytes)),
+            false => Ok(None),
+        }
+    };
+    read(&mut file).map_err(Fault::server("reading the compiler's output"))
+}
