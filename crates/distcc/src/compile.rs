@@ -10,9 +10,11 @@ use std::ffi::{OsStr, OsString};
 use command::client::{WpWithoutFile, expand_wp, lost_output};
 use command::{Compile, Plan, plan};
 use hosts::{Host, Transport};
+use protocol::Version;
 
 use crate::compiler_name;
 use crate::discrepancy;
+use crate::exchange::{Answer, Fault};
 use crate::exit::{Ending, Exit};
 use crate::host_list;
 use crate::local::{self, WhyLocal};
@@ -20,11 +22,10 @@ use crate::log::Reason;
 use crate::monitor::Monitor;
 use crate::output;
 use crate::preprocess::{PreprocessError, Source};
-use crate::remote::{self, Answer, Failure, Fault, Job};
+use crate::remote::{self, Failure, Job};
 use crate::response_file;
 use crate::schedule::{LocalWork, Scheduler};
 use crate::settings::Settings;
-use protocol::Version;
 
 /// Runs a command, `words` as they were typed, where it is best run.
 pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
@@ -125,6 +126,11 @@ fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exi
             Err(Failure::Host(fault)) => {
                 report(host, &fault, settings);
                 here.scheduler.host_failed(host);
+                // It holds a slot of this machine, which may be the next host.
+                if let Err(error) = source.settle() {
+                    drop(slot);
+                    return here.without_source(host, error);
+                }
             }
             Err(Failure::Source(error)) => {
                 drop(slot);
@@ -133,7 +139,6 @@ fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exi
             Err(Failure::IncludeServer) => return Exit::NO_INCLUDES,
         }
     }
-    drop(source); // It may still be running, and writing the same dependency file.
     here.fall_back(tried).unwrap_or(Exit::NO_HOSTS)
 }
 
@@ -211,6 +216,8 @@ impl Here<'_> {
         }
         let wanted = compile.dependencies(self.job.settings.dependencies_output.as_deref());
         match wanted {
+            Some(wanted) if wanted.append => output::append(&wanted.file, &answer.dependencies)
+                .map_err(|error| (wanted.file, error)),
             Some(wanted) => write(&wanted.file, &answer.dependencies),
             None => Ok(()),
         }

@@ -27,7 +27,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 pub(crate) enum NoHosts {
     /// Neither a variable nor a file.
     NoSource,
-    /// It names no host; of those it names we can use none.
+    /// It names no host.
     Empty(Source),
     /// It makes no sense.
     Bad(HostError),
@@ -81,13 +81,7 @@ impl NoHosts {
 pub(crate) fn read(settings: &Settings) -> Result<HostList, NoHosts> {
     let (source, text) = find(settings)?;
     let mut list = hosts::parse(&text).map_err(NoHosts::Bad)?;
-    if list.zeroconf {
-        settings.log.warning(
-            "dcc_parse_hosts",
-            format_args!("+zeroconf is not available; going on without the hosts it would find"),
-        );
-    }
-    if list.hosts.is_empty() {
+    if list.hosts.is_empty() && !list.zeroconf {
         return Err(NoHosts::Empty(source));
     }
     if list.randomize {
@@ -96,8 +90,18 @@ pub(crate) fn read(settings: &Settings) -> Result<HostList, NoHosts> {
     Ok(list)
 }
 
-/// The list without the hosts that only `auth` could reach: warns once, and leaves them out.
+/// The list for distributing: what makes no sense in it is complained about, and what we cannot do
+/// (`+zeroconf`, `auth`) is warned about, once, and left out.
 pub(crate) fn usable(mut list: HostList, log: &Log) -> HostList {
+    for complaint in &list.complaints {
+        log.error("dcc_parse_hosts", format_args!("{complaint}"));
+    }
+    if list.zeroconf {
+        log.warning(
+            "dcc_parse_hosts",
+            format_args!("+zeroconf is not available; going on without the hosts it would find"),
+        );
+    }
     let wants_auth = |host: &Host| host.auth.is_some();
     if let Some(host) = list.hosts.iter().find(|host| wants_auth(host)) {
         log.warning(

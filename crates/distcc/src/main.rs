@@ -6,8 +6,8 @@
 //! - what was asked: [`invocation`], [`settings`], [`response_file`], [`compiler_name`],
 //!   [`usage`], [`scan_includes`];
 //! - the life of a compile: [`compile`] (the hot path), [`host_list`], [`schedule`], [`remote`]
-//!   with [`preprocess`] or [`pump`] ([`include_server`], [`tree`]) over [`transport`],
-//!   [`output`], [`local`], [`discrepancy`];
+//!   with [`preprocess`] or [`pump`] ([`include_server`], [`tree`]), [`exchange`] over
+//!   [`transport`], [`output`], [`local`], [`discrepancy`];
 //! - what all of it uses: [`child`], [`signals`], [`monitor`], [`log`], [`exit`], [`timing`].
 
 mod invocation;
@@ -20,6 +20,7 @@ mod usage;
 
 mod compile;
 mod discrepancy;
+mod exchange;
 mod host_list;
 mod include_server;
 mod local;

@@ -18,6 +18,7 @@ pub(crate) struct Monitor<'a> {
     settings: &'a Settings,
     /// Base name of the source file.
     file: &'a OsStr,
+    pid: u32,
     open: Open,
 }
 
@@ -37,6 +38,7 @@ impl<'a> Monitor<'a> {
         Self {
             settings,
             file: Path::new(source).file_name().unwrap_or(source),
+            pid: std::process::id(),
             open: Open::NotYet,
         }
     }
@@ -59,7 +61,7 @@ impl<'a> Monitor<'a> {
         }
         if let Open::Yes { file, .. } = &mut self.open {
             let written = file.write(&Record {
-                pid: std::process::id(),
+                pid: self.pid,
                 file: self.file.to_owned(),
                 host: host.to_owned(),
                 slot,

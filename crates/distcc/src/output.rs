@@ -27,6 +27,12 @@ pub(crate) fn write(target: &OsStr, content: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Adds to the end of a file that others add to as well (`DEPENDENCIES_OUTPUT`), in one write.
+pub(crate) fn append(target: &OsStr, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(target)?;
+    file.write_all(content)
+}
+
 /// Whether the target is replaced by a new file, and not written to.
 fn is_replaced(target: &Path) -> io::Result<bool> {
     let found = match fs::symlink_metadata(target) {

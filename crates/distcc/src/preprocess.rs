@@ -96,12 +96,18 @@ impl Source {
         Ok(())
     }
 
-    /// Waits for the preprocessor and gives what it made.
-    pub(crate) fn finish(&mut self) -> Result<&Preprocessed, PreprocessError> {
+    /// Waits for the preprocessor, if it runs, and gives its slot back.
+    pub(crate) fn settle(&mut self) -> Result<(), PreprocessError> {
         *self = match std::mem::replace(self, Self::NotStarted) {
             Self::Running(running) => Self::Done(running.finish()?),
             other => other,
         };
+        Ok(())
+    }
+
+    /// Waits for the preprocessor and gives what it made.
+    pub(crate) fn finish(&mut self) -> Result<&Preprocessed, PreprocessError> {
+        self.settle()?;
         match self {
             Self::Done(preprocessed) => Ok(preprocessed),
             _ => unreachable!("finish() is called behind start()"),

@@ -109,7 +109,7 @@ impl Settings {
             fallback: switch(var_os("DISTCC_FALLBACK").as_deref(), true),
             skip_local_retry: var_os("DISTCC_SKIP_LOCAL_RETRY").is_some(),
             backoff_period: Duration::from_secs(seconds),
-            pause: Duration::from_millis(pause),
+            pause: Duration::from_millis(pause.max(1)), // Zero would be a busy loop.
             ssh: ssh_words(filled("DISTCC_SSH").as_deref()),
             rewrite_compiler: var_os("DISTCC_NO_REWRITE_CROSS").is_none(),
             dependencies_output: filled("DEPENDENCIES_OUTPUT"),

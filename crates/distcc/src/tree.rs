@@ -5,14 +5,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 
 use protocol::include::{MUST_EXIST, client_name};
 use protocol::token::put_packet;
 use protocol::{Header, Token, request};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::log::Reason;
 
@@ -83,23 +84,21 @@ fn append_one(out: &mut Vec<u8>, path: &OsStr, name: &OsStr) -> Result<(), TreeE
         path: path.to_owned(),
         error,
     };
-    match open_no_link(path) {
-        Ok(file) => append_file(out, file, path, name),
+    // Not by the standard library: musl's `open` adds an `fcntl` to each call.
+    match rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+        Mode::empty(),
+    ) {
+        Ok(file) => append_file(out, file.into(), path, name),
         // Opening a link this way fails in its own manner, which spares an `lstat` for each file.
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+        Err(Errno::LOOP) => {
             let text = std::fs::read_link(path).map_err(failed)?;
             request::put_link(out, name, text.as_os_str());
             Ok(())
         }
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(failed(error.into())),
     }
-}
-
-fn open_no_link(path: &OsStr) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
 }
 
 fn append_file(out: &mut Vec<u8>, file: File, path: &OsStr, name: &OsStr) -> Result<(), TreeError> {

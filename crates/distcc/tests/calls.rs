@@ -1,4 +1,5 @@
 //! How `distcc` is called, and what it runs where it was called.
+#![allow(clippy::unwrap_used, reason = "what a test unwraps it also checks")]
 
 mod support;
 
@@ -49,6 +50,21 @@ fn a_bad_list_is_no_failure_when_shown() {
             "distcc[*] (dcc_concurrency_level) CRITICAL! Failed to get host list",
         ],
     );
+}
+
+#[test]
+fn a_bad_number_of_local_slots_is_named_and_passed_over() {
+    let place = Place::new();
+    let server = FakeServer::answering(success(Version::Plain, b"OBJECT"));
+    let hosts = format!("--localslots_cpp=x {}", server.host());
+    run(&mut place.distcc(&hosts, "gcc -c a.c")).assert(
+        0,
+        &[&format!(
+            "distcc[*] (dcc_parse_hosts) ERROR: bad multiplier \"=x {}\" in host specification",
+            server.host()
+        )],
+    );
+    assert_eq!(place.read("a.o"), b"OBJECT");
 }
 
 #[test]

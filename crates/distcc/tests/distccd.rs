@@ -1,4 +1,5 @@
 //! The packaged distccd 3.4 as our server.
+#![allow(clippy::unwrap_used, reason = "what a test unwraps it also checks")]
 
 mod support;
 

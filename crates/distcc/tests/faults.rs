@@ -1,4 +1,5 @@
 //! Servers that misbehave: the compile still succeeds, says what was wrong, and leaves nothing.
+#![allow(clippy::unwrap_used, reason = "what a test unwraps it also checks")]
 
 mod support;
 

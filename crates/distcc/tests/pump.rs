@@ -1,4 +1,5 @@
 //! Pump mode, with an include server made of a test's own answer.
+#![allow(clippy::unwrap_used, reason = "what a test unwraps it also checks")]
 
 mod support;
 
@@ -101,6 +102,19 @@ fn recording(bytes: Vec<u8>) -> (FakeServer, mpsc::Receiver<Request>) {
 
 fn name(place: &Place, name: &str) -> OsString {
     place.path(name).into_os_string()
+}
+
+#[test]
+fn a_dependency_file_from_the_environment_is_added_to() {
+    let place = Place::new();
+    let mut mirror = Mirror::new();
+    mirror.add(&place, "a.c");
+    let _queries = include_server(&place, mirror.answer());
+    let (server, _requests) = recording(success(Version::Pump, b"OBJECT"));
+    place.write("deps", "before\n");
+    let mut distcc = distcc(&place, &server.host(), "gcc -c a.c");
+    run(distcc.env("DEPENDENCIES_OUTPUT", place.path("deps"))).assert(0, &[]);
+    assert_eq!(place.text("deps"), "before\nfrom the server\n");
 }
 
 #[test]

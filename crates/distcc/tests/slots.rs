@@ -1,4 +1,5 @@
 //! Slots, and signals while jobs run.
+#![allow(clippy::unwrap_used, reason = "what a test unwraps it also checks")]
 
 mod support;
 
@@ -58,6 +59,18 @@ fn a_taken_slot_sends_the_next_job_to_the_next_host() {
     assert_eq!(other.connections(), 1);
     go.send(()).unwrap();
     assert!(first.wait().unwrap().success());
+}
+
+#[test]
+fn this_machine_is_a_next_host_like_any_other() {
+    let place = Place::new();
+    place.script(
+        "cc",
+        "case $* in *-E*) sleep 0.1;; *) echo done >a.o;; esac",
+    );
+    let hosts = format!("127.0.0.1:{}/1 localhost/1", support::dead_port());
+    run(&mut place.distcc(&hosts, "./cc -c a.c")).assert_says(0, "Connection refused");
+    assert_eq!(place.text("a.o"), "done\n");
 }
 
 fn pid(child: &Child) -> Pid {
