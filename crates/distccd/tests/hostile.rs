@@ -52,7 +52,7 @@ fn check(request: &[u8], expected: &str, result: &str) {
 fn garbage() {
     check(
         b"GET / HTTP/1.0\r\n\r\n",
-        "failed to parse parameter of token \"GET \": \"/ HTTP/1\" is not eight hexadecimal digits",
+        "protocol derailment: expected token \"DIST\", got \"GET \"",
         "REJ_BAD_REQ",
     );
     check(

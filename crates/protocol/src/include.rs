@@ -121,7 +121,10 @@ impl QueryDecoder {
     /// # Errors
     /// [`RequestError`]: the connection cannot go on.
     pub fn on_header(&mut self, bytes: &[u8; Header::LEN]) -> Result<(), RequestError> {
-        let header = Header::decode(bytes)?;
+        let header = Header::decode(bytes).map_err(|error| match self.cwd {
+            None => error.where_due(Token::CDIR),
+            Some(_) => error,
+        })?;
         if self.cwd.is_none() {
             let bytes = header.expect(Token::CDIR)?;
             self.text = Some(self.budget.text(Token::CDIR, bytes)?);

@@ -258,7 +258,10 @@ impl RequestDecoder {
     /// # Errors
     /// [`RequestError`]: the connection cannot go on.
     pub fn on_header(&mut self, bytes: &[u8; Header::LEN]) -> Result<(), RequestError> {
-        let header = Header::decode(bytes)?;
+        let header = Header::decode(bytes).map_err(|error| match self.due {
+            Due::Dist => error.where_due(Token::DIST),
+            _ => error,
+        })?;
         self.due = match self.due {
             Due::Dist => {
                 let number = header.expect(Token::DIST)?;
@@ -498,7 +501,7 @@ mod tests {
         for (bytes, error) in [
             (
                 "GET / HTTP/1",
-                "failed to parse parameter of token \"GET \": \"/ HTTP/1\" is not eight hexadecimal digits",
+                "protocol derailment: expected token \"DIST\", got \"GET \"",
             ),
             (
                 "ARGC00000001",

@@ -104,6 +104,19 @@ impl fmt::Display for HeaderError {
 
 impl std::error::Error for HeaderError {}
 
+impl HeaderError {
+    /// The same error where only `due` could come: that something else came says more than that
+    /// its parameter is none (`GET / HTTP/1`).
+    pub(crate) fn where_due(self, due: Token) -> Self {
+        match self {
+            Self::BadParameter { token, .. } if token != due => {
+                Self::UnexpectedToken { due, got: token }
+            }
+            error => error,
+        }
+    }
+}
+
 impl Header {
     /// Length of every header in bytes.
     pub const LEN: usize = 12;
