@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -428,6 +427,62 @@ fn files_that_are_only_asked_for_are_sent() {
 }
 
 #[test]
+fn files_that_are_asked_for_through_a_macro_are_sent() {
+    check(
+        &[
+            (
+                "src/a.c",
+                "#include \"has.h\"\n#if HAS(\"opt.h\") && TOO(<d/opt2.h>)\nint both;\n#endif\n",
+            ),
+            (
+                "src/has.h",
+                "#ifdef __has_include\n#define HAS __has_include\n#else\n#define HAS(...) 0\n\
+                 #endif\n#define TOO(x) (1 && HAS(x))\n",
+            ),
+            ("src/opt.h", "never opened\n"),
+            ("i/d/opt2.h", "never opened\n"),
+        ],
+        "a.c -I../i",
+        &[
+            "i/d/",
+            "i/d/opt2.h",
+            "i/",
+            "src/a.c",
+            "src/",
+            "src/has.h",
+            "src/opt.h",
+        ],
+    );
+    let files = [
+        ("src/a.c", "#include \"has.h\"\n#if HAS(NAME)\n#endif\n"),
+        ("src/has.h", "#define HAS(x) __has_include(x)\n"),
+    ];
+    assert!(refusal(&files, "gcc -c a.c").starts_with("__has_include without a literal name"));
+}
+
+#[test]
+fn asking_writes_nothing_into_the_clients_folders() {
+    let server = Server::start();
+    let tree = Tree::new(&[("src/a.c", "#include \"x.h\"\n"), ("src/x.h", "")]);
+    for (compiler, options) in [
+        ("gcc", "-MD -MF a.d -MT x -o out/a.o"),
+        ("gcc", "-MMD -o a.o -Wp,-MD,b.d"),
+        (
+            "gcc",
+            "-g -gsplit-dwarf -save-temps=obj -fdump-tree-all -fstack-usage -o a.o",
+        ),
+        ("clang", "-MD -save-temps -ftime-trace -o a.o"),
+        ("clang", "-S -emit-llvm -o a.ll"),
+    ] {
+        let argv = words(&format!("{compiler} -c a.c {options}"), &[]);
+        let argv = command::client::expand_wp(&argv).unwrap();
+        let answer = server.ask(&tree.path("src"), argv);
+        assert_eq!(tree.names("src"), ["a.c", "x.h"], "{options}");
+        assert!(answer.is_some(), "{options}: {}", server.stderr());
+    }
+}
+
+#[test]
 fn second_names_of_once_marked_files_are_sent() {
     check(
         &[
@@ -489,19 +544,12 @@ fn default_folders_are_told_by_the_compiler_and_compared_by_whole_names() {
         ("link", "-> include/sub"),
     ]);
     // What this compiler adds, it tells as its own.
-    let compiler = tree.path("my-cc");
-    let script = format!(
-        "#!/bin/sh\nexec gcc \"$@\" -isystem {}\n",
-        tree.path("include").display()
-    );
-    tree.write("my-cc", script);
-    fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755)).unwrap();
+    let include = tree.path("include").display().to_string();
+    tree.script("my-cc", &format!("exec gcc \"$@\" -isystem {include}\n"));
     let argv = words("../my-cc -c a.c -I../include-extra -I../link", &[]);
     let answer = server.ask(&tree.path("src"), argv).unwrap();
     let names = names_below(&answer, &tree.path(""));
-    let include = tree.path("include");
-    let to_include = "../".repeat(20 + include.display().to_string().matches('/').count())
-        + &include.display().to_string()[1..];
+    let to_include = "../".repeat(20 + include.matches('/').count()) + &include[1..];
     assert_eq!(
         names,
         [

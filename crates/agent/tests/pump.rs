@@ -30,8 +30,9 @@ struct Said {
 const HOSTS: &str = "127.0.0.1:1/4,lzo,cpp";
 
 /// Notes its arguments and process, and serves nothing until it is told to end.
-const DISTCCD: &str = "echo \"$$ $@\" >$TMPDIR/../distccd; trap 'exit 0' TERM\n\
-                       [ -S /dev/stdin ] || exit 1\nsleep 1000 & wait $!; kill $!\n";
+const DISTCCD: &str = "[ -S /dev/stdin ] || exit 1\necho \"$$ $@\" >$TMPDIR/../distccd\n\
+                       trap 'exit 0' TERM\nfor word; do :; done\necho $$ >$word\n\
+                       while :; do sleep 0.02; done\n";
 
 impl Installed {
     fn new() -> Self {
@@ -70,10 +71,7 @@ impl Installed {
     }
 
     fn script(&self, name: &str, text: &str) {
-        let name = format!("bin/{name}");
-        self.tree.write(&name, format!("#!/bin/sh\n{text}"));
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(self.tree.path(&name), mode).unwrap();
+        self.tree.script(&format!("bin/{name}"), text);
     }
 
     fn pump(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -156,6 +154,20 @@ fn a_build_runs_between_two_lines() {
     );
     assert_eq!(said.stderr, "");
     installed.check_clean();
+}
+
+#[test]
+fn lines_about_progress_can_be_silenced() {
+    let installed = Installed::new();
+    let environment = [
+        ("DISTCC_HOSTS", HOSTS),
+        ("DISTCC_TESTING_INCLUDE_SERVER", "1"),
+    ];
+    let said = installed.run(&["sh", "-c", "echo built"], &environment);
+    assert_eq!(
+        (said.code, &*said.stdout, &*said.stderr),
+        (Some(0), "built\n", "")
+    );
 }
 
 #[test]
@@ -478,15 +490,8 @@ fn a_private_server_takes_the_place_of_hosts() {
     let installed = Installed::new();
     installed.script("distccd", DISTCCD);
     let environment = [("PUMP_PRIVATE_SERVER", "1"), ("DISTCC_HOSTS", "ignored")];
-    let script = "cat distccd; echo $DISTCC_HOSTS; ls tmp/*";
-    let said = installed.run(
-        &[
-            "sh",
-            "-c",
-            &format!("while ! [ -s distccd ]; do sleep 0.01; done; {script}"),
-        ],
-        &environment,
-    );
+    let script = "cat distccd; echo $DISTCC_HOSTS";
+    let said = installed.run(&["sh", "-c", script], &environment);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     let said_lines = lines(&said.stdout);
     let (line, called, hosts) = (said_lines[1], said_lines[2], said_lines[3]);
@@ -508,7 +513,9 @@ fn a_private_server_takes_the_place_of_hosts() {
         arguments,
         format!("--no-detach --same-user --log-level info --jobs {jobs} ")
     );
+    let (log, pid_file) = log.split_once(" --pid-file ").unwrap();
     assert!(log.starts_with("TREE/tmp/distcc-pump.") && log.ends_with("/distccd.log"));
+    assert_eq!(pid_file.strip_suffix(".pid"), log.strip_suffix(".log"));
     assert!(!is_running(pid.parse().unwrap()));
     assert!(TcpStream::connect(("127.0.0.1", port.0.parse().unwrap())).is_err());
     installed.check_clean();
@@ -567,7 +574,7 @@ fn a_private_server_that_does_not_start_stops_the_build() {
     );
     installed.script(
         "distccd",
-        "for word; do log=$word; done; echo 'no such luck' >$log; exit 3\n",
+        "for word; do :; done; echo 'no such luck' >${word%.pid}.log; exit 3\n",
     );
     let said = installed.run(&["touch", "ran"], &environment);
     assert_eq!(said.code, Some(1));
@@ -648,13 +655,12 @@ fn ignored_signals_stay_ignored() {
         "trap '' INT; exec {} sh -c 'echo $$ >build; kill -INT $$; sleep 0.05; exit 4'",
         pump.display()
     );
-    let mut command = installed.pump(&[], &[("DISTCC_HOSTS", HOSTS)]);
+    let like_pump = installed.pump(&[], &[("DISTCC_HOSTS", HOSTS)]);
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(script).env_clear();
-    for (name, value) in command.get_envs() {
+    for (name, value) in like_pump.get_envs() {
         shell.env(name, value.unwrap());
     }
-    drop(command.arg("unused"));
     let output = run(shell.current_dir(installed.tree.path("")));
     assert_eq!(output.status.code(), Some(4));
     installed.check_clean();

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -199,14 +199,12 @@ fn nothing_is_left_after_a_signal() {
 fn compilers_end_with_the_server() {
     let server = Server::start();
     let tree = source();
-    let compiler = tree.path("cc");
     // Answers what `-v` asks, and hangs when it has to preprocess.
     let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *-v*) exec gcc \"$@\";; esac\necho $$ >{}\nsleep 1000 & wait\n",
+        "case \"$*\" in *-v*) exec gcc \"$@\";; esac\necho $$ >{}\nsleep 1000 & wait\n",
         tree.path("running").display()
     );
-    tree.write("cc", script);
-    fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755)).unwrap();
+    tree.script("cc", &script);
     thread::scope(|scope| {
         let asked = scope.spawn(|| {
             let argv = words("../cc -c a.c", &[]);

@@ -8,7 +8,7 @@
 //! Cost: one `realpath` per folder and one `lstat` per path component, each once per compile.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::path::{Component, Path, PathBuf};
 
 use super::system_dirs::SystemDirs;
@@ -39,22 +39,23 @@ impl<'a> ClientTree<'a> {
         }
     }
 
-    /// Walks the absolute path of a file as spelled. Returns its real path, or `None` where
-    /// there is nothing.
-    pub(crate) fn file(&mut self, spelled: &Path) -> Option<PathBuf> {
+    /// Walks the absolute path of a file as spelled. Returns its real path and what `stat`
+    /// says of it, or `None` where there is nothing.
+    pub(crate) fn file(&mut self, spelled: &Path) -> Option<(PathBuf, Metadata)> {
         let (folder, name) = (spelled.parent()?, spelled.file_name()?);
         let at = self.real_folder(folder)?.join(name);
         let metadata = fs::symlink_metadata(&at).ok()?;
-        let real = if metadata.is_symlink() {
-            fs::canonicalize(&at).ok()?
-        } else {
-            at
-        };
-        self.walk(spelled);
-        if let Some(folder) = real.parent() {
-            self.need(folder.to_owned());
+        if !metadata.is_symlink() {
+            // Most files: nothing has to be asked again.
+            if self.pass(folder).is_some() {
+                self.walk(folder);
+            }
+            return Some((at, metadata));
         }
-        Some(real)
+        let real = fs::canonicalize(&at).ok()?;
+        let metadata = fs::metadata(&real).ok()?;
+        self.walk(spelled);
+        Some((real, metadata))
     }
 
     /// Walks the absolute path of a folder as spelled, if there is such a folder.
@@ -65,25 +66,33 @@ impl<'a> ClientTree<'a> {
         }
     }
 
+    /// Notes what is needed for every component of a path.
     fn walk(&mut self, spelled: &Path) {
         let mut path = spelled;
         while let Some(folder) = path.parent() {
             if !self.walked.insert(path.to_owned()) {
                 return;
             }
-            let Some(at) = self.real_folder(folder) else {
-                return;
-            };
-            let in_system = self.system.contain(&at);
-            if in_system && at == folder {
+            let Some(at) = self.pass(folder) else {
                 return; // Nothing spelled above this is a link.
-            }
-            self.need(at.clone());
-            if !in_system && let Some(Component::Normal(name)) = path.components().next_back() {
+            };
+            let is_sent = !self.system.contain(&at);
+            if is_sent && let Some(Component::Normal(name)) = path.components().next_back() {
                 self.link(at.join(name));
             }
             path = folder;
         }
+    }
+
+    /// Notes that the folder `spelled` is passed through, and returns its real path; `None` if
+    /// it is a default folder under its own name, or is none at all.
+    fn pass(&mut self, spelled: &Path) -> Option<PathBuf> {
+        let real = self.real_folder(spelled)?;
+        if real == spelled && self.system.contain(&real) {
+            return None;
+        }
+        self.need(real.clone());
+        Some(real)
     }
 
     fn link(&mut self, at: PathBuf) {
@@ -162,7 +171,7 @@ mod tests {
                 match path.strip_suffix('/') {
                     Some(_) => tree.folder(&spelled),
                     None => {
-                        let real = tree.file(&spelled);
+                        let real = tree.file(&spelled).map(|(real, _)| real);
                         assert_eq!(real, fs::canonicalize(&spelled).ok());
                     }
                 }

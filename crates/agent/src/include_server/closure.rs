@@ -48,13 +48,13 @@ pub(crate) fn list(
 ) -> Result<Vec<OsString>, Refusal> {
     let listed = |words: Vec<OsString>| -> Result<(ExitStatus, Option<Vec<OsString>>), Refusal> {
         let mut command = compiler.command(cwd);
+        if naming == Naming::AsSpelled {
+            command.arg("-fno-canonical-system-headers");
+        }
         command
             .args(words.iter().skip(1))
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        if naming == Naming::AsSpelled {
-            command.arg("-fno-canonical-system-headers");
-        }
         let ended = run(&mut command, TIME_LIMIT, stop);
         let names = read_list(scratch, compile.input());
         let _ = fs::remove_file(scratch); // Not there after some failures.

@@ -10,9 +10,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::refusal::Refusal;
-use super::scan::Name;
+use super::scan::{Asked, Facts, Name};
 use super::search::Search;
 use super::source;
 use super::system_dirs::SystemDirs;
@@ -23,7 +24,9 @@ pub(crate) struct Listed<'a> {
     /// Its name in the compiler's list: the includer's folder for what it includes.
     pub(crate) spelled: &'a Path,
     pub(crate) real: &'a Path,
-    pub(crate) facts: &'a super::scan::Facts,
+    pub(crate) facts: &'a Facts,
+    /// What it asks through macros made of `__has_include`.
+    pub(crate) through_macros: &'a [Arc<Asked>],
 }
 
 /// Where one compile searches.
@@ -50,7 +53,8 @@ impl<'a> Lookup<'a> {
         let mut found = Vec::new();
         let mut done = HashSet::new();
         for file in listed {
-            for name in &file.facts.asked {
+            let through_macros = file.through_macros.iter().flat_map(|asked| &asked.names);
+            for name in file.facts.asked.names.iter().chain(through_macros) {
                 for candidate in self.candidates(name, file.spelled, &mut done) {
                     if self.is_file(&candidate) {
                         found.push(candidate);
@@ -104,7 +108,7 @@ impl<'a> Lookup<'a> {
 
     /// A precompiled header that the compile would use, if there is one. When compilers only
     /// list files they do not look for these.
-    pub(crate) fn precompiled(&mut self, listed: &[Listed<'_>]) -> Option<PathBuf> {
+    pub(crate) fn precompiled(&self, listed: &[Listed<'_>]) -> Option<PathBuf> {
         let mut headers: Vec<OsString> = listed
             .iter()
             .skip(1)
@@ -117,23 +121,31 @@ impl<'a> Lookup<'a> {
                 headers.extend(self.candidates(name, source.spelled, &mut done));
             }
         }
-        for forced in &self.search.forced {
+        let mut forced = Vec::new();
+        for header in &self.search.forced {
             let name = Name {
                 quoted: true,
                 next: false,
-                text: forced.as_bytes().to_vec(),
+                text: header.as_bytes().to_vec(),
             };
-            headers.extend(self.candidates(&name, Path::new(""), &mut done));
+            forced.extend(self.candidates(&name, Path::new(""), &mut done));
         }
-        headers.into_iter().find_map(|header| {
-            [".gch", ".pch"].into_iter().find_map(|suffix| {
+        let with = |suffix: &'static str| {
+            move |header: &OsString| {
                 let mut name = header.clone();
                 name.push(suffix);
-                let path = self.cwd.join(name);
-                // The server has its own ones of these.
-                (!self.system.contain(&path) && path.exists()).then_some(path)
-            })
-        })
+                self.cwd.join(name)
+            }
+        };
+        headers
+            .iter()
+            .map(with(".gch"))
+            .chain(forced.iter().map(with(".gch")))
+            // clang's own, for forced headers only.
+            .chain(forced.iter().map(with(".pch")))
+            // The server has its own ones of these.
+            .filter(|path| !self.system.contain(path))
+            .find(|path| path.exists())
     }
 
     /// Where `name`, said in the file `spelled`, is searched, in order. Nothing if that
@@ -223,7 +235,7 @@ fn is_double(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::include_server::scan::{Facts, scan};
+    use crate::include_server::scan::scan;
     use std::os::unix::fs::symlink;
 
     /// Files below a temporary working folder, and what is found for the first few of them.
@@ -276,6 +288,7 @@ mod tests {
                     spelled,
                     real,
                     facts,
+                    through_macros: &[],
                 })
                 .collect();
             what(

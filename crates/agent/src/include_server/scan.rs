@@ -6,18 +6,28 @@
 //! and skipped groups count as if they were obeyed. A word found needlessly costs a look-up or
 //! a refusal; a word missed would make a remote compile differ from the local one.
 //!
-//! Pure: bytes in, [`Facts`] out.
+//! Pure: bytes in, [`Facts`] out. [`has_include`] has the questions for files, [`text`] finds
+//! words.
 //!
-//! Source: experiments with gcc 12 and clang 14; each case is a test below.
+//! Source: experiments with gcc 12 and clang 14; each case is a test.
 
-use std::borrow::Cow;
+mod has_include;
+mod text;
+
 use std::fmt;
+
+pub(crate) use has_include::{Asked, asked_through};
+use has_include::{asked_by_operator, is_only_named};
+use text::{
+    Mention, ends_as_directive, find, is_name_byte, may_be_directive, mentions, splice, trim_start,
+    words,
+};
 
 /// What was found in one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Operands of `__has_include` and `__has_include_next`.
-    pub(crate) asked: Vec<Name>,
+    /// What `__has_include` and `__has_include_next` ask for.
+    pub(crate) asked: Asked,
     /// Operands of `#include`, `#include_next` and `#import`, where they are literal.
     pub(crate) included: Vec<Name>,
     /// The first thing whose effect cannot be told from the text.
@@ -83,175 +93,13 @@ pub(crate) fn scan(content: &[u8]) -> Facts {
             .any(|at| find(at.before, b"GCC").is_some() && says_pragma(at.before)),
         Blocker::Dependency,
     );
-    match asked(text) {
-        Some(names) => facts.asked = names,
-        None => block(true, Blocker::ComputedHasInclude),
-    }
+    facts.asked = asked_by_operator(text);
+    block(facts.asked.is_computed, Blocker::ComputedHasInclude);
     facts.included = included(text);
     facts.once = words(text, b"once").any(|at| says_pragma(at.before))
         || words(text, b"import").any(|at| ends_as_directive(at.before));
     facts.system_header = find(text, b"system_header").is_some();
     facts
-}
-
-/// The text with continued lines joined, as the compiler sees it. A backslash may be written
-/// as a trigraph, and blanks may stand behind it.
-fn splice(content: &[u8]) -> Cow<'_, [u8]> {
-    let continued = |at: usize| -> Option<usize> {
-        let rest = &content[at..];
-        let rest = rest
-            .strip_prefix(b"\\")
-            .or_else(|| rest.strip_prefix(b"??/"))?;
-        let blanks = rest
-            .iter()
-            .position(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c))?;
-        (rest[blanks] == b'\n').then(|| content.len() - rest.len() + blanks + 1)
-    };
-    let mut joined: Option<Vec<u8>> = None;
-    let mut kept = 0;
-    let mut at = 0;
-    while let Some(step) = content[at..]
-        .iter()
-        .position(|byte| matches!(byte, b'\\' | b'?'))
-    {
-        at += step;
-        if let Some(next) = continued(at) {
-            joined
-                .get_or_insert_default()
-                .extend_from_slice(&content[kept..at]);
-            kept = next;
-            at = next;
-        } else {
-            at += 1;
-        }
-    }
-    match joined {
-        None => Cow::Borrowed(content),
-        Some(mut text) => {
-            text.extend_from_slice(&content[kept..]);
-            Cow::Owned(text)
-        }
-    }
-}
-
-/// A place where a word stands: the rest of its line on both sides.
-struct Mention<'a> {
-    before: &'a [u8],
-    after: &'a [u8],
-}
-
-/// Every place where `word` stands as a whole word.
-fn words<'a>(text: &'a [u8], word: &'a [u8]) -> impl Iterator<Item = Mention<'a>> {
-    mentions(text, word).filter(|at| {
-        !at.before.last().copied().is_some_and(is_name_byte)
-            && !at.after.first().copied().is_some_and(is_name_byte)
-    })
-}
-
-/// Every place where `needle` stands, also inside of words.
-fn mentions<'a>(text: &'a [u8], needle: &'a [u8]) -> impl Iterator<Item = Mention<'a>> {
-    let mut from = 0;
-    std::iter::from_fn(move || {
-        let at = from + find(&text[from..], needle)?;
-        from = at + needle.len();
-        let start = text[..at]
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |newline| newline + 1);
-        let end = text[from..]
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .map_or(text.len(), |newline| from + newline);
-        Some(Mention {
-            before: &text[start..at],
-            after: &text[from..end],
-        })
-    })
-}
-
-fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    let (&first, rest) = needle.split_first()?;
-    let mut from = 0;
-    loop {
-        let at = from + text[from..].iter().position(|&byte| byte == first)?;
-        if text[at + 1..].starts_with(rest) {
-            return Some(at);
-        }
-        from = at + 1;
-    }
-}
-
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
-}
-
-/// Without blanks and whole comments at its end.
-fn trim_end(mut line: &[u8]) -> &[u8] {
-    loop {
-        line = line.trim_ascii_end();
-        let Some(start) = line
-            .strip_suffix(b"*/")
-            .and_then(|body| body.windows(2).rposition(|pair| pair == b"/*"))
-        else {
-            return line;
-        };
-        line = &line[..start];
-    }
-}
-
-/// Without blanks and whole comments at its start.
-fn trim_start(mut line: &[u8]) -> &[u8] {
-    loop {
-        line = line.trim_ascii_start();
-        let Some(end) = line
-            .strip_prefix(b"/*")
-            .and_then(|body| Some(find(body, b"*/")? + 4))
-        else {
-            return line;
-        };
-        line = &line[end..];
-    }
-}
-
-/// Whether a directive's name may follow. The end of a comment counts: the `#` may stand lines
-/// before it.
-fn ends_as_directive(before: &[u8]) -> bool {
-    let before = trim_end(before);
-    [&b"#"[..], b"%:", b"??=", b"*/"]
-        .iter()
-        .any(|end| before.ends_with(end))
-}
-
-/// Whether what follows may be part of a directive.
-fn may_be_directive(before: &[u8]) -> bool {
-    [&b"#"[..], b"%:", b"??=", b"*/"]
-        .iter()
-        .any(|mark| find(before, mark).is_some())
-}
-
-fn says_pragma(before: &[u8]) -> bool {
-    find(before, b"pragma").is_some() || find(before, b"_Pragma").is_some()
-}
-
-/// Whether a word is only tested for being defined, or defined itself, at this place.
-fn is_only_named(before: &[u8]) -> bool {
-    let before = trim_end(before);
-    let before = before.strip_suffix(b"(").map_or(before, trim_end);
-    [
-        &b"defined"[..],
-        b"define",
-        b"undef",
-        b"ifdef",
-        b"ifndef",
-        b"elifdef",
-        b"elifndef",
-    ]
-    .iter()
-    .any(|word| {
-        before
-            .strip_suffix(*word)
-            .is_some_and(|rest| !rest.last().copied().is_some_and(is_name_byte))
-    })
 }
 
 /// `"name"` or `<name>` at the start of `operand`.
@@ -270,26 +118,8 @@ fn literal(operand: &[u8], next: bool) -> Option<Name> {
     })
 }
 
-/// The names that `__has_include` and `__has_include_next` ask for; `None` if one of them is
-/// not literal.
-fn asked(text: &[u8]) -> Option<Vec<Name>> {
-    let mut names = Vec::new();
-    for at in mentions(text, b"__has_include") {
-        let (next, after) = match at.after.strip_prefix(b"_next") {
-            Some(after) => (true, after),
-            None => (false, at.after),
-        };
-        // Old gccs have the operator under this name, too.
-        let after = after.strip_prefix(b"__").unwrap_or(after);
-        let is_other_word = at.before.last().copied().is_some_and(is_name_byte)
-            || after.first().copied().is_some_and(is_name_byte);
-        if is_other_word || !may_be_directive(at.before) || is_only_named(at.before) {
-            continue;
-        }
-        let operand = trim_start(trim_start(after).strip_prefix(b"(")?);
-        names.push(literal(operand, next)?);
-    }
-    Some(names)
+fn says_pragma(before: &[u8]) -> bool {
+    find(before, b"pragma").is_some() || find(before, b"_Pragma").is_some()
 }
 
 fn included(text: &[u8]) -> Vec<Name> {
@@ -340,90 +170,41 @@ fn is_member(before: &[u8]) -> bool {
     }
 }
 
+/// Names as they stand in directives.
+#[cfg(test)]
+fn spell(names: &[Name]) -> Vec<String> {
+    names
+        .iter()
+        .map(|name| {
+            let text = String::from_utf8_lossy(&name.text);
+            match (name.next, name.quoted) {
+                (false, true) => format!("\"{text}\""),
+                (false, false) => format!("<{text}>"),
+                (true, true) => format!("next \"{text}\""),
+                (true, false) => format!("next <{text}>"),
+            }
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn asked_for(text: &str) -> Vec<String> {
-        let facts = scan(text.as_bytes());
-        assert_eq!(facts.blocker, None, "{text}");
-        spell(&facts.asked)
-    }
-
-    fn spell(names: &[Name]) -> Vec<String> {
-        names
-            .iter()
-            .map(|name| {
-                let text = String::from_utf8(name.text.clone()).unwrap();
-                let next = if name.next { "next " } else { "" };
-                if name.quoted {
-                    format!("{next}\"{text}\"")
-                } else {
-                    format!("{next}<{text}>")
-                }
-            })
-            .collect()
-    }
 
     fn blocker(text: &str) -> Option<Blocker> {
         scan(text.as_bytes()).blocker
     }
 
     #[test]
-    fn literal_operands_of_has_include_are_found() {
-        assert_eq!(asked_for("#if __has_include(\"a b.h\")\n"), ["\"a b.h\""]);
+    fn computed_questions_for_files_block() {
         assert_eq!(
-            asked_for("#if defined X && __has_include ( <a/b.h> ) && __has_include(\"c\")"),
-            ["<a/b.h>", "\"c\""]
+            blocker("#if __has_include(NAME)\n"),
+            Some(Blocker::ComputedHasInclude)
         );
-        assert_eq!(asked_for("# elif __has_include_next(<x>)\n"), ["next <x>"]);
-        assert_eq!(asked_for("%: if __has_include__(<x>)\n"), ["<x>"]);
-        assert_eq!(asked_for("??=if __has_include(<x>)\n"), ["<x>"]);
-        assert_eq!(asked_for("#if __has_include/**/(/* */<x>)"), ["<x>"]);
-    }
-
-    #[test]
-    fn continued_lines_are_joined_first() {
-        assert_eq!(
-            asked_for("#if 0 || \\\n __has_\\ \t\r\ninclude(<x>)"),
-            ["<x>"]
-        );
-        assert_eq!(asked_for("#if 1 && ??/\n__has_include(<x>)"), ["<x>"]);
-        // The `#` may be lines away, behind a comment.
-        assert_eq!(
-            asked_for("#if A /* b\n c */ || __has_include(<x>)"),
-            ["<x>"]
-        );
-    }
-
-    #[test]
-    fn a_mere_mention_of_has_include_asks_for_nothing() {
-        for text in [
-            "#ifdef __has_include\n",
-            "#if defined(__has_include)\n",
-            "#if defined __has_include\n",
-            "#if !defined ( __has_include )\n",
-            "#ifndef __has_include\n#define __has_include(x) 0\n#endif\n",
-            "# undef __has_include",
-            "// uses __has_include where there is one\n",
-            " * __has_include is new\n",
-            "#define MY__has_include(x) 1\n",
-            "#define __has_include_foo(x) 1\n",
-        ] {
-            assert_eq!(asked_for(text), Vec::<String>::new(), "{text}");
-        }
-    }
-
-    #[test]
-    fn computed_operands_block() {
-        for text in [
-            "#if __has_include(NAME)\n",
-            "#define HAS(x) __has_include(x)\n",
-            "#define HAS __has_include\n",
-            "#if __has_include /* \n */ (<x>)\n",
-        ] {
-            assert_eq!(blocker(text), Some(Blocker::ComputedHasInclude), "{text}");
-        }
+        let facts = scan(b"#if __has_include(<a>)\n#define HAS(x) __has_include(x)\n");
+        assert_eq!(spell(&facts.asked.names), ["<a>"]);
+        assert_eq!(facts.asked.macros, [b"HAS"]);
+        assert_eq!(facts.blocker, None);
     }
 
     #[test]
@@ -503,6 +284,24 @@ mod tests {
         }
         assert!(!scan(b"int once; // at once\n").once);
         assert!(scan(b"#pragma GCC system_header\n").system_header);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_mixture_of_words_hides_a_question(
+            parts in proptest::collection::vec(proptest::sample::select(&[
+                "#", "%:", "??=", "define ", "if ", "defined ", "include", "_next", "__has_include",
+                "__has_include(", "HAS", "(", ")", "\"", "<", ">", "x", " ", "\n", "\\\n", "??/\n",
+                "\\", "?", "/*", "*/", "//", "embed", ".incbin", ".include", "pragma", "once", "...",
+                "\u{e9}", "\r",
+            ][..]), 0..40)
+        ) {
+            // No text hides a question in a line behind it.
+            let text = parts.concat() + "\n#if __has_include(<probe>)\n";
+            let names = spell(&scan(text.as_bytes()).asked.names);
+            proptest::prop_assert!(names.contains(&"<probe>".to_owned()));
+            asked_through(b"HAS", text.as_bytes());
+        }
     }
 
     #[test]

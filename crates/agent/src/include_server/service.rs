@@ -1,8 +1,8 @@
 //! One question answered: which files does this compile need, and where do their copies stand?
 //!
 //! The steps are those of [`Service::answer`]. Their cost is nearly that of the one run of the
-//! compiler; besides, per file of the closure one `lstat` and one `stat`, per header folder of
-//! the command one `realpath`, and reading, looking through and packing what is new.
+//! compiler; besides, per file of the closure one `lstat`, per folder one `realpath`, per header
+//! one question for a precompiled one, and reading, looking through and packing what is new.
 //!
 //! Nothing about the closure is remembered between two questions, so it cannot be stale. What
 //! is remembered, the text of files, is checked against the file's identity each time.
@@ -23,6 +23,7 @@ use super::lookup::{Listed, Lookup};
 use super::mirror::Mirror;
 use super::refusal::Refusal;
 use super::run::Stop;
+use super::scan::{Asked, Blocker};
 use super::search::{self, Search};
 use super::source::{self, Identity, Source, Sources, Text};
 use super::system_dirs::{Answers, SystemDirs, link_text};
@@ -111,25 +112,39 @@ impl Service {
         }
         let job = self.understand(compile, cwd)?;
         let mut before = None;
+        let mut refusal = Refusal::Unsettled;
         for _ in 0..MOST_TRIES {
-            let asked = SystemTime::now();
-            let (found, tree) = self.find(&job)?;
-            // A list is good if nothing changed since it was asked for. Where the clocks do not
-            // show that, the same list with the same files must come twice.
-            let is_settled = found
-                .iter()
-                .filter_map(|file| file.identity)
-                .all(|identity| identity.is_settled(asked));
-            if !is_settled && before.as_ref() != Some(&found) {
-                before = Some(found);
-                continue;
-            }
-            match self.copy(&job, found, tree) {
-                Err(Refusal::Unsettled) => before = None,
-                answer => return answer,
+            match self.try_answer(&job, &mut before) {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => {}
+                // Something changed between the steps.
+                Err(again @ (Refusal::Unsettled | Refusal::Missing(_))) => refusal = again,
+                Err(refusal) => return Err(refusal),
             }
         }
-        Err(Refusal::Unsettled)
+        Err(refusal)
+    }
+
+    /// An answer, if nothing changed since the compiler was asked for its list. Where the
+    /// clocks do not show that, the same list with the same files must come twice in a row;
+    /// `before` is the one that came last.
+    fn try_answer(
+        &self,
+        job: &Job<'_>,
+        before: &mut Option<Vec<Found>>,
+    ) -> Result<Option<Answer>, Refusal> {
+        let last = before.take();
+        let asked = SystemTime::now();
+        let (found, tree) = self.find(job)?;
+        let is_settled = found
+            .iter()
+            .filter_map(|file| file.identity)
+            .all(|identity| identity.is_settled(asked));
+        if !is_settled && last.as_ref() != Some(&found) {
+            *before = Some(found);
+            return Ok(None);
+        }
+        self.copy(job, found, tree).map(Some)
     }
 
     /// What the command's words and its compiler mean.
@@ -244,7 +259,8 @@ impl Service {
         }
         let mut texts = HashMap::new();
         let sources = self.look_through(job, &found, &mut texts)?;
-        for name in beside(job, &found, &sources)? {
+        let asked = self.asked_through_macros(job, &found)?;
+        for name in beside(job, &found, &sources, &asked)? {
             found.push(locate(job, name.into(), &mut tree)?);
         }
 
@@ -304,6 +320,42 @@ impl Service {
         }
         Ok(sources)
     }
+
+    /// What files that will be sent ask through macros made of `__has_include`, by their real
+    /// paths. The macros may also come from files that are not sent.
+    fn asked_through_macros(
+        &self,
+        job: &Job<'_>,
+        found: &[Found],
+    ) -> Result<HashMap<PathBuf, Vec<Arc<Asked>>>, Refusal> {
+        let mut macros = Vec::new();
+        for file in found {
+            let (source, _) = self.sources.look(&file.real, file.identity)?;
+            macros.extend_from_slice(&source.facts.asked.macros);
+        }
+        let mut through = HashMap::<PathBuf, Vec<Arc<Asked>>>::new();
+        let mut done = HashSet::new();
+        while let Some(name) = macros.pop() {
+            if !done.insert(name.clone()) {
+                continue;
+            }
+            for file in found {
+                let asked = self
+                    .sources
+                    .asked_through(&name, &file.real, file.identity)?;
+                macros.extend_from_slice(&asked.macros);
+                if !is_sent(job, file) {
+                    continue; // What it asks for are files of the server.
+                }
+                if asked.is_computed {
+                    let blocker = Blocker::ComputedHasInclude;
+                    return Err(Refusal::Text(file.real.clone(), blocker));
+                }
+                through.entry(file.real.clone()).or_default().push(asked);
+            }
+        }
+        Ok(through)
+    }
 }
 
 fn is_sent(job: &Job<'_>, file: &Found) -> bool {
@@ -312,10 +364,10 @@ fn is_sent(job: &Job<'_>, file: &Found) -> bool {
 
 fn locate(job: &Job<'_>, spelled: PathBuf, tree: &mut ClientTree<'_>) -> Result<Found, Refusal> {
     let path = job.cwd.join(&spelled);
-    let Some(real) = tree.file(&path) else {
+    let Some((real, metadata)) = tree.file(&path) else {
         return Err(Refusal::Missing(spelled));
     };
-    let identity = source::identify(&real)?;
+    let identity = source::identity(&real, &metadata)?;
     Ok(Found {
         spelled,
         real,
@@ -328,6 +380,7 @@ fn beside(
     job: &Job<'_>,
     found: &[Found],
     sources: &HashMap<PathBuf, Arc<Source>>,
+    asked: &HashMap<PathBuf, Vec<Arc<Asked>>>,
 ) -> Result<Vec<OsString>, Refusal> {
     let listed: Vec<Listed<'_>> = found
         .iter()
@@ -336,6 +389,7 @@ fn beside(
                 spelled: &file.spelled,
                 real: &file.real,
                 facts: &sources.get(&file.real)?.facts,
+                through_macros: asked.get(&file.real).map_or(&[], Vec::as_slice),
             })
         })
         .collect();

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::refusal::Refusal;
-use super::scan::{Facts, scan};
+use super::scan::{Asked, Facts, asked_through, scan};
 
 /// distcc 3.4 cannot unpack longer ones.
 const LONGEST: u64 = 512 << 20;
@@ -63,13 +63,25 @@ impl Identity {
 /// [`Refusal::Missing`], [`Refusal::NotRegular`], [`Refusal::Unreadable`].
 pub(crate) fn identify(real: &Path) -> Result<Option<Identity>, Refusal> {
     match fs::metadata(real) {
-        Ok(metadata) if metadata.is_file() => Ok(Some(Identity::of(&metadata))),
-        Ok(metadata) if is_null(&metadata) => Ok(None),
-        Ok(_) => Err(Refusal::NotRegular(real.to_owned())),
+        Ok(metadata) => identity(real, &metadata),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(Refusal::Missing(real.to_owned()))
         }
         Err(error) => Err(Refusal::Unreadable(real.to_owned(), error)),
+    }
+}
+
+/// The same, from what `stat` said.
+///
+/// # Errors
+/// [`Refusal::NotRegular`].
+pub(crate) fn identity(real: &Path, metadata: &Metadata) -> Result<Option<Identity>, Refusal> {
+    if metadata.is_file() {
+        Ok(Some(Identity::of(metadata)))
+    } else if is_null(metadata) {
+        Ok(None)
+    } else {
+        Err(Refusal::NotRegular(real.to_owned()))
     }
 }
 
@@ -141,7 +153,12 @@ pub(crate) struct Source {
 pub(crate) struct Sources {
     /// Holds only what was settled when it was read.
     known: Mutex<HashMap<PathBuf, Arc<Source>>>,
+    /// By macro and path; the same.
+    asked: Mutex<HashMap<MacroInFile, AskedUnder>>,
 }
+
+type MacroInFile = (Vec<u8>, PathBuf);
+type AskedUnder = (Option<Identity>, Arc<Asked>);
 
 impl Sources {
     /// What the text at `real` says, and the text itself if it had to be read.
@@ -168,6 +185,34 @@ impl Sources {
             known().insert(real.to_owned(), Arc::clone(&source));
         }
         Ok((source, Some(text)))
+    }
+
+    /// What the text at `real` asks through a macro made of `__has_include`.
+    ///
+    /// # Errors
+    /// As [`read`]; [`Refusal::Unsettled`] if the file is not the one of that identity any more.
+    pub(crate) fn asked_through(
+        &self,
+        name: &[u8],
+        real: &Path,
+        identity: Option<Identity>,
+    ) -> Result<Arc<Asked>, Refusal> {
+        let known = || self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (name.to_owned(), real.to_owned());
+        if let Some((read_as, asked)) = known().get(&key)
+            && *read_as == identity
+        {
+            return Ok(Arc::clone(asked));
+        }
+        let text = read(real)?;
+        if text.identity != identity {
+            return Err(Refusal::Unsettled);
+        }
+        let asked = Arc::new(asked_through(name, &text.content));
+        if text.is_settled {
+            known().insert(key, (identity, Arc::clone(&asked)));
+        }
+        Ok(asked)
     }
 }
 

@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
@@ -20,6 +21,9 @@ use super::messages::{Progress, PumpError};
 use super::process;
 use super::settings::Settings;
 
+/// For the server to get ready.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A running server; ended when dropped.
 #[derive(Debug)]
 pub(super) struct PrivateServer {
@@ -27,11 +31,14 @@ pub(super) struct PrivateServer {
     port: u16,
     jobs: usize,
     log: PathBuf,
+    /// There once it is ready.
+    pid_file: PathBuf,
     is_left_running: bool,
 }
 
 impl PrivateServer {
-    /// Starts it, with its log in the session's `folder`. Clients can connect at once.
+    /// Starts it, with its log in the session's `folder`. Clients can connect at once, but
+    /// whether it will serve them shows only later: see [`Self::wait_until_ready`].
     pub(super) fn start(
         settings: &Settings,
         folder: &Path,
@@ -41,6 +48,7 @@ impl PrivateServer {
         // Some of the jobs wait for the network.
         let jobs = available_parallelism().map_or(1, |cpus| cpus.get()) + 2;
         let log = log(folder);
+        let pid_file = folder.join("distccd.pid");
         let started = || -> io::Result<Self> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             let port = listener.local_addr()?.port();
@@ -56,6 +64,8 @@ impl PrivateServer {
                 .arg(jobs.to_string())
                 .arg("--log-file")
                 .arg(&log)
+                .arg("--pid-file")
+                .arg(&pid_file)
                 // It outlives what Ctrl-C ends.
                 .process_group(0)
                 .stdin(OwnedFd::from(listener))
@@ -70,6 +80,7 @@ impl PrivateServer {
                 port,
                 jobs,
                 log: log.clone(),
+                pid_file: pid_file.clone(),
                 is_left_running: false,
             })
         };
@@ -95,18 +106,28 @@ impl PrivateServer {
         Pid::from_child(&self.child)
     }
 
+    /// Waits until it serves.
+    ///
     /// # Errors
-    /// [`PumpError::NoPrivateServer`] with the end of its log, if it has ended already.
-    pub(super) fn check(&mut self) -> Result<(), PumpError> {
-        match self.child.try_wait() {
-            Ok(Some(status)) => {
-                let log = std::fs::read(&self.log).unwrap_or_default();
-                let log = String::from_utf8_lossy(&log);
-                let last = log.trim_end().lines().last().unwrap_or_default();
-                Err(PumpError::NoPrivateServer(format!("{status}: {last}")))
-            }
-            Ok(None) | Err(_) => Ok(()),
+    /// [`PumpError::NoPrivateServer`] with the end of its log, if it has ended instead.
+    pub(super) fn wait_until_ready(&mut self) -> Result<(), PumpError> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.pid_file.exists() {
+            let why = match self.child.try_wait() {
+                Ok(Some(status)) => status.to_string(),
+                Ok(None) if Instant::now() > deadline => "it does not get ready".to_owned(),
+                Ok(None) => {
+                    std::thread::sleep(Duration::from_millis(2));
+                    continue;
+                }
+                Err(error) => error.to_string(),
+            };
+            let log = std::fs::read(&self.log).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let last = log.trim_end().lines().last().unwrap_or_default();
+            return Err(PumpError::NoPrivateServer(format!("{why}: {last}")));
         }
+        Ok(())
     }
 
     /// Lets it run on.

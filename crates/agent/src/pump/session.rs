@@ -132,7 +132,7 @@ fn open(
     };
     let mut hosts = None;
     if let Some((server, why)) = &mut private_server {
-        server.check()?;
+        server.wait_until_ready()?;
         let progress = server.progress(*why);
         match lifetime {
             Lifetime::ThisProcess => say(&progress),

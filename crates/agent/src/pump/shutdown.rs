@@ -18,6 +18,7 @@ const FILES: &[&str] = &[
     "stdout",
     "stderr",
     "distccd.log",
+    "distccd.pid",
 ];
 
 /// Ends the session that the environment describes, as far as it does.

@@ -42,6 +42,22 @@ impl Tree {
         }
     }
 
+    /// A script that can be run. Another process writes it: were it this one, a program that
+    /// another test starts in this moment could hold it open, and it could not be run then.
+    pub(crate) fn script(&self, name: &str, text: &str) {
+        let mut writer = Command::new("sh")
+            .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+            .arg(self.path(name))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let script = format!("#!/bin/sh\n{text}");
+        let mut stdin = writer.stdin.take().unwrap();
+        stdin.write_all(script.as_bytes()).unwrap();
+        drop(stdin);
+        assert!(writer.wait().unwrap().success());
+    }
+
     /// The absolute path of `name`, nothing shortened.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         if name.is_empty() {
