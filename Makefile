@@ -1,0 +1,95 @@
+# The two commands of a newcomer are `make demo` and `make test`; `make help` lists all.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+# Asked only when needed: `make help` must work before Rust is there.
+# Under sudo there may be no rustc.
+arch       = $(or $(shell rustc -vV 2>/dev/null | sed -n 's/^host: \([^-]*\)-.*/\1/p'),$(shell uname -m))
+target_dir = $(abspath $(or $(CARGO_TARGET_DIR),target))
+released   = $(target_dir)/release
+client     = $(target_dir)/$(arch)-unknown-linux-musl/client/distcc
+stage_dir  = $(target_dir)/stage
+corpus_dir = $(target_dir)/corpus
+
+# Installed copies are compared first (-C): whoever runs a program at this moment keeps it whole.
+install_program = install -C -m 755
+install_text    = install -C -m 644
+# With `make stage`, "//bin" would be the result of PREFIX=/.
+into            = $(DESTDIR)$(PREFIX:/=)
+
+.PHONY: build
+build: ## build all programs
+	@scripts/setup build
+	cargo build --release -p distccd -p agent -p tools
+	cargo build -p distcc --profile client --target $(arch)-unknown-linux-musl
+
+.PHONY: demo
+demo: staged ## build everything, then pump a real C++ program through two servers started here
+	@scripts/demo $(stage_dir)/bin
+
+.PHONY: test
+test: ## lint, then every test; with CI=true or FULL=1 the builds of redis and git too
+	@scripts/setup build test
+	@$(MAKE) --no-print-directory lint staged
+	PUMPCC_STAGE=$(stage_dir) cargo test --workspace
+	$(if $(filter true 1,$(CI) $(FULL)),@$(MAKE) --no-print-directory corpus-test)
+
+.PHONY: corpus-test
+corpus-test: ## build redis and git, pumped, and compare with local builds (some minutes)
+	@scripts/setup build test corpus
+	@$(MAKE) --no-print-directory staged
+	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test corpus
+
+.PHONY: lint
+lint: ## formatting, clippy, shellcheck
+	@scripts/setup build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	shellcheck .ci/run scripts/*
+
+.PHONY: install
+install: ## install below $(DESTDIR)$(PREFIX) (PREFIX=/usr/local)
+	@# Without cargo, what was built before is installed.
+	@if command -v cargo >/dev/null; then $(MAKE) --no-print-directory build; fi
+	install -d "$(into)/bin" "$(into)/sbin" "$(into)/lib/distcc" "$(into)/share/doc/pumpcc"
+	for program in distccd pump include_server lsdistcc distccmon-text; do \
+	    $(install_program) "$(released)/$$program" "$(into)/bin/$$program"; \
+	done
+	$(install_program) "$(client)" "$(into)/bin/distcc"
+	$(install_program) "$(released)/update-distcc-symlinks" "$(into)/sbin/update-distcc-symlinks"
+	ln -sfn pump "$(into)/bin/distcc-pump"
+	for compiler in $$(scripts/compilers); do \
+	    ln -sfn ../../bin/distcc "$(into)/lib/distcc/$$compiler"; \
+	done
+	$(install_text) README.md DESIGN.md LICENSE-MIT LICENSE-APACHE "$(into)/share/doc/pumpcc/"
+
+# The programs as an installed tree, for demo and tests.
+.PHONY: staged
+staged:
+	@mkdir -p $(target_dir)
+	@flock $(target_dir)/.stage.lock $(MAKE) --no-print-directory install PREFIX=/ DESTDIR=$(stage_dir) >/dev/null
+
+.PHONY: stage
+stage: staged ## build all programs, install them below target/stage, and print where that is
+	@echo $(stage_dir)
+
+.PHONY: corpus
+corpus: ## unpack the source of the Debian package NAME= below target/corpus
+	@scripts/corpus $(corpus_dir) $(NAME)
+
+.PHONY: setup
+setup: ## install all that any target needs (as root: Debian packages too)
+	@scripts/setup build test corpus
+
+.PHONY: clean
+clean: ## remove all that was made
+	cargo clean
+	$(MAKE) -C examples/raytracer clean
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
