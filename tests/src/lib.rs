@@ -1,0 +1,21 @@
+//! What the end-to-end tests are written in: programs, servers, clients, and trees to compile in.
+//!
+//! Tests run the installed programs as a user would, in temporary folders and on loopback ports,
+//! and end what they start. What is expected comes from a local compile in the same folder, or
+//! from Debian's distcc 3.4, but never from our own code: only [`protocol`] is used, to make
+//! requests that no client would send.
+//!
+//! A helper that finds the machine unfit (no compiler, no packaged distcc) panics: in a test that
+//! is a failure, and never a skip.
+
+pub mod object;
+pub mod programs;
+pub mod run;
+pub mod tree;
+
+pub mod client;
+pub mod compilers;
+pub mod include_server;
+pub mod server;
+
+pub mod project;
