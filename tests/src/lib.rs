@@ -2,8 +2,7 @@
 //!
 //! Tests run the installed programs as a user would, in temporary folders and on loopback ports,
 //! and end what they start. What is expected comes from a local compile in the same folder, or
-//! from Debian's distcc 3.4, but never from our own code: only [`protocol`] is used, to make
-//! requests that no client would send.
+//! from Debian's distcc 3.4, but never from our own code: no crate of the workspace is used here.
 //!
 //! A helper that finds the machine unfit (no compiler, no packaged distcc) panics: in a test that
 //! is a failure, and never a skip.

@@ -32,6 +32,9 @@ pub struct Built {
     pub output: String,
 }
 
+/// Some projects write the time of the build into their programs.
+const TIME: (&str, &str) = ("SOURCE_DATE_EPOCH", "1700000000");
+
 const LIMIT: Duration = Duration::from_secs(1800);
 
 impl Project {
@@ -72,9 +75,7 @@ impl Project {
     fn make(&self, folder: &Path, words: &[&str]) -> Done {
         let mut make = command("make");
         make.args(self.make).args(words).current_dir(folder);
-        // Some projects write the time of the build into their programs.
-        make.env("SOURCE_DATE_EPOCH", "1700000000");
-        run_within(&mut make, LIMIT)
+        run_within(make.env(TIME.0, TIME.1), LIMIT)
     }
 
     fn pump(&self, folder: &Path, servers: &[Server]) -> Done {
@@ -86,7 +87,7 @@ impl Project {
         let mut pump = client.command(ours("pump"), folder);
         pump.args(["make", "-j4", "CC=distcc gcc"])
             .args(self.make)
-            .env("SOURCE_DATE_EPOCH", "1700000000");
+            .env(TIME.0, TIME.1);
         let done = run_within(&mut pump, LIMIT);
         let left = snapshot(&client.temp());
         assert!(left.is_empty(), "left in the client's folder: {left:?}");

@@ -42,7 +42,7 @@ impl SlowCompiler {
             .start()
     }
 
-    /// Waits until so many compiles run or have run; returns the process of the last.
+    /// Waits until so many compiles run or have run; returns their processes.
     #[track_caller]
     fn wait_for_starts(&self, count: usize) -> Vec<Pid> {
         wait_until(
