@@ -169,6 +169,12 @@ impl Order {
             let text = format!("{} is insecure and not supported", option.display());
             return Err(refused("dcc_run_job", text));
         }
+        // 3.4's client sends these, and loses the files.
+        if let Some(option) = command::client::lost_output(&head.argv) {
+            let option = option.display();
+            let text = format!("{option} writes a file that the protocol cannot bring back");
+            return Err(refused("dcc_run_job", text));
+        }
         Ok(Self { compile, program })
     }
 }

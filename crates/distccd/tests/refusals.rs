@@ -126,3 +126,15 @@ fn options_that_run_code_are_refused_even_where_any_program_may_run() {
         );
     }
 }
+
+#[test]
+fn compiles_whose_other_files_would_be_lost() {
+    let server = Setup::insecure().script("mycc", SCRIPTED_COMPILER).start();
+    for option in ["-gsplit-dwarf", "-save-temps", "-fstack-usage"] {
+        check(
+            &server,
+            &["mycc", option, "-c", "a.c", "-o", "a.o"],
+            &format!("{option} writes a file that the protocol cannot bring back"),
+        );
+    }
+}

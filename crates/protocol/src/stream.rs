@@ -13,8 +13,13 @@ use crate::request::{Limits, RequestError};
 /// The stream's; [`io::ErrorKind::UnexpectedEof`] where it ends, even before the first byte.
 pub fn read_header(from: &mut impl Read) -> io::Result<[u8; Header::LEN]> {
     let mut bytes = [0; Header::LEN];
-    from.read_exact(&mut bytes)?;
-    Ok(bytes)
+    match from.read_exact(&mut bytes) {
+        // Without the words of `read_exact`, which tell nobody that the peer has gone.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+        read => read.map(|()| bytes),
+    }
 }
 
 /// Reads a body of `len` bytes. Memory grows with what has arrived, not with what was announced.

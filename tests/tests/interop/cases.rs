@@ -545,11 +545,18 @@ fn outputs() -> Vec<Case> {
 /// carries these.
 fn side_files() -> Vec<Case> {
     let case = |name, command: &str| {
-        usual(name, command).goes(Goes::ToServerFromPackaged).but(
-            "A4: the other files stay on the server",
-            Pair::has_packaged_client,
-            |local, through| through.code == 0 && through.files.len() < local.files.len(),
-        )
+        usual(name, command)
+            .goes(Goes::ToServerFromPackaged)
+            .but(
+                "A4: the other files stay on the server",
+                |pair| pair.has_packaged_client() && pair.has_packaged_server(),
+                |local, through| through.code == 0 && through.files.len() < local.files.len(),
+            )
+            .but(
+                "our server refuses, and this client may not compile here",
+                |pair| pair.has_packaged_client() && !pair.has_packaged_server(),
+                |_, through| through.code != 0 && through.files.is_empty(),
+            )
     };
     vec![
         case(

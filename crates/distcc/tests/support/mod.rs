@@ -72,9 +72,22 @@ impl Place {
 
     /// A shell script that can be run.
     pub(crate) fn script(&self, name: &str, body: &str) {
-        self.write(name, format!("#!/bin/sh\n{body}\n"));
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(self.path(name), mode).unwrap();
+        // By another process: if this one opened the file for writing, a test that forks at that
+        // moment would keep it busy for longer.
+        let mut install = Command::new("install")
+            .args(["-D", "-m755", "/dev/stdin"])
+            .arg(self.path(name))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let text = format!("#!/bin/sh\n{body}\n");
+        install
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        assert!(install.wait().unwrap().success());
     }
 
     /// Any command, here, in an environment that holds nothing else.
