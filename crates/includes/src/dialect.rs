@@ -1,0 +1,77 @@
+//! Dialect: how bytes become lines and tokens, as the compiler itself answered.
+
+/// What differs in lexing between languages, standards and compilers. All of it is asked, not derived from `-std`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Dialect {
+    pub(crate) raw_strings: bool,
+    pub(crate) digit_separators: bool,
+    pub(crate) trigraphs: bool,
+    pub(crate) line_comments: bool,
+    pub(crate) elifdef: bool,
+    pub(crate) cplusplus: bool,
+    /// `and`, `not` and so on are operators.
+    pub(crate) named_operators: bool,
+    /// `true` is 1 in a condition.
+    pub(crate) has_true: bool,
+    pub(crate) unsigned_char: bool,
+    pub(crate) unsigned_wide: bool,
+    /// Assembler with directives: `'` and unknown `#` lines are harmless.
+    pub(crate) asm: bool,
+    pub(crate) clang: bool,
+}
+
+impl Dialect {
+    /// The bits as one byte pair, for keys.
+    pub(crate) fn code(self) -> [u8; 2] {
+        let bits = [
+            self.raw_strings,
+            self.digit_separators,
+            self.trigraphs,
+            self.line_comments,
+            self.elifdef,
+            self.cplusplus,
+            self.named_operators,
+            self.has_true,
+            self.unsigned_char,
+            self.asm,
+            self.clang,
+            self.unsigned_wide,
+        ];
+        bits.iter()
+            .enumerate()
+            .fold(0u16, |code, (at, &bit)| code | (u16::from(bit) << at))
+            .to_le_bytes()
+    }
+
+    /// The inverse of [`Dialect::code`].
+    pub(crate) fn from_code(code: [u8; 2]) -> Self {
+        let bit = |at: u16| u16::from_le_bytes(code) >> at & 1 == 1;
+        Dialect {
+            raw_strings: bit(0),
+            digit_separators: bit(1),
+            trigraphs: bit(2),
+            line_comments: bit(3),
+            elifdef: bit(4),
+            cplusplus: bit(5),
+            named_operators: bit(6),
+            has_true: bit(7),
+            unsigned_char: bit(8),
+            asm: bit(9),
+            clang: bit(10),
+            unsigned_wide: bit(11),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_keeps_every_bit() {
+        for at in 0..12 {
+            let code = (1u16 << at).to_le_bytes();
+            assert_eq!(Dialect::from_code(code).code(), code);
+        }
+    }
+}

@@ -1,0 +1,601 @@
+//! Directives: a file's bytes become a list of steps with jump targets. Done once per content and dialect.
+
+use std::ops::Range;
+
+use crate::dialect::Dialect;
+use crate::macros;
+use crate::names::{Id, Names, known};
+use crate::scanner::{Piece, Scanner};
+use crate::text;
+use crate::tokens::{Token, identifier_len, is_blank, tokenize};
+
+/// How an include is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    Include,
+    Next,
+    Import,
+}
+
+/// One step of a file. A jump target is the index of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Define {
+        name: Id,
+        definition: Id,
+    },
+    Undefine {
+        name: Id,
+    },
+    /// `#if`: index of the line; `next` is the `#elif`, `#else` or `#endif` that follows its group.
+    If {
+        line: u32,
+        next: u32,
+    },
+    Ifdef {
+        name: Id,
+        next: u32,
+        negated: bool,
+    },
+    /// `#elif`; `end` is the `#endif`.
+    Elif {
+        line: u32,
+        next: u32,
+        end: u32,
+    },
+    Elifdef {
+        name: Id,
+        next: u32,
+        end: u32,
+        negated: bool,
+    },
+    Else {
+        end: u32,
+    },
+    Endif,
+    /// An include whose header is written out: with its quotes or brackets.
+    Include {
+        header: Id,
+        form: Form,
+    },
+    /// An include whose header comes from macros.
+    Computed {
+        line: u32,
+        form: Form,
+    },
+    Once,
+    Push {
+        name: Id,
+    },
+    Pop {
+        name: Id,
+    },
+    /// Something noted about the text here.
+    Note {
+        note: u32,
+    },
+    /// Reaching this ends in a refusal.
+    Bad {
+        why: u32,
+    },
+}
+
+/// Why reaching a step is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Bad {
+    /// The compiler reports an error here.
+    Error(String),
+    /// Valid, but not modelled.
+    Unmodelled(String),
+}
+
+/// What is worth knowing about a stretch of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// `__DATE__`, `__TIME__` or `__TIMESTAMP__` is written here, or in a macro defined here.
+    Time,
+    /// An assembler `.include` or `.incbin` of this file, if its name is plain to see.
+    Assembler(Option<Vec<u8>>),
+}
+
+/// A line of tokens and where it stands.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) at: Range<u32>,
+}
+
+/// A file as steps.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) bads: Vec<Bad>,
+    /// The macro that, once defined, makes the whole file empty.
+    pub(crate) guard: Option<Id>,
+    /// It can mark itself to be read once only.
+    pub(crate) may_be_once: bool,
+    /// Steps before which a raw string hides what looks like a directive (clang sees it in skipped groups).
+    pub(crate) hidden: Vec<u32>,
+    /// It asks the compiler these questions.
+    pub(crate) questions: Vec<Id>,
+    /// The whole file must be refused.
+    pub(crate) broken: Option<Bad>,
+}
+
+struct Builder<'a> {
+    out: Parsed,
+    dialect: Dialect,
+    names: &'a mut Names,
+    scratch: Vec<u8>,
+    tokens: Vec<Token>,
+    /// For each open conditional: its steps so far that want a `next`, and all that want an `end`.
+    open: Vec<Vec<u32>>,
+}
+
+/// Parses a file.
+pub(crate) fn parse(bytes: &[u8], dialect: Dialect, names: &mut Names) -> Parsed {
+    let replaced = if dialect.trigraphs && memchr::memmem::find(bytes, b"??").is_some() {
+        Some(trigraphs(bytes))
+    } else {
+        None
+    };
+    let src = replaced.as_deref().unwrap_or(bytes);
+    let mut builder = Builder {
+        out: Parsed::default(),
+        dialect,
+        names,
+        scratch: Vec::new(),
+        tokens: Vec::new(),
+        open: Vec::new(),
+    };
+    if replaced.is_some() && dialect.raw_strings && memchr::memmem::find(src, b"R\"").is_some() {
+        builder.out.broken = Some(Bad::Unmodelled("trigraphs beside raw strings".into()));
+    }
+    let finder = text::Finder::new(src);
+    let mut scanner = Scanner::new(src, dialect);
+    let mut line = Vec::new();
+    let mut first_text = None;
+    while let Some(piece) = scanner.next(&mut line) {
+        match piece {
+            Piece::Text(range) => {
+                first_text.get_or_insert(range.start);
+                if let Some(range) = finder.interesting(range) {
+                    builder.text(src, range);
+                }
+            }
+            Piece::Directive { start, plain } => {
+                let at = narrow(start)..narrow(plain.as_ref().map_or(start, |p| p.end));
+                match plain {
+                    Some(range) => builder.directive(&src[range], at),
+                    None => builder.directive(&line, at),
+                }
+            }
+        }
+        for _ in scanner.hidden.drain(..) {
+            builder.out.hidden.push(narrow(builder.out.steps.len()));
+        }
+    }
+    if scanner.unmodelled.is_some() {
+        builder.out.broken = Some(Bad::Unmodelled("a raw string that does not end".into()));
+    }
+    builder.finish()
+}
+
+fn narrow(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn trigraphs(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let third = if bytes[at..].starts_with(b"??") {
+            bytes.get(at + 2)
+        } else {
+            None
+        };
+        let replacement = match third {
+            Some(b'=') => b'#',
+            Some(b'/') => b'\\',
+            Some(b'\'') => b'^',
+            Some(b'(') => b'[',
+            Some(b')') => b']',
+            Some(b'!') => b'|',
+            Some(b'<') => b'{',
+            Some(b'>') => b'}',
+            Some(b'-') => b'~',
+            _ => {
+                out.push(byte);
+                at += 1;
+                continue;
+            }
+        };
+        out.push(replacement);
+        at += 3;
+    }
+    out
+}
+
+fn skip_blanks(text: &[u8]) -> &[u8] {
+    &text[text.iter().take_while(|&&b| is_blank(b)).count()..]
+}
+
+impl Builder<'_> {
+    fn push(&mut self, step: Step) {
+        self.out.steps.push(step);
+    }
+
+    fn bad(&mut self, why: Bad) {
+        let at = narrow(self.out.bads.len());
+        self.out.bads.push(why);
+        self.push(Step::Bad { why: at });
+    }
+
+    fn line(&mut self, text: &[u8], at: Range<u32>) -> u32 {
+        let mut tokens = Vec::new();
+        tokenize(text, self.dialect, self.names, &mut tokens);
+        if memchr::memmem::find(text, b"__has_").is_some()
+            || memchr::memmem::find(text, b"__is_").is_some()
+        {
+            self.collect_questions(&tokens);
+        }
+        self.out.lines.push(Line { tokens, at });
+        narrow(self.out.lines.len() - 1)
+    }
+
+    /// Notes `__has_x(y)` so that it can be asked together with others.
+    fn collect_questions(&mut self, tokens: &[Token]) {
+        for (at, token) in tokens.iter().enumerate() {
+            let name = self.names.entry(token.text);
+            if !(name.bytes.starts_with(b"__has_") || name.bytes.starts_with(b"__is_"))
+                || name.bytes.starts_with(b"__has_include")
+            {
+                continue;
+            }
+            let Some(end) = tokens[at..].iter().position(|t| t.is(known::RPAREN)) else {
+                continue;
+            };
+            if end < 3 || !tokens[at + 1].is(known::LPAREN) {
+                continue;
+            }
+            let mut question = name.bytes.to_vec();
+            question.push(b'(');
+            for (nth, token) in tokens[at + 2..at + end].iter().enumerate() {
+                if token.space && nth > 0 {
+                    question.push(b' ');
+                }
+                question.extend_from_slice(&self.names.entry(token.text).bytes);
+            }
+            question.push(b')');
+            let id = self.names.id(&question);
+            self.out.questions.push(id);
+        }
+    }
+
+    /// The name at the start of `text` and what follows it.
+    fn name<'t>(&mut self, text: &'t [u8]) -> Option<(Id, &'t [u8])> {
+        let text = skip_blanks(text);
+        let len = identifier_len(text, self.dialect);
+        (len > 0).then(|| (self.names.id(&text[..len]), &text[len..]))
+    }
+
+    fn directive(&mut self, text: &[u8], at: Range<u32>) {
+        let text = skip_blanks(text);
+        let len = identifier_len(text, self.dialect);
+        let (keyword, rest) = text.split_at(len);
+        match keyword {
+            b"define" => self.define(rest),
+            b"undef" => match self.name(rest) {
+                Some((name, _)) => self.push(Step::Undefine { name }),
+                None => self.bad(Bad::Error("#undef without a name".into())),
+            },
+            b"ifdef" | b"ifndef" => {
+                let name = self.name(rest).map(|(name, _)| name);
+                self.open.push(vec![narrow(self.out.steps.len())]);
+                match name {
+                    Some(name) => self.push(Step::Ifdef {
+                        name,
+                        next: 0,
+                        negated: keyword == b"ifndef",
+                    }),
+                    None => self.broken("a condition without a name"),
+                }
+            }
+            b"if" => {
+                self.open.push(vec![narrow(self.out.steps.len())]);
+                match self.only_defined(rest) {
+                    Some((name, negated)) => self.push(Step::Ifdef {
+                        name,
+                        next: 0,
+                        negated,
+                    }),
+                    None => {
+                        let line = self.line(rest, at);
+                        self.push(Step::If { line, next: 0 });
+                    }
+                }
+            }
+            b"elif" => {
+                let line = self.line(rest, at);
+                self.continue_group(Step::Elif {
+                    line,
+                    next: 0,
+                    end: 0,
+                });
+            }
+            b"elifdef" | b"elifndef" if self.dialect.elifdef => match self.name(rest) {
+                Some((name, _)) => self.continue_group(Step::Elifdef {
+                    name,
+                    next: 0,
+                    end: 0,
+                    negated: keyword == b"elifndef",
+                }),
+                None => self.broken("a condition without a name"),
+            },
+            b"else" => self.continue_group(Step::Else { end: 0 }),
+            b"endif" => self.endif(),
+            b"include" => self.include(rest, Form::Include, at),
+            b"include_next" => self.include(rest, Form::Next, at),
+            b"import" => self.include(rest, Form::Import, at),
+            b"pragma" => self.pragma(rest),
+            b"ident" | b"sccs" | b"warning" | b"line" => {}
+            b"error" if self.dialect.asm => self.bad(Bad::Error("#error".into())),
+            b"error" => self.bad(Bad::Error(format!(
+                "#error{}",
+                String::from_utf8_lossy(rest)
+            ))),
+            b"" if text.is_empty() || text[0].is_ascii_digit() || self.dialect.asm => {}
+            b"assert" | b"unassert" | b"embed" | b"include_macros" | b"__include_macros"
+            | b"__public_macro" | b"__private_macro" => {
+                self.bad(Bad::Unmodelled(format!(
+                    "#{}",
+                    String::from_utf8_lossy(keyword)
+                )));
+            }
+            _ if self.dialect.asm => {}
+            _ => self.bad(Bad::Error(format!(
+                "unknown directive #{}",
+                String::from_utf8_lossy(keyword)
+            ))),
+        }
+    }
+
+    fn broken(&mut self, why: &str) {
+        self.push(Step::Endif);
+        self.out.broken = Some(Bad::Error(why.into()));
+    }
+
+    fn define(&mut self, rest: &[u8]) {
+        let Some((name, text)) = self.name(rest) else {
+            return self.bad(Bad::Error("#define without a name".into()));
+        };
+        if name == known::DEFINED {
+            return self.bad(Bad::Error("`defined` cannot be defined".into()));
+        }
+        let definition = macros::intern(text, self.dialect, self.names, &mut self.scratch);
+        self.push(Step::Define { name, definition });
+        if text::mentions_time(text) {
+            self.note(Note::Time);
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        let at = narrow(self.out.notes.len());
+        self.out.notes.push(note);
+        self.push(Step::Note { note: at });
+    }
+
+    /// `X` and whether it is negated, if the condition is `defined X` or `!defined X`, with or without parentheses.
+    fn only_defined(&mut self, text: &[u8]) -> Option<(Id, bool)> {
+        let text = skip_blanks(text);
+        let (negated, text) = match text.strip_prefix(b"!") {
+            Some(rest) => (true, skip_blanks(rest)),
+            None => (false, text),
+        };
+        let text = text.strip_prefix(b"defined")?;
+        if identifier_len(text, self.dialect) > 0 || text.first().is_some_and(u8::is_ascii_digit) {
+            return None;
+        }
+        let text = skip_blanks(text);
+        let (parenthesis, text) = match text.strip_prefix(b"(") {
+            Some(rest) => (true, skip_blanks(rest)),
+            None => (false, text),
+        };
+        let (name, rest) = self.name(text)?;
+        let rest = skip_blanks(rest);
+        let rest = if parenthesis {
+            skip_blanks(rest.strip_prefix(b")")?)
+        } else {
+            rest
+        };
+        rest.is_empty().then_some((name, negated))
+    }
+
+    fn continue_group(&mut self, step: Step) {
+        let here = narrow(self.out.steps.len());
+        let Some(open) = self.open.last_mut() else {
+            self.out.broken = Some(Bad::Error("#else or #elif without #if".into()));
+            return;
+        };
+        if let Some(&last) = open.last() {
+            if matches!(self.out.steps.get(last as usize), Some(Step::Else { .. })) {
+                self.out.broken = Some(Bad::Error("#else or #elif after #else".into()));
+            }
+            set_next(&mut self.out.steps, last, here);
+        }
+        open.push(here);
+        self.push(step);
+    }
+
+    fn endif(&mut self) {
+        let here = narrow(self.out.steps.len());
+        let Some(open) = self.open.pop() else {
+            self.out.broken = Some(Bad::Error("#endif without #if".into()));
+            return;
+        };
+        if let Some(&last) = open.last() {
+            set_next(&mut self.out.steps, last, here);
+        }
+        for at in open {
+            match self.out.steps.get_mut(at as usize) {
+                Some(Step::Elif { end, .. } | Step::Elifdef { end, .. } | Step::Else { end }) => {
+                    *end = here
+                }
+                _ => {}
+            }
+        }
+        self.push(Step::Endif);
+    }
+
+    fn include(&mut self, rest: &[u8], form: Form, at: Range<u32>) {
+        let rest = skip_blanks(rest);
+        let close = match rest.first() {
+            Some(b'"') => memchr::memchr(b'"', &rest[1..]),
+            Some(b'<') => memchr::memchr(b'>', &rest[1..]),
+            _ => {
+                let line = self.line(rest, at);
+                return self.push(Step::Computed { line, form });
+            }
+        };
+        match close {
+            Some(0) => self.bad(Bad::Error("an include with an empty name".into())),
+            Some(len) => {
+                let header = self.names.id(&rest[..len + 2]);
+                self.push(Step::Include { header, form });
+            }
+            None => self.bad(Bad::Error("an include whose name does not end".into())),
+        }
+    }
+
+    fn pragma(&mut self, rest: &[u8]) {
+        self.tokens.clear();
+        let mut tokens = std::mem::take(&mut self.tokens);
+        tokenize(rest, self.dialect, self.names, &mut tokens);
+        let steps = text::pragma(&tokens, self.names);
+        self.tokens = tokens;
+        match steps {
+            Ok(Some(step)) => {
+                self.out.may_be_once |= step == Step::Once;
+                self.push(step);
+            }
+            Ok(None) => {}
+            Err(bad) => self.bad(bad),
+        }
+    }
+
+    fn text(&mut self, src: &[u8], range: Range<usize>) {
+        let clean = Scanner::clean_text(src, range, self.dialect);
+        self.tokens.clear();
+        let mut tokens = std::mem::take(&mut self.tokens);
+        tokenize(&clean, self.dialect, self.names, &mut tokens);
+        for found in text::look(&tokens, self.dialect, &clean, self.names) {
+            match found {
+                text::Seen::Step(step) => {
+                    self.out.may_be_once |= step == Step::Once;
+                    self.push(step);
+                }
+                text::Seen::Note(note) => self.note(note),
+                text::Seen::Bad(bad) => self.bad(bad),
+            }
+        }
+        self.tokens = tokens;
+    }
+
+    fn finish(mut self) -> Parsed {
+        if !self.open.is_empty() {
+            self.out.broken = Some(Bad::Error("a condition without #endif".into()));
+        }
+        let steps = &self.out.steps;
+        self.out.guard = match (steps.first(), steps.last()) {
+            (
+                Some(&Step::Ifdef {
+                    name,
+                    next,
+                    negated: true,
+                }),
+                Some(Step::Endif),
+            ) if next as usize == steps.len() - 1 => Some(name),
+            _ => None,
+        };
+        self.out.steps.shrink_to_fit();
+        self.out
+    }
+}
+
+fn set_next(steps: &mut [Step], at: u32, to: u32) {
+    match steps.get_mut(at as usize) {
+        Some(
+            Step::If { next, .. }
+            | Step::Ifdef { next, .. }
+            | Step::Elif { next, .. }
+            | Step::Elifdef { next, .. },
+        ) => *next = to,
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::SharedNames;
+    use std::sync::Arc;
+
+    fn parsed(src: &str) -> Parsed {
+        let dialect = Dialect {
+            line_comments: true,
+            elifdef: true,
+            ..Dialect::default()
+        };
+        parse(
+            src.as_bytes(),
+            dialect,
+            &mut Names::new(Arc::new(SharedNames::new())),
+        )
+    }
+
+    #[test]
+    fn a_guard_may_have_text_but_no_directive_around_it() {
+        assert!(
+            parsed("// c\n#ifndef A\n#define A\n#endif\nint x;\n")
+                .guard
+                .is_some()
+        );
+        assert!(
+            parsed("#if !defined(A)\n#if 1\n#else\n#endif\n#endif\n")
+                .guard
+                .is_some()
+        );
+        assert!(parsed("#ifndef A\n#else\n#endif\n").guard.is_none());
+        assert!(parsed("#ifndef A\n#endif\n#undef B\n").guard.is_none());
+        assert!(parsed("#ifdef A\n#endif\n").guard.is_none());
+    }
+
+    #[test]
+    fn groups_jump_to_their_next_and_their_end() {
+        let steps = parsed("#if 1\n#elif 2\n#else\n#endif\n").steps;
+        assert!(matches!(steps[0], Step::If { next: 1, .. }));
+        assert!(matches!(
+            steps[1],
+            Step::Elif {
+                next: 2,
+                end: 3,
+                ..
+            }
+        ));
+        assert!(matches!(steps[2], Step::Else { end: 3 }));
+    }
+
+    #[test]
+    fn unbalanced_groups_break_the_file() {
+        for src in [
+            "#if 1\n",
+            "#endif\n",
+            "#else\n",
+            "#if 1\n#else\n#else\n#endif\n",
+        ] {
+            assert!(parsed(src).broken.is_some(), "{src}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The compiler's own facts: predefined macros, default folders, lexing rules, and answers to `__has_builtin(x)`
+//! and its kin. They are asked by preprocessing a script and reading what comes out.
+
+use std::ffi::OsString;
+
+use crate::dialect::Dialect;
+use crate::options::Language;
+
+/// One run of a compiler as a preprocessor: `argv... -E -dD -v -x language -` with `script` as its input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The compiler as the command names it.
+    pub compiler: OsString,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// The folder to run in.
+    pub cwd: Vec<u8>,
+    /// The environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// The input.
+    pub script: Vec<u8>,
+}
+
+/// What the run wrote. Its exit code does not matter: a script may hold errors on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Said {
+    /// Standard output.
+    pub output: Vec<u8>,
+    /// Standard error.
+    pub errors: Vec<u8>,
+}
+
+/// Asks compilers.
+pub trait Compiler: Send + Sync {
+    /// Runs the compiler.
+    ///
+    /// # Errors
+    /// A sentence that says why it could not run.
+    fn ask(&self, ask: &Ask) -> Result<Said, String>;
+}
+
+/// Environment variables with folders to search.
+pub(crate) const FOLDER_VARIABLES: [&str; 4] = [
+    "CPATH",
+    "C_INCLUDE_PATH",
+    "CPLUS_INCLUDE_PATH",
+    "OBJC_INCLUDE_PATH",
+];
+
+/// What a compiler says of itself under one set of options.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    /// Names and definitions as after `#define`: `(x) y` or ` y`.
+    pub(crate) macros: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Default folders in order.
+    pub(crate) folders: Vec<Vec<u8>>,
+    /// Default folders that do not exist.
+    pub(crate) absent_folders: Vec<Vec<u8>>,
+    pub(crate) dialect: Dialect,
+    /// Built-in macros that no list of macros shows.
+    pub(crate) builtins: Vec<&'static str>,
+    /// The header that gcc includes before all others.
+    pub(crate) predef: Option<Vec<u8>>,
+}
+
+/// Built-in macros to ask for.
+pub(crate) const BUILTINS: [&str; 27] = [
+    "__FILE__",
+    "__LINE__",
+    "__COUNTER__",
+    "__DATE__",
+    "__TIME__",
+    "__TIMESTAMP__",
+    "__BASE_FILE__",
+    "__INCLUDE_LEVEL__",
+    "__FILE_NAME__",
+    "_Pragma",
+    "__has_include",
+    "__has_include_next",
+    "__has_embed",
+    "__has_attribute",
+    "__has_cpp_attribute",
+    "__has_c_attribute",
+    "__has_builtin",
+    "__has_feature",
+    "__has_extension",
+    "__has_warning",
+    "__has_declspec_attribute",
+    "__has_constexpr_builtin",
+    "__is_identifier",
+    "__building_module",
+    "__is_target_arch",
+    "__is_target_os",
+    "__is_target_environment",
+];
+
+/// The script that finds out everything but answers.
+pub(crate) fn script() -> Vec<u8> {
+    // The definitions come out by themselves (`-dD`); each line here answers one question of form.
+    let mut script = b"\npumpcc_begin\n".to_vec();
+    for (at, name) in BUILTINS.iter().enumerate() {
+        script
+            .extend_from_slice(format!("#ifdef {name}\npumpcc_builtin {at}\n#endif\n").as_bytes());
+    }
+    script.extend_from_slice(
+        b"#if 1 //**/ 2\npumpcc_is line_comments\n#endif\n\
+        #if 0\n#elifdef __FILE__\npumpcc_is elifdef\n#endif\n\
+        #ifdef __cplusplus\npumpcc_is cplusplus\n#endif\n\
+        #if true\npumpcc_is has_true\n#endif\n\
+        #if '\\377' > 0\npumpcc_is unsigned_char\n#endif\n\
+        #if L'\\0' - 1 > 0\npumpcc_is unsigned_wide\n#endif\n\
+        #if 1 and 1\npumpcc_is named_operators\n#endif\n\
+        ?\x3f=define pumpcc_trigraph 1\n\
+        #ifdef pumpcc_trigraph\npumpcc_is trigraphs\n#endif\n\
+        #if 1'000 == 1000 /* ' */\npumpcc_is digit_separators\n#endif\n\
+        R\"x(\n#define pumpcc_not_raw 1\n)x\"\n\
+        #ifndef pumpcc_not_raw\npumpcc_is raw_strings\n#endif\n\
+        pumpcc_end\n",
+    );
+    script
+}
+
+/// Reads what [`script`] brought out.
+pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
+    let mut facts = Facts::default();
+    facts.dialect.asm = language == Language::Assembler;
+    let mut ended = false;
+    let mut inside_predef = false;
+    for line in said.output.split(|&b| b == b'\n') {
+        if let Some(marker) = line.strip_prefix(b"# ") {
+            let file = marker.split(|&b| b == b'"').nth(1).unwrap_or_default();
+            inside_predef = file.ends_with(b"/stdc-predef.h");
+            if inside_predef {
+                facts.predef = Some(file.to_vec());
+            }
+        } else if let Some(definition) = line.strip_prefix(b"#define ") {
+            if inside_predef || definition.starts_with(b"pumpcc_") {
+                continue;
+            }
+            let len = definition
+                .iter()
+                .position(|&b| b == b' ' || b == b'(')
+                .unwrap_or(definition.len());
+            facts
+                .macros
+                .push((definition[..len].to_vec(), definition[len..].to_vec()));
+        } else if let Some(at) = line.strip_prefix(b"pumpcc_builtin ") {
+            let at: Option<usize> = std::str::from_utf8(at)
+                .ok()
+                .and_then(|at| at.trim().parse().ok());
+            facts.builtins.extend(at.and_then(|at| BUILTINS.get(at)));
+        } else if let Some(fact) = line.strip_prefix(b"pumpcc_is ") {
+            let dialect = &mut facts.dialect;
+            match fact.trim_ascii() {
+                b"line_comments" => dialect.line_comments = true,
+                b"elifdef" => dialect.elifdef = true,
+                b"cplusplus" => dialect.cplusplus = true,
+                b"has_true" => dialect.has_true = true,
+                b"unsigned_wide" => dialect.unsigned_wide = true,
+                b"unsigned_char" => dialect.unsigned_char = true,
+                b"named_operators" => dialect.named_operators = true,
+                b"trigraphs" => dialect.trigraphs = true,
+                b"digit_separators" => dialect.digit_separators = true,
+                b"raw_strings" => dialect.raw_strings = true,
+                _ => {}
+            }
+        } else if line.starts_with(b"pumpcc_end") {
+            ended = true;
+        }
+    }
+    if !ended {
+        let first = said
+            .errors
+            .split(|&b| b == b'\n')
+            .find(|l| memchr::memmem::find(l, b"error").is_some())
+            .unwrap_or_default();
+        return Err(format!(
+            "it did not preprocess its questions: {}",
+            String::from_utf8_lossy(first)
+        ));
+    }
+    facts.dialect.clang = facts.macros.iter().any(|(name, _)| name == b"__clang__");
+    let mut searching = false;
+    for line in said.errors.split(|&b| b == b'\n') {
+        if line.starts_with(b"#include <...>") || line.starts_with(b"#include \"...\"") {
+            searching = true;
+        } else if line.starts_with(b"End of search list") {
+            searching = false;
+        } else if searching && line.starts_with(b" ") {
+            if line.ends_with(b" (framework directory)") {
+                return Err("it searches frameworks".into());
+            }
+            facts.folders.push(line[1..].to_vec());
+        } else if let Some(rest) = line.strip_prefix(b"ignoring nonexistent directory \"") {
+            facts
+                .absent_folders
+                .push(rest.strip_suffix(b"\"").unwrap_or(rest).to_vec());
+        }
+    }
+    Ok(facts)
+}
+
+/// The script that asks `questions`, such as `__has_builtin(x)`.
+pub(crate) fn question_script(questions: &[Vec<u8>]) -> Vec<u8> {
+    let mut script = Vec::new();
+    for (at, question) in questions.iter().enumerate() {
+        script.extend_from_slice(format!("pumpcc_answer {at} ").as_bytes());
+        script.extend_from_slice(question);
+        script.push(b'\n');
+    }
+    script.extend_from_slice(b"pumpcc_end\n");
+    script
+}
+
+/// Reads the answers to `count` questions; `None` where the compiler called the question an error.
+pub(crate) fn read_answers(said: &Said, count: usize) -> Result<Vec<Option<Vec<u8>>>, String> {
+    let mut answers = vec![None; count];
+    let mut ended = false;
+    for line in said.output.split(|&b| b == b'\n') {
+        if let Some(rest) = line.strip_prefix(b"pumpcc_answer ") {
+            let mut words = rest.split(|&b| b == b' ').filter(|w| !w.is_empty());
+            let at: Option<usize> = words
+                .next()
+                .and_then(|w| std::str::from_utf8(w).ok())
+                .and_then(|w| w.parse().ok());
+            let answer = words
+                .next()
+                .filter(|w| w.iter().all(u8::is_ascii_alphanumeric) && w[0].is_ascii_digit());
+            if let (Some(slot), Some(answer), None) =
+                (at.and_then(|at| answers.get_mut(at)), answer, words.next())
+            {
+                *slot = Some(answer.to_vec());
+            }
+        }
+        ended |= line.starts_with(b"pumpcc_end");
+    }
+    if ended {
+        Ok(answers)
+    } else {
+        Err("it did not answer all questions".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_macros_folders_and_rules() {
+        let said = Said {
+            output: b"# 0 \"<built-in>\"\n#define __STDC__ 1\n#define __INT8_C(c) c\n# 1 \"/usr/include/stdc-predef.h\" 1 3 4\n#define _STDC_PREDEF_H 1\n# 1 \"<stdin>\"\npumpcc_builtin 0\npumpcc_is elifdef\npumpcc_end\n".to_vec(),
+            errors: b"ignoring nonexistent directory \"/no\"\n#include <...> search starts here:\n /a b\n /c\nEnd of search list.\n".to_vec(),
+        };
+        let facts = read(&said, Language::C).expect("complete");
+        assert_eq!(
+            facts.macros,
+            [
+                (b"__STDC__".to_vec(), b" 1".to_vec()),
+                (b"__INT8_C".to_vec(), b"(c) c".to_vec())
+            ]
+        );
+        assert_eq!(facts.folders, [b"/a b".to_vec(), b"/c".to_vec()]);
+        assert_eq!(
+            (facts.builtins, facts.absent_folders),
+            (vec!["__FILE__"], vec![b"/no".to_vec()])
+        );
+        assert!(facts.dialect.elifdef && facts.predef.is_some());
+    }
+
+    #[test]
+    fn an_unfinished_run_is_no_answer() {
+        assert!(read(&Said::default(), Language::C).is_err());
+        let said = Said {
+            output: b"pumpcc_answer 0 1\npumpcc_answer 1 __has_x (\npumpcc_end\n".to_vec(),
+            errors: Vec::new(),
+        };
+        assert_eq!(read_answers(&said, 2), Ok(vec![Some(b"1".to_vec()), None]));
+    }
+}

@@ -1,0 +1,235 @@
+//! Folders and paths: what exists where, with each question asked of the file system once.
+//!
+//! A folder is listed when it is first searched, so that the many probes for headers that are not there are
+//! look-ups in memory. Folders are known by the path as spelled; links on the way are kept for the result and
+//! for invalidation.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::names::FastMap;
+use crate::tree::{EntryKind, Found, Tree, join, split};
+
+/// Index of a folder.
+pub(crate) type FolderId = u32;
+
+/// Entries beyond which a folder is probed and not listed.
+const LIST_LIMIT: usize = 20_000;
+const MAX_LINKS: usize = 40;
+
+/// One folder as spelled.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    /// Absolute, as spelled.
+    pub(crate) path: Box<[u8]>,
+    /// Without links and dots; `None`: there is no folder.
+    pub(crate) real: Option<Arc<[u8]>>,
+    /// `None`: not listed, ask for each.
+    entries: Option<FastMap<Box<[u8]>, EntryKind>>,
+    /// Each entry (real folder, name) walked through on the way: if one changes, so does this folder.
+    pub(crate) way: Vec<Vec<u8>>,
+    /// Links on the way: where each stands and what it holds.
+    pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What a path leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    Absent,
+    Folder,
+    /// A file, with the real path and the links at the end of the way.
+    File {
+        real: Vec<u8>,
+        links: Vec<(Vec<u8>, Vec<u8>)>,
+        way: Vec<Vec<u8>>,
+    },
+}
+
+/// All folders met.
+pub(crate) struct Folders {
+    tree: Arc<dyn Tree>,
+    by_path: FastMap<Box<[u8]>, FolderId>,
+    list: Vec<Folder>,
+    /// Real folders already watched.
+    watched: BTreeMap<Vec<u8>, ()>,
+    pub(crate) looks: u64,
+}
+
+/// A walk from the root, link by link.
+struct Walk {
+    real: Vec<u8>,
+    way: Vec<Vec<u8>>,
+    links: Vec<(Vec<u8>, Vec<u8>)>,
+    last: Found,
+}
+
+impl Folders {
+    pub(crate) fn new(tree: Arc<dyn Tree>) -> Self {
+        Folders {
+            tree,
+            by_path: FastMap::default(),
+            list: Vec::new(),
+            watched: BTreeMap::new(),
+            looks: 0,
+        }
+    }
+
+    /// Forgets everything but the watches.
+    pub(crate) fn clear(&mut self) {
+        self.by_path.clear();
+        self.list.clear();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(crate) fn get(&self, id: FolderId) -> &Folder {
+        &self.list[id as usize]
+    }
+
+    /// The folder at this absolute path.
+    pub(crate) fn at(&mut self, path: &[u8]) -> FolderId {
+        if let Some(&id) = self.by_path.get(path) {
+            return id;
+        }
+        let id = FolderId::try_from(self.list.len()).unwrap_or(FolderId::MAX);
+        let folder = self.resolve(path);
+        self.list.push(folder);
+        self.by_path.insert(path.into(), id);
+        id
+    }
+
+    fn watch(&mut self, folder: &[u8]) {
+        if !self.watched.contains_key(folder) {
+            self.tree.watch(folder);
+            self.watched.insert(folder.to_vec(), ());
+        }
+    }
+
+    fn walk(&mut self, path: &[u8]) -> Walk {
+        let mut todo: Vec<Vec<u8>> = path
+            .split(|&b| b == b'/')
+            .rev()
+            .map(<[u8]>::to_vec)
+            .collect();
+        let mut walk = Walk {
+            real: b"/".to_vec(),
+            way: Vec::new(),
+            links: Vec::new(),
+            last: Found::Folder,
+        };
+        while let Some(part) = todo.pop() {
+            match part.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    walk.real = split(&walk.real).0.to_vec();
+                    if walk.real.is_empty() {
+                        walk.real = b"/".to_vec();
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            let real = walk.real.clone();
+            self.watch(&real);
+            let next = join(&real, &part);
+            self.looks += 1;
+            walk.last = self.tree.look(&next);
+            walk.way.push(next.clone());
+            match &walk.last {
+                Found::Absent => return walk,
+                Found::Link(target) => {
+                    walk.links.push((next, target.clone()));
+                    if walk.links.len() > MAX_LINKS {
+                        walk.last = Found::Absent;
+                        return walk;
+                    }
+                    if target.starts_with(b"/") {
+                        walk.real = b"/".to_vec();
+                    }
+                    todo.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
+                    walk.last = Found::Folder;
+                }
+                Found::File => {
+                    walk.real = next;
+                    if !todo.is_empty() {
+                        walk.last = Found::Absent;
+                    }
+                    return walk;
+                }
+                Found::Folder => walk.real = next,
+            }
+        }
+        walk
+    }
+
+    fn resolve(&mut self, path: &[u8]) -> Folder {
+        // Most folders are below one that is known: walk from there only if no link or dots are in the way.
+        let walk = self.walk(path);
+        let exists = walk.last == Found::Folder;
+        let entries = if exists {
+            self.watch(&walk.real.clone());
+            self.tree.list(&walk.real, LIST_LIMIT).map(|list| {
+                list.into_iter()
+                    .map(|(name, kind)| (name.into_boxed_slice(), kind))
+                    .collect()
+            })
+        } else {
+            Some(FastMap::default())
+        };
+        Folder {
+            path: path.into(),
+            real: exists.then(|| walk.real.into()),
+            entries,
+            way: walk.way,
+            links: walk.links,
+        }
+    }
+
+    /// Whether `name` (no slash) may be in the folder: false is sure.
+    pub(crate) fn may_hold(&self, folder: FolderId, name: &[u8]) -> bool {
+        let folder = self.get(folder);
+        folder.real.is_some()
+            && folder
+                .entries
+                .as_ref()
+                .is_none_or(|entries| entries.contains_key(name))
+    }
+
+    /// What `name` (no slash) in this folder is, links followed.
+    pub(crate) fn target(&mut self, id: FolderId, name: &[u8]) -> Target {
+        let folder = self.get(id);
+        let Some(real) = folder.real.clone() else {
+            return Target::Absent;
+        };
+        if name == b"." || name == b".." || name.is_empty() {
+            return Target::Folder;
+        }
+        match folder.entries.as_ref().map(|entries| entries.get(name)) {
+            Some(None) => return Target::Absent,
+            Some(Some(EntryKind::Folder)) => return Target::Folder,
+            Some(Some(EntryKind::File)) => {
+                return Target::File {
+                    real: join(&real, name),
+                    links: Vec::new(),
+                    way: Vec::new(),
+                };
+            }
+            Some(Some(EntryKind::Other)) | None => {}
+        }
+        let walk = self.walk(&join(&real, name));
+        match walk.last {
+            Found::File => {
+                // The links before this folder's own are already noted there: keep those from here on.
+                Target::File {
+                    real: walk.real,
+                    links: walk.links,
+                    way: walk.way,
+                }
+            }
+            Found::Folder => Target::Folder,
+            _ => Target::Absent,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The exact include engine: which files a compile reads, as the compiler itself would find them.
+//!
+//! [`Engine::closure`] takes a command line and gives the closure: files in the order of first visits, paths
+//! that were probed and absent, links met, and what else a hermetic build must know. It follows gcc and clang to
+//! the letter; what it does not model is a [`Refusal`], never a guess. A file is parsed once per content
+//! (`directives`), and including it is evaluated once per state it can tell apart (`summary`), so the usual
+//! answer takes some microseconds.
+//!
+//! The engine does no input or output of its own: files come through [`Tree`], and what only the compiler knows
+//! (predefined macros, default folders, `__has_builtin(x)`) through [`Compiler`].
+
+#![forbid(unsafe_code)]
+
+mod condition;
+mod dialect;
+mod directives;
+mod engine;
+mod environment;
+mod evaluate;
+mod expand;
+mod facts;
+mod folders;
+mod macros;
+mod names;
+mod options;
+mod real_compiler;
+mod real_tree;
+mod refusal;
+mod scanner;
+mod search;
+mod summary;
+mod text;
+mod tokens;
+mod tree;
+mod worker;
+
+pub use engine::{AssemblerInclude, Closure, ClosureFile, Engine, Settings, Statistics};
+pub use facts::{Ask, Compiler, Said};
+pub use options::Command;
+pub use real_compiler::RealCompiler;
+pub use real_tree::RealTree;
+pub use refusal::Refusal;
+pub use tree::{Changes, EntryKind, Found, MemoryTree, Stamp, Tree};

@@ -1,0 +1,232 @@
+//! Names: every spelling the engine meets becomes a small number, equal for equal bytes.
+//!
+//! One number space holds identifiers, punctuators, macro definitions (as text) and the pseudo-names under
+//! which the environment keeps once-marks, `push_macro` stacks and answers of the compiler. The table is
+//! shared by all workers and only grows; each worker keeps its own copy of what it has met, so that looking
+//! up a known name takes no lock.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::macros::Macro;
+
+/// The number of a spelling. 0 is the empty spelling and, as a value, "undefined".
+pub(crate) type Id = u32;
+
+/// A fast hasher for short keys inside one process; nothing here is chosen by an attacker who gains by collisions.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct FastHasher(u64);
+
+impl FastHasher {
+    fn mix(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for FastHasher {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        let mut chunks = bytes.chunks_exact(8);
+        for chunk in &mut chunks {
+            self.mix(u64::from_le_bytes(chunk.try_into().unwrap_or([0; 8])));
+        }
+        let mut last = [0; 8];
+        let rest = chunks.remainder();
+        last[..rest.len()].copy_from_slice(rest);
+        self.mix(u64::from_le_bytes(last));
+    }
+    fn write_u8(&mut self, n: u8) {
+        self.mix(u64::from(n));
+    }
+    fn write_u16(&mut self, n: u16) {
+        self.mix(u64::from(n));
+    }
+    fn write_u32(&mut self, n: u32) {
+        self.mix(u64::from(n));
+    }
+    fn write_u64(&mut self, n: u64) {
+        self.mix(n);
+    }
+    fn write_usize(&mut self, n: usize) {
+        self.mix(n as u64);
+    }
+}
+
+/// A hash map with [`FastHasher`].
+pub(crate) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
+
+/// A spelling and, where it is the text of a macro definition, the parsed macro.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) bytes: Box<[u8]>,
+    pub(crate) parsed: OnceLock<Macro>,
+}
+
+#[derive(Debug, Clone)]
+struct Key(Arc<Entry>);
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0.bytes
+    }
+}
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.bytes.hash(state);
+    }
+}
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.bytes == other.0.bytes
+    }
+}
+impl Eq for Key {}
+
+#[derive(Debug, Default)]
+struct Table {
+    map: FastMap<Key, Id>,
+    list: Vec<Arc<Entry>>,
+}
+
+/// The table that all workers share.
+#[derive(Debug)]
+pub(crate) struct SharedNames(Mutex<Table>);
+
+/// One worker's view of the shared table.
+#[derive(Debug)]
+pub(crate) struct Names {
+    map: FastMap<Key, Id>,
+    list: Vec<Option<Arc<Entry>>>,
+    shared: Arc<SharedNames>,
+}
+
+impl SharedNames {
+    /// A table that holds the reserved spellings at their fixed numbers.
+    pub(crate) fn new() -> Self {
+        let mut table = Table::default();
+        for spelling in known::RESERVED {
+            table.insert(spelling.as_bytes());
+        }
+        SharedNames(Mutex::new(table))
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // The table is append-only, so a panic elsewhere cannot leave it half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn insert(&mut self, bytes: &[u8]) -> (Id, Arc<Entry>) {
+        if let Some((key, &id)) = self.map.get_key_value(bytes) {
+            return (id, Arc::clone(&key.0));
+        }
+        let entry = Arc::new(Entry {
+            bytes: bytes.into(),
+            parsed: OnceLock::new(),
+        });
+        let id = Id::try_from(self.list.len()).unwrap_or(Id::MAX);
+        self.list.push(Arc::clone(&entry));
+        self.map.insert(Key(Arc::clone(&entry)), id);
+        (id, entry)
+    }
+}
+
+impl Names {
+    pub(crate) fn new(shared: Arc<SharedNames>) -> Self {
+        Names {
+            map: FastMap::default(),
+            list: Vec::new(),
+            shared,
+        }
+    }
+
+    /// The number of `bytes`, a new one if nobody met them before.
+    pub(crate) fn id(&mut self, bytes: &[u8]) -> Id {
+        if let Some(&id) = self.map.get(bytes) {
+            return id;
+        }
+        let (id, entry) = self.shared.table().insert(bytes);
+        self.keep(id, &entry);
+        self.map.insert(Key(entry), id);
+        id
+    }
+
+    /// What `id` stands for.
+    pub(crate) fn entry(&mut self, id: Id) -> Arc<Entry> {
+        if let Some(Some(entry)) = self.list.get(id as usize) {
+            return Arc::clone(entry);
+        }
+        let entry = Arc::clone(&self.shared.table().list[id as usize]);
+        self.keep(id, &entry);
+        entry
+    }
+
+    fn keep(&mut self, id: Id, entry: &Arc<Entry>) {
+        let at = id as usize;
+        if self.list.len() <= at {
+            self.list.resize(at + 1, None);
+        }
+        self.list[at] = Some(Arc::clone(entry));
+    }
+}
+
+/// Spellings with fixed numbers, so that code can compare numbers instead of bytes.
+pub(crate) mod known {
+    use super::Id;
+
+    macro_rules! reserve {
+        ($($name:ident = $text:expr;)*) => {
+            /// The reserved spellings, in the order of their numbers.
+            pub(crate) const RESERVED: &[&str] = &[$($text),*];
+            #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "only counts")]
+            #[repr(u32)]
+            enum Position { $($name),* }
+            $(pub(crate) const $name: Id = Position::$name as Id;)*
+        };
+    }
+    reserve! {
+        EMPTY = ""; LPAREN = "("; RPAREN = ")"; COMMA = ","; HASH = "#"; PASTE = "##";
+        PLUS = "+"; MINUS = "-"; TIMES = "*"; DIVIDE = "/"; MODULO = "%"; NOT = "!"; TILDE = "~";
+        LESS = "<"; GREATER = ">"; LESS_EQUAL = "<="; GREATER_EQUAL = ">="; EQUAL = "=="; UNEQUAL = "!=";
+        AND = "&"; OR = "|"; XOR = "^"; AND_AND = "&&"; OR_OR = "||"; SHIFT_LEFT = "<<"; SHIFT_RIGHT = ">>";
+        QUESTION = "?"; COLON = ":";
+        DEFINED = "defined"; TRUE = "true"; VA_ARGS = "__VA_ARGS__"; VA_OPT = "__VA_OPT__";
+        W_AND = "and"; W_OR = "or"; W_NOT = "not"; W_BITAND = "bitand"; W_BITOR = "bitor"; W_XOR = "xor";
+        W_COMPL = "compl"; W_NOT_EQ = "not_eq"; ZERO = "0"; ONE = "1";
+        IS_ON = "\u{1}on";
+        DEF_FILE = "\u{2}file"; DEF_LINE = "\u{2}line"; DEF_COUNTER = "\u{2}counter"; DEF_DATE = "\u{2}date";
+        DEF_BASE_FILE = "\u{2}base file"; DEF_LEVEL = "\u{2}level"; DEF_HAS_INCLUDE = "\u{2}has_include";
+        DEF_HAS_INCLUDE_NEXT = "\u{2}has_include_next"; DEF_HAS_EMBED = "\u{2}has_embed";
+        DEF_QUESTION = "\u{2}question"; DEF_PRAGMA = "\u{2}pragma"; DEF_UNKNOWN = "\u{2}unmodelled";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_bytes_have_equal_numbers_in_all_workers() {
+        let shared = Arc::new(SharedNames::new());
+        let mut one = Names::new(Arc::clone(&shared));
+        let mut two = Names::new(shared);
+        let id = one.id(b"A_NAME");
+        assert_eq!(two.id(b"A_NAME"), id);
+        assert_ne!(two.id(b"ANOTHER"), id);
+        let other = two.id(b"ANOTHER");
+        assert_eq!(&*one.entry(other).bytes, b"ANOTHER");
+    }
+
+    #[test]
+    fn reserved_spellings_have_their_constants() {
+        let mut names = Names::new(Arc::new(SharedNames::new()));
+        assert_eq!(names.id(b"("), known::LPAREN);
+        assert_eq!(names.id(b"defined"), known::DEFINED);
+        assert_eq!(names.id(b""), 0);
+    }
+}

@@ -1,0 +1,439 @@
+//! Bytes to logical lines: finds the directives of a file, skipping text, comments, strings and splices.
+//!
+//! This is where a cold run spends most of its time, so text is skipped by a byte table and directives
+//! without comments and splices are used where they stand, without a copy.
+
+use std::ops::Range;
+
+use crate::dialect::Dialect;
+use crate::tokens::{is_blank, raw_string_len};
+
+/// A position in a file's bytes.
+pub(crate) struct Scanner<'a> {
+    src: &'a [u8],
+    at: usize,
+    dialect: Dialect,
+    /// Offsets where a raw string hides something that looks like a directive.
+    pub(crate) hidden: Vec<usize>,
+    /// Something the scanner does not model stands at this offset.
+    pub(crate) unmodelled: Option<usize>,
+}
+
+/// What stands between two stops of the scanner.
+pub(crate) enum Piece {
+    /// Text lines in this range of bytes.
+    Text(Range<usize>),
+    /// A directive; its cleaned text after the `#` is in the buffer given, or at this range of the file.
+    Directive {
+        /// Where its `#` stands.
+        start: usize,
+        /// The text as it stands in the file; `None`: it was cleaned into the buffer.
+        plain: Option<Range<usize>>,
+    },
+}
+
+const TEXT_STOPS: [bool; 256] = {
+    let mut stops = [false; 256];
+    stops[b'\n' as usize] = true;
+    stops[b'"' as usize] = true;
+    stops[b'\'' as usize] = true;
+    stops[b'/' as usize] = true;
+    stops[b'\\' as usize] = true;
+    stops
+};
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(src: &'a [u8], dialect: Dialect) -> Self {
+        let at = if src.starts_with(b"\xef\xbb\xbf") {
+            3
+        } else {
+            0
+        };
+        Scanner {
+            src,
+            at,
+            dialect,
+            hidden: Vec::new(),
+            unmodelled: None,
+        }
+    }
+
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.src.get(at).copied()
+    }
+
+    /// End of the splice at `at`, if one stands there: a backslash, blanks, a newline.
+    fn splice(&self, at: usize) -> Option<usize> {
+        if self.byte(at) != Some(b'\\') {
+            return None;
+        }
+        let mut end = at + 1;
+        while self.byte(end).is_some_and(is_blank) {
+            end += 1;
+        }
+        (self.byte(end) == Some(b'\n')).then_some(end + 1)
+    }
+
+    fn after_splices(&self, mut at: usize) -> usize {
+        while let Some(end) = self.splice(at) {
+            at = end;
+        }
+        at
+    }
+
+    /// The end of the comment at `at`, if one starts there. A line comment ends before its newline.
+    fn comment(&self, at: usize) -> Option<usize> {
+        let second = self.after_splices(at + 1);
+        match self.byte(second) {
+            Some(b'*') => {
+                let mut from = second + 1;
+                loop {
+                    let Some(star) = memchr::memchr(b'*', self.src.get(from..).unwrap_or_default())
+                    else {
+                        return Some(self.src.len());
+                    };
+                    from += star + 1;
+                    let slash = self.after_splices(from);
+                    if self.byte(slash) == Some(b'/') {
+                        return Some(slash + 1);
+                    }
+                }
+            }
+            Some(b'/') if self.dialect.line_comments => {
+                let mut from = second + 1;
+                loop {
+                    let Some(newline) =
+                        memchr::memchr(b'\n', self.src.get(from..).unwrap_or_default())
+                    else {
+                        return Some(self.src.len());
+                    };
+                    let end = from + newline;
+                    let last = self.src[from..end].iter().rposition(|&b| !is_blank(b));
+                    if last.is_some_and(|last| self.src[from + last] == b'\\') {
+                        from = end + 1;
+                        continue;
+                    }
+                    return Some(end);
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// End of the quoted literal whose quote is at `at`: after the closing quote, or at the newline if it is not closed.
+    fn quoted(&self, at: usize) -> usize {
+        let quote = self.src[at];
+        let mut at = at + 1;
+        loop {
+            match self.byte(at) {
+                None | Some(b'\n') => return at,
+                Some(b'\\') => match self.splice(at) {
+                    Some(end) => at = end,
+                    None => {
+                        at = self.after_splices(at + 1)
+                            + usize::from(self.byte(self.after_splices(at + 1)) != Some(b'\n'))
+                    }
+                },
+                Some(byte) => {
+                    at += 1;
+                    if byte == quote {
+                        return at;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the quote at `at` has the prefix of a raw string before it.
+    fn is_raw(&self, at: usize) -> bool {
+        if !self.dialect.raw_strings || at == 0 || self.src[at - 1] != b'R' {
+            return false;
+        }
+        let mut start = at - 1;
+        while start > 0
+            && (self.src[start - 1].is_ascii_alphanumeric()
+                || matches!(self.src[start - 1], b'_' | b'$' | 0x80..))
+        {
+            start -= 1;
+        }
+        matches!(&self.src[start..at - 1], b"" | b"u8" | b"u" | b"U" | b"L")
+    }
+
+    /// Whether the `'` at `at` separates digits of a number.
+    fn separates_digits(&self, at: usize) -> bool {
+        if !self.dialect.digit_separators
+            || at == 0
+            || !self
+                .byte(at + 1)
+                .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+        {
+            return false;
+        }
+        let mut start = at;
+        while start > 0
+            && (self.src[start - 1].is_ascii_alphanumeric()
+                || matches!(self.src[start - 1], b'_' | b'.' | b'\''))
+        {
+            start -= 1;
+        }
+        let first = self.src[start..at]
+            .iter()
+            .find(|&&b| b != b'\'' || start == at);
+        start < at
+            && (first.is_some_and(u8::is_ascii_digit)
+                || (self.src[start] == b'.'
+                    && self.byte(start + 1).is_some_and(|b| b.is_ascii_digit())))
+    }
+
+    /// Past the quote at `at`, whatever it begins.
+    fn literal(&mut self, at: usize) -> usize {
+        if self.src[at] == b'\'' {
+            return if self.separates_digits(at) {
+                at + 1
+            } else {
+                self.quoted(at)
+            };
+        }
+        if self.is_raw(at) {
+            match raw_string_len(&self.src[at..]) {
+                Some(len) => {
+                    let text = &self.src[at..at + len];
+                    if text
+                        .split(|&b| b == b'\n')
+                        .skip(1)
+                        .any(|line| line.trim_ascii_start().starts_with(b"#"))
+                    {
+                        self.hidden.push(at);
+                    }
+                    return at + len;
+                }
+                None => self.unmodelled = Some(at),
+            }
+        }
+        self.quoted(at)
+    }
+
+    /// Skips blanks, comments and splices. Leaves the position at what decides the kind of line.
+    fn start_of_line(&mut self) {
+        loop {
+            match self.byte(self.at) {
+                Some(byte) if is_blank(byte) || byte == b'\n' => self.at += 1,
+                Some(b'/') => match self.comment(self.at) {
+                    Some(end) => self.at = end,
+                    None => return,
+                },
+                Some(b'\\') => match self.splice(self.at) {
+                    Some(end) => self.at = end,
+                    None => return,
+                },
+                _ => return,
+            }
+        }
+    }
+
+    fn text_line(&mut self) {
+        loop {
+            while let Some(&byte) = self.src.get(self.at) {
+                if TEXT_STOPS[usize::from(byte)] {
+                    break;
+                }
+                self.at += 1;
+            }
+            match self.byte(self.at) {
+                None => return,
+                Some(b'\n') => {
+                    self.at += 1;
+                    return;
+                }
+                Some(b'/') => self.at = self.comment(self.at).unwrap_or(self.at + 1),
+                Some(b'\\') => self.at = self.splice(self.at).unwrap_or(self.at + 1),
+                Some(_) => self.at = self.literal(self.at),
+            }
+        }
+    }
+
+    /// The next piece of the file. A cleaned directive is put into `line`.
+    pub(crate) fn next(&mut self, line: &mut Vec<u8>) -> Option<Piece> {
+        let text = self.at;
+        loop {
+            self.start_of_line();
+            let start = self.at;
+            let hash = match self.byte(start) {
+                None if start == text => return None,
+                None => return Some(Piece::Text(text..start)),
+                Some(b'#') => 1,
+                Some(b'%') if self.byte(self.after_splices(start + 1)) == Some(b':') => {
+                    self.after_splices(start + 1) + 1 - start
+                }
+                Some(_) => 0,
+            };
+            if hash == 0 {
+                self.text_line();
+                continue;
+            }
+            if self.src[text..start]
+                .iter()
+                .any(|&b| !is_blank(b) && b != b'\n')
+            {
+                return Some(Piece::Text(text..start));
+            }
+            return Some(self.directive(start, start + hash, line));
+        }
+    }
+
+    fn directive(&mut self, start: usize, from: usize, line: &mut Vec<u8>) -> Piece {
+        let end = memchr::memchr(b'\n', &self.src[from..]).map_or(self.src.len(), |n| from + n);
+        let raw = &self.src[from..end];
+        let comment = memchr::memchr_iter(b'/', raw)
+            .any(|at| matches!(raw.get(at + 1), Some(b'/' | b'*' | b'\\')));
+        let raw_string = self.dialect.raw_strings && memchr::memmem::find(raw, b"R\"").is_some();
+        if !comment && !raw_string && memchr::memchr(b'\\', raw).is_none() {
+            self.at = end + 1;
+            return Piece::Directive {
+                start,
+                plain: Some(from..end),
+            };
+        }
+        line.clear();
+        self.at = from;
+        self.clean(line);
+        Piece::Directive { start, plain: None }
+    }
+
+    /// Copies the rest of the logical line: splices removed, each comment a blank.
+    fn clean(&mut self, line: &mut Vec<u8>) {
+        loop {
+            let Some(byte) = self.byte(self.at) else {
+                return;
+            };
+            match byte {
+                b'\n' => {
+                    self.at += 1;
+                    return;
+                }
+                b'\\' => match self.splice(self.at) {
+                    Some(end) => self.at = end,
+                    None => {
+                        line.push(byte);
+                        self.at += 1;
+                    }
+                },
+                b'/' => match self.comment(self.at) {
+                    Some(end) => {
+                        line.push(b' ');
+                        self.at = end;
+                    }
+                    None => {
+                        line.push(byte);
+                        self.at += 1;
+                    }
+                },
+                b'<' if wants_header(line) => {
+                    let end = memchr::memchr2(b'>', b'\n', &self.src[self.at..])
+                        .map_or(self.src.len(), |n| self.at + n);
+                    line.extend_from_slice(&self.src[self.at..end]);
+                    self.at = end;
+                }
+                b'"' | b'\'' => {
+                    let end = self.literal(self.at);
+                    let mut at = self.at;
+                    while at < end {
+                        match self.splice(at) {
+                            Some(after) if !self.is_raw(self.at) => at = after,
+                            _ => {
+                                line.push(self.src[at]);
+                                at += 1;
+                            }
+                        }
+                    }
+                    self.at = end;
+                }
+                _ => {
+                    line.push(byte);
+                    self.at += 1;
+                }
+            }
+        }
+    }
+
+    /// The text in `range` without comments and splices, for a look at its tokens.
+    pub(crate) fn clean_text(src: &[u8], range: Range<usize>, dialect: Dialect) -> Vec<u8> {
+        let mut scanner = Scanner::new(&src[..range.end], dialect);
+        scanner.at = range.start;
+        let mut text = Vec::new();
+        while scanner.at < range.end {
+            scanner.clean(&mut text);
+            text.push(b'\n');
+        }
+        text
+    }
+}
+
+/// Whether `<` after this much of a directive begins a header name, where `//` is no comment.
+fn wants_header(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    if matches!(line, b"include" | b"include_next" | b"import" | b"embed") {
+        return true;
+    }
+    let Some(line) = line.strip_suffix(b"(") else {
+        return false;
+    };
+    let line = line.trim_ascii_end();
+    line.ends_with(b"__has_include")
+        || line.ends_with(b"__has_include_next")
+        || line.ends_with(b"__has_embed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Directives of `src`, cleaned.
+    fn check(src: &str, expected: &[&str]) {
+        let dialect = Dialect {
+            raw_strings: true,
+            digit_separators: true,
+            line_comments: true,
+            cplusplus: true,
+            ..Dialect::default()
+        };
+        let mut scanner = Scanner::new(src.as_bytes(), dialect);
+        let mut line = Vec::new();
+        let mut got = Vec::new();
+        while let Some(piece) = scanner.next(&mut line) {
+            if let Piece::Directive { plain, .. } = piece {
+                let text = plain.map_or(line.clone(), |range| src.as_bytes()[range].to_vec());
+                got.push(String::from_utf8_lossy(&text).into_owned());
+            }
+        }
+        assert_eq!(got, expected, "{src}");
+    }
+
+    #[test]
+    fn finds_directives_behind_comments_and_splices() {
+        check(
+            "/* x\n*/ # /* y */ define A\\\n B\nint x; # no\n  %:undef A",
+            &["   define A B", "undef A"],
+        );
+        check("// c \\\n#not\n#yes // end\n", &["yes  "]);
+        check("/\\\n* #no\n *\\\n/ #yes", &["yes"]);
+    }
+
+    #[test]
+    fn strings_hide_what_is_in_them() {
+        check("a = \"/*\";\n#yes\n", &["yes"]);
+        check("don't /*\n#yes\n", &["yes"]);
+        check("R\"x(\n#no\n)\" )x\"\n#yes\n", &["yes"]);
+        check("auto n = 1'000'000; /*'*/\n#yes\n", &["yes"]);
+        check("char q = '\"'; \n#yes \"/*\"\n", &["yes \"/*\""]);
+        check("\"a\\\n#no\n#yes", &["yes"]);
+    }
+
+    #[test]
+    fn header_names_hold_slashes() {
+        check(
+            "#include <a//b> // c\n#if __has_include(<a/*b>)\n",
+            &["include <a//b>  ", "if __has_include(<a/*b>)"],
+        );
+    }
+}

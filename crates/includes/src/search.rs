@@ -1,0 +1,277 @@
+//! Searching: which file a header name leads to, in the order of the compiler's folders.
+//!
+//! Rules that were seen with gcc 12 and clang 14 and hold here: a quoted name is looked for beside its includer
+//! *as spelled*; folders do not count as headers and dangling links do not stop the search; a folder twice in
+//! the chain (by inode) keeps its first place, but one that is also a system folder keeps only that one.
+
+use crate::directives::Form;
+use crate::folders::{FolderId, Folders, Target};
+use crate::names::{FastMap, Id};
+use crate::tree::{Tree, join};
+
+/// A folder of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ChainFolder {
+    /// As the compiler would write it in front of a header's name; empty for the current folder.
+    pub(crate) spelled: Vec<u8>,
+    pub(crate) id: FolderId,
+}
+
+/// The chain of folders: `quote` ones first, which only `#include "..."` searches.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Chain {
+    pub(crate) folders: Vec<ChainFolder>,
+    pub(crate) quote: usize,
+    /// `-I-`: the includer's folder is not searched.
+    pub(crate) not_beside: bool,
+}
+
+/// What the command line and the compiler say about the chain, before doubles are removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct ChainRequest {
+    pub(crate) quote: Vec<Vec<u8>>,
+    pub(crate) bracket: Vec<Vec<u8>>,
+    pub(crate) system: Vec<Vec<u8>>,
+    pub(crate) after: Vec<Vec<u8>>,
+    pub(crate) not_beside: bool,
+}
+
+impl Chain {
+    /// The chain that the compiler searches, relative folders taken from `cwd`.
+    pub(crate) fn build(
+        request: &ChainRequest,
+        cwd: &[u8],
+        clang: bool,
+        folders: &mut Folders,
+        tree: &dyn Tree,
+    ) -> Chain {
+        let mut identify = |list: &[Vec<u8>]| -> Vec<(ChainFolder, (u64, u64))> {
+            list.iter()
+                .filter_map(|spelled| {
+                    let path = absolute(cwd, spelled);
+                    let id = folders.at(&path);
+                    let real = folders.get(id).real.clone()?;
+                    let inode = tree.stamp(&real)?.inode;
+                    Some((
+                        ChainFolder {
+                            spelled: trim(spelled),
+                            id,
+                        },
+                        inode,
+                    ))
+                })
+                .collect()
+        };
+        let mut system = identify(&request.system);
+        system.extend(identify(&request.after));
+        keep_first(&mut system);
+        let mut bracket = identify(&request.bracket);
+        bracket.retain(|(_, inode)| !system.iter().any(|(_, other)| other == inode));
+        keep_first(&mut bracket);
+        bracket.append(&mut system);
+        let mut quote = identify(&request.quote);
+        keep_first(&mut quote);
+        // gcc joins the chains where the last quote folder is the first bracket folder.
+        if !clang
+            && quote.last().map(|(_, inode)| *inode) == bracket.first().map(|(_, inode)| *inode)
+        {
+            quote.pop();
+        }
+        let quote_len = quote.len();
+        quote.append(&mut bracket);
+        Chain {
+            folders: quote.into_iter().map(|(folder, _)| folder).collect(),
+            quote: quote_len,
+            not_beside: request.not_beside,
+        }
+    }
+}
+
+fn keep_first(list: &mut Vec<(ChainFolder, (u64, u64))>) {
+    let mut seen = Vec::new();
+    list.retain(|(_, inode)| {
+        let new = !seen.contains(inode);
+        seen.push(*inode);
+        new
+    });
+}
+
+fn trim(spelled: &[u8]) -> Vec<u8> {
+    let mut end = spelled.len();
+    while end > 1 && spelled[end - 1] == b'/' {
+        end -= 1;
+    }
+    spelled[..end].to_vec()
+}
+
+/// `path` from the folder `cwd`.
+pub(crate) fn absolute(cwd: &[u8], path: &[u8]) -> Vec<u8> {
+    if path.starts_with(b"/") {
+        path.to_vec()
+    } else {
+        join(cwd, path)
+    }
+}
+
+/// Where `#include_next` goes on after a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// The main file: `#include_next` is a plain include.
+    Main,
+    /// Found beside its includer.
+    Beside,
+    /// An absolute path.
+    Absolute,
+    /// At this index of the chain.
+    Chain(u16),
+}
+
+/// A header found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hit {
+    /// As the compiler spells it.
+    pub(crate) spelled: Vec<u8>,
+    pub(crate) path: Vec<u8>,
+    pub(crate) folder: FolderId,
+    pub(crate) real: Vec<u8>,
+    pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) way: Vec<Vec<u8>>,
+    pub(crate) place: Place,
+}
+
+/// The result of one search.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outcome {
+    pub(crate) hit: Option<Hit>,
+    /// Absolute paths, as spelled, that were probed before and are no header.
+    pub(crate) absent: Vec<Vec<u8>>,
+    /// A precompiled header that gcc would take instead.
+    pub(crate) precompiled: Option<Vec<u8>>,
+}
+
+/// One search to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Query {
+    /// With its quotes or brackets.
+    pub(crate) header: Id,
+    pub(crate) form: Form,
+    /// Index of the includer's folder as spelled.
+    pub(crate) beside: u32,
+    pub(crate) place: Place,
+}
+
+/// Searches remembered, for one context.
+#[derive(Debug, Default)]
+pub(crate) struct Searches {
+    pub(crate) known: FastMap<Query, u32>,
+}
+
+/// Makes a search. `beside` is the includer's folder as spelled (empty: the current one).
+pub(crate) fn search(
+    header: &[u8],
+    form: Form,
+    beside: &[u8],
+    place: Place,
+    chain: &Chain,
+    cwd: &[u8],
+    clang: bool,
+    folders: &mut Folders,
+) -> Outcome {
+    let quoted = header.first() == Some(&b'"');
+    let name = header
+        .get(1..header.len().saturating_sub(1))
+        .unwrap_or_default();
+    let mut outcome = Outcome::default();
+    let mut probe = |spelled_folder: &[u8], id: Option<FolderId>, place: Place| -> bool {
+        let spelled = join(spelled_folder, name);
+        probe_one(spelled, id, name, place, cwd, clang, folders, &mut outcome)
+    };
+    if name.starts_with(b"/") {
+        probe(b"", None, Place::Absolute);
+        return outcome;
+    }
+    let mut start = if quoted { 0 } else { chain.quote };
+    let mut look_beside = quoted && !chain.not_beside;
+    if form == Form::Next {
+        match place {
+            Place::Main => {}
+            Place::Chain(at) => {
+                start = usize::from(at) + 1;
+                look_beside = false;
+            }
+            Place::Beside | Place::Absolute if clang => {}
+            Place::Beside | Place::Absolute => {
+                start = 0;
+                look_beside = false;
+            }
+        }
+    }
+    if look_beside && probe(beside, None, Place::Beside) {
+        return outcome;
+    }
+    for (at, folder) in chain.folders.iter().enumerate().skip(start) {
+        if probe(
+            &folder.spelled,
+            Some(folder.id),
+            Place::Chain(u16::try_from(at).unwrap_or(u16::MAX)),
+        ) {
+            return outcome;
+        }
+    }
+    outcome
+}
+
+fn probe_one(
+    spelled: Vec<u8>,
+    base: Option<FolderId>,
+    name: &[u8],
+    place: Place,
+    cwd: &[u8],
+    clang: bool,
+    folders: &mut Folders,
+    outcome: &mut Outcome,
+) -> bool {
+    let (_, last) = crate::tree::split(name);
+    let path = absolute(cwd, &spelled);
+    let folder = match base {
+        Some(id) if last.len() == name.len() => id,
+        // Most header folders are missing below most search folders: one look at the first component tells.
+        Some(id) if !may_hold_first(id, name, folders) => {
+            outcome.absent.push(path);
+            return false;
+        }
+        _ => folders.at(crate::tree::split(&path).0),
+    };
+    if !clang {
+        let mut precompiled = last.to_vec();
+        precompiled.extend_from_slice(b".gch");
+        if folders.may_hold(folder, &precompiled)
+            && folders.target(folder, &precompiled) != Target::Absent
+        {
+            outcome.precompiled = Some(join(&folders.get(folder).path.clone(), &precompiled));
+        }
+    }
+    match folders.target(folder, last) {
+        Target::File { real, links, way } => {
+            outcome.hit = Some(Hit {
+                spelled,
+                path,
+                folder,
+                real,
+                links,
+                way,
+                place,
+            });
+            true
+        }
+        Target::Absent | Target::Folder => {
+            outcome.absent.push(path);
+            false
+        }
+    }
+}
+
+fn may_hold_first(id: FolderId, name: &[u8], folders: &Folders) -> bool {
+    let first = name.split(|&b| b == b'/').next().unwrap_or_default();
+    matches!(first, b"." | b".." | b"") || folders.may_hold(id, first)
+}

@@ -1,0 +1,70 @@
+//! `scan-includes`: lists the files that compiles read, exactly, for gcc and clang.
+//!
+//! A faster `clang-scan-deps` that also knows gcc. One command line, or a whole compile database on several
+//! threads. `--verify` runs the compiler beside it and shows every difference.
+
+mod commands;
+mod output;
+mod scan;
+mod verify;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+/// How a closure is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A make rule, like the compiler's -M.
+    Make,
+    /// One JSON object per compile.
+    Json,
+}
+
+/// List the files that compiles read, as gcc or clang themselves would find them.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Flags {
+    /// Scan all compiles of this compile database (compile_commands.json).
+    #[arg(long, value_name = "FILE", conflicts_with = "command")]
+    compilation_database: Option<PathBuf>,
+    /// Threads.
+    #[arg(short, long, default_value_t = 1)]
+    jobs: usize,
+    /// What to print for each compile.
+    #[arg(long, value_enum, default_value_t = Format::Make)]
+    format: Format,
+    /// Run the compiler's own dependency output beside it, and print every difference; exit 1 if there is one.
+    #[arg(long)]
+    verify: bool,
+    /// Print nothing but figures: compiles per second, files parsed, summaries used, refusals.
+    #[arg(long)]
+    timing: bool,
+    /// Scan everything this often; figures are given for each pass.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    passes: usize,
+    /// Use this C compiler, or its C++ sibling, instead of the one each command names.
+    #[arg(long, value_name = "NAME")]
+    compiler: Option<String>,
+    /// Evaluate each file anew instead of remembering what including it does. For comparison.
+    #[arg(long)]
+    no_memo: bool,
+    /// Keep what compilers say of themselves in this folder, across runs.
+    #[arg(long, value_name = "FOLDER")]
+    facts: Option<PathBuf>,
+    /// One compile: the compiler and its arguments.
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    match scan::run(&Flags::parse()) {
+        Ok(code) => code,
+        Err(message) => {
+            output::error(&message);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Comparing with the compiler: its `-E -MD` is what it really opened (gcc's `-M` does not act on `_Pragma`).
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command as Process, Stdio};
+
+use includes::{Closure, Command};
+
+/// What the comparison found.
+pub(crate) enum Verdict {
+    Same,
+    /// Files only the compiler lists, files only we list.
+    Different(Vec<PathBuf>, Vec<PathBuf>),
+    /// The compiler fails on this compile: its first message.
+    CompilerFails(String),
+}
+
+/// Compares; `None`: the engine refused, only whether the compiler fails is of interest.
+pub(crate) fn compare(command: &Command, closure: Option<&Closure>) -> Result<Verdict, String> {
+    let theirs = match ask(command)? {
+        Ok(theirs) => theirs,
+        Err(message) => return Ok(Verdict::CompilerFails(message)),
+    };
+    let Some(closure) = closure else {
+        return Ok(Verdict::Same);
+    };
+    let ours: BTreeSet<PathBuf> = closure
+        .files
+        .iter()
+        .filter(|f| f.listed)
+        .map(|f| PathBuf::from(OsString::from_vec(f.real.clone())))
+        .collect();
+    if ours == theirs {
+        return Ok(Verdict::Same);
+    }
+    Ok(Verdict::Different(
+        theirs.difference(&ours).cloned().collect(),
+        ours.difference(&theirs).cloned().collect(),
+    ))
+}
+
+/// Runs the compiler for its dependencies. The inner error is the compiler's own.
+fn ask(command: &Command) -> Result<Result<BTreeSet<PathBuf>, String>, String> {
+    let folder = tempfile::tempdir().map_err(|error| format!("making a folder: {error}"))?;
+    let rule = folder.path().join("rule");
+    let cwd = Path::new(OsStr::from_bytes(&command.cwd));
+    let mut process = Process::new(&command.argv[0]);
+    process
+        .args(preprocessing(&command.argv[1..]))
+        .arg("-MF")
+        .arg(&rule)
+        .args(["-MD", "-E", "-o", "/dev/null"]);
+    process
+        .env_clear()
+        .envs(command.env.iter().cloned())
+        .current_dir(cwd)
+        .stdin(Stdio::null());
+    let output = process
+        .output()
+        .map_err(|error| format!("running {}: {error}", command.argv[0].display()))?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let first = errors
+            .lines()
+            .find(|line| line.contains("error"))
+            .or(errors.lines().next());
+        return Ok(Err(first.unwrap_or("no message").to_owned()));
+    }
+    let rule = std::fs::read(&rule).map_err(|error| format!("reading its rule: {error}"))?;
+    Ok(Ok(prerequisites(&rule)
+        .iter()
+        .map(|path| {
+            let path = cwd.join(OsStr::from_bytes(path));
+            path.canonicalize().unwrap_or(path)
+        })
+        .collect()))
+}
+
+/// The arguments without those that say what to write.
+fn preprocessing(arguments: &[OsString]) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_bytes() {
+            b"-o" | b"-MF" | b"-MT" | b"-MQ" => {
+                rest.next();
+            }
+            b"-c" | b"-S" | b"-E" | b"-M" | b"-MM" | b"-MD" | b"-MMD" | b"-MP" | b"-MG" => {}
+            other
+                if other.starts_with(b"-Wp,-M")
+                    || other.starts_with(b"-MF")
+                    || other.starts_with(b"-MT")
+                    || other.starts_with(b"-MQ") => {}
+            _ => kept.push(argument.clone()),
+        }
+    }
+    kept
+}
+
+/// The prerequisites of a make rule as gcc and clang write it.
+fn prerequisites(rule: &[u8]) -> Vec<Vec<u8>> {
+    let start = rule
+        .windows(2)
+        .position(|w| w[0] == b':' && w[1].is_ascii_whitespace())
+        .map_or(rule.len(), |at| at + 1);
+    let mut words = Vec::new();
+    let mut word = Vec::new();
+    let mut bytes = rule[start..].iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match (byte, bytes.peek().copied()) {
+            (b'\\', Some(b'\n')) | (b'\n' | b' ' | b'\t', _) => {
+                if byte == b'\\' {
+                    bytes.next();
+                }
+                if !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+            }
+            (b'\\', Some(b' ' | b'#' | b'\t')) => word.extend(bytes.next()),
+            // gcc doubles backslashes before a protected blank.
+            (b'\\', Some(b'\\'))
+                if bytes
+                    .clone()
+                    .find(|&b| b != b'\\')
+                    .is_some_and(|b| b == b' ') =>
+            {
+                bytes.next();
+                word.push(b'\\');
+            }
+            (b'$', Some(b'$')) => word.extend(bytes.next()),
+            _ => word.push(byte),
+        }
+    }
+    words.extend(Some(word).filter(|w| !w.is_empty()));
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_rule_with_all_its_protections() {
+        let got = prerequisites(b"a.o: a.c b\\ c.h \\\n d$$.h e\\#.h\n");
+        assert_eq!(
+            got,
+            [
+                b"a.c".to_vec(),
+                b"b c.h".to_vec(),
+                b"d$.h".to_vec(),
+                b"e#.h".to_vec()
+            ]
+        );
+    }
+}
