@@ -15,6 +15,10 @@ pub(crate) struct Dialect {
     pub(crate) has_true: bool,
     pub(crate) unsigned_char: bool,
     pub(crate) unsigned_wide: bool,
+    /// `, ## __VA_ARGS__` keeps its comma in a macro without named parameters.
+    pub(crate) keeps_comma: bool,
+    /// `__VA_OPT__` is known.
+    pub(crate) va_opt: bool,
     /// Assembler with directives: `'` and unknown `#` lines are harmless.
     pub(crate) asm: bool,
     pub(crate) clang: bool,
@@ -36,6 +40,8 @@ impl Dialect {
             self.asm,
             self.clang,
             self.unsigned_wide,
+            self.va_opt,
+            self.keeps_comma,
         ];
         bits.iter()
             .enumerate()
@@ -59,6 +65,8 @@ impl Dialect {
             asm: bit(9),
             clang: bit(10),
             unsigned_wide: bit(11),
+            va_opt: bit(12),
+            keeps_comma: bit(13),
         }
     }
 }
@@ -69,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_code_keeps_every_bit() {
-        for at in 0..12 {
+        for at in 0..14 {
             let code = (1u16 << at).to_le_bytes();
             assert_eq!(Dialect::from_code(code).code(), code);
         }

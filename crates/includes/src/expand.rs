@@ -397,7 +397,7 @@ impl<S: Surroundings> Expansion<'_, S> {
                 if variadic && pasting && at >= 2 && body[at - 2].is(known::COMMA) {
                     // GNU: `, ## __VA_ARGS__` drops the comma if there is nothing after it, and pastes nothing.
                     pasting = false;
-                    if raw.is_empty() {
+                    if raw.is_empty() && !(of.parameters == 1 && self.world.dialect().keeps_comma) {
                         out.pop();
                     }
                     piece = raw.to_vec();
@@ -409,7 +409,11 @@ impl<S: Surroundings> Expansion<'_, S> {
                 if let Some(first) = piece.first_mut() {
                     first.space = token.space;
                 }
-            } else if token.kind == Kind::Identifier && token.text == known::VA_OPT && of.variadic {
+            } else if token.kind == Kind::Identifier
+                && token.text == known::VA_OPT
+                && of.variadic
+                && self.world.dialect().va_opt
+            {
                 let inside = parenthesised(&body[at + 1..])
                     .ok_or(Trouble::Malformed("`__VA_OPT__` is not closed"))?;
                 width = inside.len() + 3;

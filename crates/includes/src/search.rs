@@ -118,7 +118,7 @@ pub(crate) fn absolute(cwd: &[u8], path: &[u8]) -> Vec<u8> {
 pub(crate) enum Place {
     /// The main file: `#include_next` is a plain include.
     Main,
-    /// Found beside its includer.
+    /// Found beside its includer (gcc only: for clang such a file inherits its includer's place).
     Beside,
     /// An absolute path.
     Absolute,
@@ -206,7 +206,13 @@ pub(crate) fn search(
             }
         }
     }
-    if look_beside && probe(beside, None, Place::Beside) {
+    // clang goes on from where the includer itself was found; from the main file it searches anew.
+    let place_beside = match place {
+        Place::Chain(at) if clang => Place::Chain(at),
+        _ if clang => Place::Absolute,
+        _ => Place::Beside,
+    };
+    if look_beside && probe(beside, None, place_beside) {
         return outcome;
     }
     for (at, folder) in chain.folders.iter().enumerate().skip(start) {

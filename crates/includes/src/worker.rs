@@ -440,6 +440,7 @@ impl Worker {
     ) -> u32 {
         let quoted = self.names.entry(header).bytes.first() == Some(&b'"');
         // What does not matter to the search is left out of the key, so that more searches are equal.
+        let clang = self.contexts[context as usize].dialect.clang;
         let form = if form == Form::Next && place != Place::Main {
             Form::Next
         } else {
@@ -449,7 +450,7 @@ impl Worker {
             header,
             form,
             beside: if quoted { beside } else { u32::MAX },
-            place: if form == Form::Next {
+            place: if form == Form::Next || (clang && quoted) {
                 place
             } else {
                 Place::Main
