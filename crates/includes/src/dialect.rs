@@ -17,6 +17,8 @@ pub(crate) struct Dialect {
     pub(crate) unsigned_wide: bool,
     /// `, ## __VA_ARGS__` keeps its comma in a macro without named parameters.
     pub(crate) keeps_comma: bool,
+    /// `%:` is `#`.
+    pub(crate) digraphs: bool,
     /// `__VA_OPT__` is known.
     pub(crate) va_opt: bool,
     /// Assembler with directives: `'` and unknown `#` lines are harmless.
@@ -42,6 +44,7 @@ impl Dialect {
             self.unsigned_wide,
             self.va_opt,
             self.keeps_comma,
+            self.digraphs,
         ];
         bits.iter()
             .enumerate()
@@ -67,6 +70,7 @@ impl Dialect {
             unsigned_wide: bit(11),
             va_opt: bit(12),
             keeps_comma: bit(13),
+            digraphs: bit(14),
         }
     }
 }
@@ -77,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_code_keeps_every_bit() {
-        for at in 0..14 {
+        for at in 0..15 {
             let code = (1u16 << at).to_le_bytes();
             assert_eq!(Dialect::from_code(code).code(), code);
         }

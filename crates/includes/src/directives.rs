@@ -102,7 +102,8 @@ pub(crate) enum Note {
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) tokens: Vec<Token>,
-    pub(crate) at: Range<u32>,
+    /// Its number in the file, from 1; 0 if it takes several lines of the file.
+    pub(crate) number: u32,
 }
 
 /// A file as steps.
@@ -118,6 +119,8 @@ pub(crate) struct Parsed {
     pub(crate) may_be_once: bool,
     /// Steps before which a raw string hides what looks like a directive (clang sees it in skipped groups).
     pub(crate) hidden: Vec<u32>,
+    /// A `#line` changes its line numbers.
+    pub(crate) renumbered: bool,
     /// It asks the compiler these questions.
     pub(crate) questions: Vec<Id>,
     /// The whole file must be refused.
@@ -156,20 +159,27 @@ pub(crate) fn parse(bytes: &[u8], dialect: Dialect, names: &mut Names) -> Parsed
     let finder = text::Finder::new(src);
     let mut scanner = Scanner::new(src, dialect);
     let mut line = Vec::new();
-    let mut first_text = None;
+    let mut counted = (0, 1);
     while let Some(piece) = scanner.next(&mut line) {
         match piece {
             Piece::Text(range) => {
-                first_text.get_or_insert(range.start);
                 if let Some(range) = finder.interesting(range) {
                     builder.text(src, range);
                 }
             }
-            Piece::Directive { start, plain } => {
-                let at = narrow(start)..narrow(plain.as_ref().map_or(start, |p| p.end));
+            Piece::Directive { start, end, plain } => {
+                let lines = count_lines(src, &mut counted, start);
+                let number = if src[start..end.min(src.len())]
+                    .trim_ascii_end()
+                    .contains(&b'\n')
+                {
+                    0
+                } else {
+                    lines
+                };
                 match plain {
-                    Some(range) => builder.directive(&src[range], at),
-                    None => builder.directive(&line, at),
+                    Some(range) => builder.directive(&src[range], number),
+                    None => builder.directive(&line, number),
                 }
             }
         }
@@ -185,6 +195,13 @@ pub(crate) fn parse(bytes: &[u8], dialect: Dialect, names: &mut Names) -> Parsed
 
 fn narrow(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// The number of the line at `offset`, counted on from `counted` (offset, line).
+fn count_lines(src: &[u8], counted: &mut (usize, u32), offset: usize) -> u32 {
+    counted.1 += narrow(memchr::memchr_iter(b'\n', &src[counted.0..offset]).count());
+    counted.0 = offset;
+    counted.1
 }
 
 fn trigraphs(bytes: &[u8]) -> Vec<u8> {
@@ -233,7 +250,7 @@ impl Builder<'_> {
         self.push(Step::Bad { why: at });
     }
 
-    fn line(&mut self, text: &[u8], at: Range<u32>) -> u32 {
+    fn line(&mut self, text: &[u8], number: u32) -> u32 {
         let mut tokens = Vec::new();
         tokenize(text, self.dialect, self.names, &mut tokens);
         if memchr::memmem::find(text, b"__has_").is_some()
@@ -241,7 +258,7 @@ impl Builder<'_> {
         {
             self.collect_questions(&tokens);
         }
-        self.out.lines.push(Line { tokens, at });
+        self.out.lines.push(Line { tokens, number });
         narrow(self.out.lines.len() - 1)
     }
 
@@ -281,7 +298,7 @@ impl Builder<'_> {
         (len > 0).then(|| (self.names.id(&text[..len]), &text[len..]))
     }
 
-    fn directive(&mut self, text: &[u8], at: Range<u32>) {
+    fn directive(&mut self, text: &[u8], number: u32) {
         let text = skip_blanks(text);
         let len = identifier_len(text, self.dialect);
         let (keyword, rest) = text.split_at(len);
@@ -312,13 +329,13 @@ impl Builder<'_> {
                         negated,
                     }),
                     None => {
-                        let line = self.line(rest, at);
+                        let line = self.line(rest, number);
                         self.push(Step::If { line, next: 0 });
                     }
                 }
             }
             b"elif" => {
-                let line = self.line(rest, at);
+                let line = self.line(rest, number);
                 self.continue_group(Step::Elif {
                     line,
                     next: 0,
@@ -336,17 +353,19 @@ impl Builder<'_> {
             },
             b"else" => self.continue_group(Step::Else { end: 0 }),
             b"endif" => self.endif(),
-            b"include" => self.include(rest, Form::Include, at),
-            b"include_next" => self.include(rest, Form::Next, at),
-            b"import" => self.include(rest, Form::Import, at),
+            b"include" => self.include(rest, Form::Include, number),
+            b"include_next" => self.include(rest, Form::Next, number),
+            b"import" => self.include(rest, Form::Import, number),
             b"pragma" => self.pragma(rest),
-            b"ident" | b"sccs" | b"warning" | b"line" => {}
+            b"line" => self.out.renumbered = true,
+            b"ident" | b"sccs" | b"warning" => {}
             b"error" if self.dialect.asm => self.bad(Bad::Error("#error".into())),
             b"error" => self.bad(Bad::Error(format!(
                 "#error{}",
                 String::from_utf8_lossy(rest)
             ))),
-            b"" if text.is_empty() || text[0].is_ascii_digit() || self.dialect.asm => {}
+            b"" if text.first().is_some_and(u8::is_ascii_digit) => self.out.renumbered = true,
+            b"" if text.is_empty() || self.dialect.asm => {}
             b"assert" | b"unassert" | b"embed" | b"include_macros" | b"__include_macros"
             | b"__public_macro" | b"__private_macro" => {
                 self.bad(Bad::Unmodelled(format!(
@@ -449,13 +468,13 @@ impl Builder<'_> {
         self.push(Step::Endif);
     }
 
-    fn include(&mut self, rest: &[u8], form: Form, at: Range<u32>) {
+    fn include(&mut self, rest: &[u8], form: Form, number: u32) {
         let rest = skip_blanks(rest);
         let close = match rest.first() {
             Some(b'"') => memchr::memchr(b'"', &rest[1..]),
             Some(b'<') => memchr::memchr(b'>', &rest[1..]),
             _ => {
-                let line = self.line(rest, at);
+                let line = self.line(rest, number);
                 return self.push(Step::Computed { line, form });
             }
         };

@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 use crate::search::{ChainRequest, Place, absolute};
 use crate::summary::{Item, Summary};
 use crate::tokens::{Kind, Token};
-use crate::worker::{Loaded, Worker};
+use crate::worker::{Loaded, Visit, Worker};
 
 /// Includes nested deeper than this are an error in gcc and clang.
 const MAX_DEPTH: usize = 199;
@@ -42,8 +42,8 @@ pub(crate) struct Unit<'w> {
     file: u32,
     place: Place,
     loaded: Arc<Loaded>,
-    /// Where the condition at hand stands in it.
-    at: std::ops::Range<u32>,
+    /// The number of the line at hand, 0 if it is several.
+    line: u32,
     depth: usize,
     /// Greatest depth reached since a frame was opened.
     deepest: usize,
@@ -87,6 +87,17 @@ fn folder_variable(command: &Command, name: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
+fn appeared_folders(worker: &mut Worker, command: &Command, facts: &facts::Facts) -> Vec<Vec<u8>> {
+    let mut appeared = Vec::new();
+    for folder in &facts.absent_folders {
+        let id = worker.folders.at(&absolute(&command.cwd, folder));
+        if worker.folders.get(id).real.is_some() {
+            appeared.push(folder.clone());
+        }
+    }
+    appeared
+}
+
 fn attempt(
     worker: &mut Worker,
     command: &Command,
@@ -98,7 +109,12 @@ fn attempt(
     if command.variable("CCC_OVERRIDE_OPTIONS").is_some() {
         return Err(Refusal::Variable("CCC_OVERRIDE_OPTIONS").into());
     }
-    let base = worker.base_for(command, invocation, language)?;
+    let mut base = worker.base_for(command, invocation, language, &[])?;
+    // A default folder that comes into being changes the chain.
+    let appeared = appeared_folders(worker, command, &base.facts);
+    if !appeared.is_empty() {
+        base = worker.base_for(command, invocation, language, &appeared)?;
+    }
     let dialect = base.facts.dialect;
     if invocation.gcc_only && dialect.clang {
         return Err(Refusal::Option("-I-, or = before a folder".into(), "clang").into());
@@ -124,16 +140,10 @@ fn attempt(
         not_beside: invocation.not_beside,
     };
     let context = worker.context_for(&command.cwd, request, dialect, imports);
-    // A default folder that comes into being changes the chain: have it watched.
-    for folder in &base.facts.absent_folders {
-        worker.folders.at(&absolute(&command.cwd, folder));
-    }
-
     let main_path = absolute(&command.cwd, &invocation.input);
     let (folder_path, name) = crate::tree::split(&main_path);
     let folder = worker.folders.at(folder_path);
-    let crate::folders::Target::File { real, links, .. } = worker.folders.target(folder, name)
-    else {
+    let crate::folders::Target::File { real, links } = worker.folders.target(folder, name) else {
         return Err(Refusal::NoInput(invocation.input.clone()).into());
     };
     let main = worker.file(&command.cwd, &invocation.input, real, links, folder);
@@ -150,7 +160,7 @@ fn attempt(
         file: main,
         place: Place::Main,
         loaded: Arc::clone(&loaded),
-        at: 0..0,
+        line: 0,
         depth: 0,
         deepest: 0,
         poisoned: 0,
@@ -160,6 +170,12 @@ fn attempt(
     };
     if language != Language::Finished {
         unit.prelude(command, invocation, &base.facts)?;
+        let main = Visit {
+            file: main,
+            place: Place::Main,
+            root: None,
+        };
+        unit.mark_known(main, &loaded);
         unit.mark_entered(main, &loaded);
         unit.walk()?;
     }
@@ -230,11 +246,28 @@ impl Unit<'_> {
         Ok(())
     }
 
-    fn mark_entered(&mut self, file: u32, loaded: &Loaded) {
+    fn mark_entered(&mut self, visit: Visit, loaded: &Loaded) {
         if self.imports {
-            let mark = self.worker.entered_mark(file, loaded, self.dialect.clang);
+            let mark = self.worker.entered_mark(visit, loaded, self.dialect.clang);
             self.worker.env.write(mark, known::IS_ON);
         }
+    }
+
+    /// gcc takes an imported file for done if it knows *any other* file of equal content, even one that only
+    /// `__has_include` found. The mark holds the one file known, or `IS_ON` for several. True: there is another.
+    fn mark_known(&mut self, visit: Visit, loaded: &Loaded) -> bool {
+        if !self.imports || self.dialect.clang {
+            return false;
+        }
+        let file = self.worker.entered_mark(visit, loaded, false);
+        let mark = self.worker.known_mark(loaded);
+        let before = self.worker.env.read(mark);
+        if before != file && before != known::IS_ON {
+            self.worker
+                .env
+                .write(mark, if before == 0 { file } else { known::IS_ON });
+        }
+        before != 0 && before != file
     }
 
     fn refuse(&self, trouble: Trouble) -> Refusal {
@@ -302,16 +335,18 @@ impl Unit<'_> {
         if loaded.parsed.may_be_once || self.imports {
             let mark = self.worker.once_mark(&loaded, self.dialect.clang);
             let mut skip = self.worker.env.read(mark) != 0;
+            let copy = self.mark_known(visit, &loaded);
+            let mut listed = self.dialect.clang;
             if import {
                 self.worker.env.write(mark, known::IS_ON);
-                let entered = self
-                    .worker
-                    .entered_mark(visit.file, &loaded, self.dialect.clang);
-                skip |= self.worker.env.read(entered) != 0;
+                let entered = self.worker.entered_mark(visit, &loaded, self.dialect.clang);
+                let entered = self.worker.env.read(entered) != 0;
+                skip |= entered || copy;
+                listed |= entered;
             }
             if skip {
                 // gcc does not list one more copy of a file; clang does.
-                self.worker.items.push(if self.dialect.clang {
+                self.worker.items.push(if listed {
                     Item::Visit(lookup)
                 } else {
                     Item::Double(lookup)
@@ -367,7 +402,7 @@ impl Unit<'_> {
         );
         (self.file, self.place) = (visit.file, visit.place);
         let entered = Arc::clone(&self.loaded);
-        self.mark_entered(visit.file, &entered);
+        self.mark_entered(visit, &entered);
         self.walk()?;
         (self.file, self.place, self.loaded) = outer;
         self.depth -= 1;
@@ -418,7 +453,7 @@ impl Unit<'_> {
                 Step::Include { header, form } => self.include(header, form)?,
                 Step::Computed { line, form } => {
                     let line = &parsed.lines[line as usize];
-                    self.at = line.at.clone();
+                    self.line = line.number;
                     let tokens = match expand(self, line.tokens.clone()) {
                         Ok(tokens) => tokens,
                         Err(trouble) => return Err(self.stop(trouble)),
@@ -511,7 +546,7 @@ impl Unit<'_> {
     fn condition(&mut self, line: u32) -> Result<bool, Stop> {
         let loaded = Arc::clone(&self.loaded);
         let line = &loaded.parsed.lines[line as usize];
-        self.at = line.at.clone();
+        self.line = line.number;
         let result = expand_condition(self, line.tokens.clone())
             .and_then(|tokens| condition::holds(&tokens, self.dialect, &mut self.worker.names));
         result.map_err(|trouble| self.stop(trouble))
@@ -562,7 +597,15 @@ impl Surroundings for Unit<'_> {
                 self.poisoned = self.frames;
                 self.depth.to_string()
             }
-            known::DEF_LINE => self.line_number()?.to_string(),
+            known::DEF_LINE if self.loaded.parsed.renumbered => {
+                return Err(Trouble::Unmodelled("__LINE__ in a directive beside #line"));
+            }
+            known::DEF_LINE if self.line == 0 => {
+                return Err(Trouble::Unmodelled(
+                    "__LINE__ in a directive of several lines",
+                ));
+            }
+            known::DEF_LINE => self.line.to_string(),
             known::DEF_COUNTER => return Err(Trouble::Unmodelled("__COUNTER__ in a directive")),
             known::DEF_DATE => return Err(Trouble::Unmodelled("the time in a directive")),
             known::DEF_HAS_EMBED => return Err(Trouble::Unmodelled("__has_embed")),
@@ -588,7 +631,14 @@ impl Surroundings for Unit<'_> {
             self.refusal = Some(Refusal::Precompiled(path.clone()));
             return Err(Trouble::Unmodelled("a precompiled header"));
         }
-        Ok(found.visit.is_some())
+        let visit = found.visit;
+        if let Some(visit) = visit.filter(|_| self.imports && !self.dialect.clang) {
+            let visit = self.worker.visits[visit as usize];
+            if let Some(loaded) = self.worker.load(visit.file, self.dialect) {
+                self.mark_known(visit, &loaded);
+            }
+        }
+        Ok(visit.is_some())
     }
 
     fn question(&mut self, question: &[u8]) -> Result<Id, Trouble> {
@@ -611,35 +661,6 @@ impl Surroundings for Unit<'_> {
             0 => Err(Trouble::Unmodelled("a question without an answer")),
             known::DEF_UNKNOWN => Err(Trouble::Malformed("a feature question is not valid")),
             answer => Ok(answer),
-        }
-    }
-}
-
-impl Unit<'_> {
-    fn line_number(&mut self) -> Result<usize, Trouble> {
-        const CHANGED: Trouble = Trouble::Unmodelled("__LINE__ in a file that changes");
-        let path = self.worker.files[self.file as usize].real.clone();
-        let (bytes, stamp) = self.worker.shared.tree.read(&path).ok_or(CHANGED)?;
-        if stamp != self.loaded.stamp {
-            return Err(CHANGED);
-        }
-        let (start, end) = (self.at.start as usize, self.at.end as usize);
-        if memchr::memmem::find(&bytes, b"line").is_some()
-            && bytes.split(|&b| b == b'\n').any(|l| {
-                l.trim_ascii_start()
-                    .strip_prefix(b"#")
-                    .is_some_and(|l| l.trim_ascii_start().starts_with(b"line"))
-            })
-        {
-            return Err(Trouble::Unmodelled("__LINE__ in a directive beside #line"));
-        }
-        match bytes.get(start..end) {
-            Some(directive) if !directive.is_empty() && !directive.contains(&b'\n') => {
-                Ok(1 + memchr::memchr_iter(b'\n', &bytes[..start]).count())
-            }
-            _ => Err(Trouble::Unmodelled(
-                "__LINE__ in a directive of several lines",
-            )),
         }
     }
 }

@@ -94,8 +94,8 @@ pub(crate) const BUILTINS: [&str; 27] = [
     "__is_target_environment",
 ];
 
-/// The script that finds out everything but answers.
-pub(crate) fn script() -> Vec<u8> {
+/// The script that finds out everything but answers. `appeared` only makes it another question than before.
+pub(crate) fn script(appeared: &[Vec<u8>]) -> Vec<u8> {
     // The definitions come out by themselves (`-dD`); each line here answers one question of form.
     let mut script = b"\npumpcc_begin\n".to_vec();
     for (at, name) in BUILTINS.iter().enumerate() {
@@ -114,6 +114,8 @@ pub(crate) fn script() -> Vec<u8> {
         #define pumpcc_third(a,b,c,...) c\n\
         #define pumpcc_comma(...) pumpcc_third(0,##__VA_ARGS__,1,0,0)\n\
         #if pumpcc_comma()\npumpcc_is keeps_comma\n#endif\n\
+        %:define pumpcc_digraph 1\n\
+        #ifdef pumpcc_digraph\npumpcc_is digraphs\n#endif\n\
         #if 1 and 1\npumpcc_is named_operators\n#endif\n\
         ?\x3f=define pumpcc_trigraph 1\n\
         #ifdef pumpcc_trigraph\npumpcc_is trigraphs\n#endif\n\
@@ -122,6 +124,11 @@ pub(crate) fn script() -> Vec<u8> {
         #ifndef pumpcc_not_raw\npumpcc_is raw_strings\n#endif\n\
         pumpcc_end\n",
     );
+    for folder in appeared {
+        script.extend_from_slice(
+            format!("#ident \"{:?}\"\n", String::from_utf8_lossy(folder)).as_bytes(),
+        );
+    }
     script
 }
 
@@ -164,6 +171,7 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
                 b"unsigned_wide" => dialect.unsigned_wide = true,
                 b"va_opt" => dialect.va_opt = true,
                 b"keeps_comma" => dialect.keeps_comma = true,
+                b"digraphs" => dialect.digraphs = true,
                 b"unsigned_char" => dialect.unsigned_char = true,
                 b"named_operators" => dialect.named_operators = true,
                 b"trigraphs" => dialect.trigraphs = true,
@@ -186,7 +194,8 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
             String::from_utf8_lossy(first)
         ));
     }
-    facts.dialect.clang = facts.macros.iter().any(|(name, _)| name == b"__clang__");
+    // Not by `__clang__`: `-undef` takes it away.
+    facts.dialect.clang = memchr::memmem::find(&said.errors, b"clang version ").is_some();
     let mut searching = false;
     for line in said.errors.split(|&b| b == b'\n') {
         if line.starts_with(b"#include <...>") || line.starts_with(b"#include \"...\"") {

@@ -4,11 +4,10 @@
 //! look-ups in memory. Folders are known by the path as spelled; links on the way are kept for the result and
 //! for invalidation.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::names::FastMap;
-use crate::tree::{EntryKind, Found, Tree, join, split};
+use crate::tree::{EntryKind, Found, Stamp, Tree, join, split};
 
 /// Index of a folder.
 pub(crate) type FolderId = u32;
@@ -26,8 +25,6 @@ pub(crate) struct Folder {
     pub(crate) real: Option<Arc<[u8]>>,
     /// `None`: not listed, ask for each.
     entries: Option<FastMap<Box<[u8]>, EntryKind>>,
-    /// Each entry (real folder, name) walked through on the way: if one changes, so does this folder.
-    pub(crate) way: Vec<Vec<u8>>,
     /// Links on the way: where each stands and what it holds.
     pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -41,7 +38,6 @@ pub(crate) enum Target {
     File {
         real: Vec<u8>,
         links: Vec<(Vec<u8>, Vec<u8>)>,
-        way: Vec<Vec<u8>>,
     },
 }
 
@@ -50,15 +46,19 @@ pub(crate) struct Folders {
     tree: Arc<dyn Tree>,
     by_path: FastMap<Box<[u8]>, FolderId>,
     list: Vec<Folder>,
+    by_real: FastMap<Arc<[u8]>, Vec<FolderId>>,
     /// Real folders already watched.
-    watched: BTreeMap<Vec<u8>, ()>,
+    watched: FastMap<Vec<u8>, ()>,
+    /// Real folders that cannot be watched, and their stamps.
+    pub(crate) unwatched: Vec<(Vec<u8>, Option<Stamp>)>,
+    /// Every entry, without links before it, whose change can change an answer.
+    interest: FastMap<Box<[u8]>, ()>,
     pub(crate) looks: u64,
 }
 
 /// A walk from the root, link by link.
 struct Walk {
     real: Vec<u8>,
-    way: Vec<Vec<u8>>,
     links: Vec<(Vec<u8>, Vec<u8>)>,
     last: Found,
 }
@@ -69,15 +69,37 @@ impl Folders {
             tree,
             by_path: FastMap::default(),
             list: Vec::new(),
-            watched: BTreeMap::new(),
+            by_real: FastMap::default(),
+            watched: FastMap::default(),
+            unwatched: Vec::new(),
+            interest: FastMap::default(),
             looks: 0,
         }
     }
 
-    /// Forgets everything but the watches.
+    /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.by_path.clear();
-        self.list.clear();
+        *self = Folders {
+            looks: self.looks,
+            ..Folders::new(Arc::clone(&self.tree))
+        };
+    }
+
+    /// Takes note of a changed entry. True: an answer given before may be wrong now.
+    pub(crate) fn note_change(&mut self, entry: &[u8]) -> bool {
+        if self.interest.contains_key(entry) {
+            return true;
+        }
+        let (folder, name) = split(entry);
+        for &id in self.by_real.get(folder).map_or(&[][..], Vec::as_slice) {
+            if let Some(entries) = &mut self.list[id as usize].entries {
+                match self.tree.look(entry) {
+                    Found::Absent => entries.remove(name),
+                    _ => entries.insert(name.into(), EntryKind::Other),
+                };
+            }
+        }
+        false
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -95,6 +117,9 @@ impl Folders {
         }
         let id = FolderId::try_from(self.list.len()).unwrap_or(FolderId::MAX);
         let folder = self.resolve(path);
+        if let Some(real) = &folder.real {
+            self.by_real.entry(Arc::clone(real)).or_default().push(id);
+        }
         self.list.push(folder);
         self.by_path.insert(path.into(), id);
         id
@@ -102,7 +127,10 @@ impl Folders {
 
     fn watch(&mut self, folder: &[u8]) {
         if !self.watched.contains_key(folder) {
-            self.tree.watch(folder);
+            if !self.tree.watch(folder) {
+                self.unwatched
+                    .push((folder.to_vec(), self.tree.stamp(folder)));
+            }
             self.watched.insert(folder.to_vec(), ());
         }
     }
@@ -115,7 +143,6 @@ impl Folders {
             .collect();
         let mut walk = Walk {
             real: b"/".to_vec(),
-            way: Vec::new(),
             links: Vec::new(),
             last: Found::Folder,
         };
@@ -136,7 +163,7 @@ impl Folders {
             let next = join(&real, &part);
             self.looks += 1;
             walk.last = self.tree.look(&next);
-            walk.way.push(next.clone());
+            self.interest.insert(next.as_slice().into(), ());
             match &walk.last {
                 Found::Absent => return walk,
                 Found::Link(target) => {
@@ -182,19 +209,26 @@ impl Folders {
             path: path.into(),
             real: exists.then(|| walk.real.into()),
             entries,
-            way: walk.way,
             links: walk.links,
         }
     }
 
     /// Whether `name` (no slash) may be in the folder: false is sure.
-    pub(crate) fn may_hold(&self, folder: FolderId, name: &[u8]) -> bool {
-        let folder = self.get(folder);
-        folder.real.is_some()
-            && folder
-                .entries
-                .as_ref()
-                .is_none_or(|entries| entries.contains_key(name))
+    pub(crate) fn may_hold(&mut self, id: FolderId, name: &[u8]) -> bool {
+        let folder = &self.list[id as usize];
+        let Some(real) = &folder.real else {
+            return false;
+        };
+        if folder
+            .entries
+            .as_ref()
+            .is_none_or(|entries| entries.contains_key(name))
+        {
+            return true;
+        }
+        self.interest
+            .insert(join(real, name).into_boxed_slice(), ());
+        false
     }
 
     /// What `name` (no slash) in this folder is, links followed.
@@ -206,6 +240,9 @@ impl Folders {
         if name == b"." || name == b".." || name.is_empty() {
             return Target::Folder;
         }
+        self.interest
+            .insert(join(&real, name).into_boxed_slice(), ());
+        let folder = &self.list[id as usize];
         match folder.entries.as_ref().map(|entries| entries.get(name)) {
             Some(None) => return Target::Absent,
             Some(Some(EntryKind::Folder)) => return Target::Folder,
@@ -213,7 +250,6 @@ impl Folders {
                 return Target::File {
                     real: join(&real, name),
                     links: Vec::new(),
-                    way: Vec::new(),
                 };
             }
             Some(Some(EntryKind::Other)) | None => {}
@@ -225,7 +261,6 @@ impl Folders {
                 Target::File {
                     real: walk.real,
                     links: walk.links,
-                    way: walk.way,
                 }
             }
             Found::Folder => Target::Folder,

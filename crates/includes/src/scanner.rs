@@ -27,6 +27,8 @@ pub(crate) enum Piece {
     Directive {
         /// Where its `#` stands.
         start: usize,
+        /// Past its end.
+        end: usize,
         /// The text as it stands in the file; `None`: it was cleaned into the buffer.
         plain: Option<Range<usize>>,
     },
@@ -262,7 +264,10 @@ impl<'a> Scanner<'a> {
                 None if start == text => return None,
                 None => return Some(Piece::Text(text..start)),
                 Some(b'#') => 1,
-                Some(b'%') if self.byte(self.after_splices(start + 1)) == Some(b':') => {
+                Some(b'%')
+                    if self.dialect.digraphs
+                        && self.byte(self.after_splices(start + 1)) == Some(b':') =>
+                {
                     self.after_splices(start + 1) + 1 - start
                 }
                 Some(_) => 0,
@@ -291,13 +296,18 @@ impl<'a> Scanner<'a> {
             self.at = end + 1;
             return Piece::Directive {
                 start,
+                end,
                 plain: Some(from..end),
             };
         }
         line.clear();
         self.at = from;
         self.clean(line);
-        Piece::Directive { start, plain: None }
+        Piece::Directive {
+            start,
+            end: self.at,
+            plain: None,
+        }
     }
 
     /// Copies the rest of the logical line: splices removed, each comment a blank.
@@ -395,6 +405,7 @@ mod tests {
             digit_separators: true,
             line_comments: true,
             cplusplus: true,
+            digraphs: true,
             ..Dialect::default()
         };
         let mut scanner = Scanner::new(src.as_bytes(), dialect);

@@ -66,11 +66,15 @@ impl Chain {
         system.extend(identify(&request.after));
         keep_first(&mut system);
         let mut bracket = identify(&request.bracket);
-        bracket.retain(|(_, inode)| !system.iter().any(|(_, other)| other == inode));
-        keep_first(&mut bracket);
-        bracket.append(&mut system);
         let mut quote = identify(&request.quote);
+        let is_system = |inode: &(u64, u64)| system.iter().any(|(_, other)| other == inode);
+        bracket.retain(|(_, inode)| !is_system(inode));
+        if !clang {
+            quote.retain(|(_, inode)| !is_system(inode));
+        }
+        keep_first(&mut bracket);
         keep_first(&mut quote);
+        bracket.append(&mut system);
         // gcc joins the chains where the last quote folder is the first bracket folder.
         if !clang
             && quote.last().map(|(_, inode)| *inode) == bracket.first().map(|(_, inode)| *inode)
@@ -135,7 +139,6 @@ pub(crate) struct Hit {
     pub(crate) folder: FolderId,
     pub(crate) real: Vec<u8>,
     pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(crate) way: Vec<Vec<u8>>,
     pub(crate) place: Place,
 }
 
@@ -258,14 +261,13 @@ fn probe_one(
         }
     }
     match folders.target(folder, last) {
-        Target::File { real, links, way } => {
+        Target::File { real, links } => {
             outcome.hit = Some(Hit {
                 spelled,
                 path,
                 folder,
                 real,
                 links,
-                way,
                 place,
             });
             true
@@ -277,7 +279,7 @@ fn probe_one(
     }
 }
 
-fn may_hold_first(id: FolderId, name: &[u8], folders: &Folders) -> bool {
+fn may_hold_first(id: FolderId, name: &[u8], folders: &mut Folders) -> bool {
     let first = name.split(|&b| b == b'/').next().unwrap_or_default();
     matches!(first, b"." | b".." | b"") || folders.may_hold(id, first)
 }

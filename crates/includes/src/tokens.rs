@@ -158,8 +158,8 @@ pub(crate) fn tokenize(line: &[u8], dialect: Dialect, names: &mut Names, out: &m
         let rest = &line[at..];
         let (kind, len) = one(rest, first, dialect);
         let text = match (kind, &rest[..len]) {
-            (Kind::Punctuator, b"%:") => known::HASH,
-            (Kind::Punctuator, b"%:%:") => known::PASTE,
+            (Kind::Punctuator, b"%:") if dialect.digraphs => known::HASH,
+            (Kind::Punctuator, b"%:%:") if dialect.digraphs => known::PASTE,
             (_, bytes) => names.id(bytes),
         };
         out.push(Token::new(kind, text, space));
@@ -225,6 +225,7 @@ mod tests {
             raw_strings: true,
             digit_separators: true,
             cplusplus: true,
+            digraphs: true,
             ..Dialect::default()
         };
         tokenize(line.as_bytes(), dialect, &mut names, &mut out);

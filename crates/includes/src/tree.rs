@@ -27,6 +27,17 @@ pub struct Stamp {
     pub ctime_ns: i128,
     /// Device and inode.
     pub inode: (u64, u64),
+    /// So young that the next change may leave the same times.
+    pub recent: bool,
+    /// The file has other names, through which it can change unseen.
+    pub shared: bool,
+}
+
+impl Stamp {
+    /// Whether a file with this stamp is sure to be as it was when it had `before`.
+    pub fn is_same_as(&self, before: &Stamp) -> bool {
+        !self.recent && !before.recent && self == before
+    }
 }
 
 /// What changed since it was last asked.
@@ -49,8 +60,9 @@ pub trait Tree: Send + Sync {
     fn stamp(&self, path: &[u8]) -> Option<Stamp>;
     /// Entries of a folder, at most `limit`; `None` if it cannot be listed or holds more.
     fn list(&self, path: &[u8], limit: usize) -> Option<Vec<(Vec<u8>, EntryKind)>>;
-    /// Changes in this folder (a path without links) must be reported from now on.
-    fn watch(&self, folder: &[u8]);
+    /// Changes in this folder (a path without links) must be reported from now on. False: they cannot be, and the
+    /// caller compares stamps.
+    fn watch(&self, folder: &[u8]) -> bool;
     /// Appends what changed since the last call to the record that [`Tree::changes_since`] reads, and returns its length.
     fn drain(&self) -> u64;
     /// The changes after the first `position` ones.
@@ -190,6 +202,7 @@ impl MemoryTree {
                 mtime_ns: i128::from(inode) << 30,
                 ctime_ns: i128::from(inode),
                 inode: (1, inode),
+                ..Stamp::default()
             };
             Node::File(text.as_bytes().to_vec(), stamp)
         });
@@ -278,7 +291,9 @@ impl Tree for MemoryTree {
         (matches!(memory.nodes.get(&real), Some(Node::Folder(_))) && entries.len() <= limit)
             .then_some(entries)
     }
-    fn watch(&self, _folder: &[u8]) {}
+    fn watch(&self, _folder: &[u8]) -> bool {
+        true
+    }
     fn drain(&self) -> u64 {
         self.memory().changes.len() as u64
     }
