@@ -1,6 +1,5 @@
 //! The engine: takes commands, gives closures. Any number of threads may ask at once; each gets a worker.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::directives::Note;
@@ -34,9 +33,9 @@ impl Default for Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosureFile {
     /// As the compiler spells it.
-    pub spelled: Vec<u8>,
+    pub spelled: Arc<[u8]>,
     /// Absolute, without links and dots.
-    pub real: Vec<u8>,
+    pub real: Arc<[u8]>,
     /// Only `__has_include` asked for it, or it is one more copy of a file marked "once": its existence matters,
     /// and the compiler may read it, but its text is not used.
     pub probed_only: bool,
@@ -48,7 +47,7 @@ pub struct ClosureFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssemblerInclude {
     /// The file whose text holds the `.incbin` or `.include`, as spelled.
-    pub within: Vec<u8>,
+    pub within: Arc<[u8]>,
     /// The name, if it is written out.
     pub name: Option<Vec<u8>>,
 }
@@ -58,12 +57,12 @@ pub struct AssemblerInclude {
 pub struct Closure {
     /// Files in the order of their first visit; the main file is the first.
     pub files: Vec<ClosureFile>,
-    /// Absolute paths, as spelled, that were probed and are no file. Sorted.
-    pub absent: Vec<Vec<u8>>,
-    /// Absolute folders, as spelled, that exist and were searched or walked through. Sorted.
-    pub folders: Vec<Vec<u8>>,
+    /// Absolute paths, as spelled, that were probed and are no file, in the order of first probes.
+    pub absent: Vec<Arc<[u8]>>,
+    /// Absolute folders, as spelled, that exist and were searched, or hold a file. In no order.
+    pub folders: Vec<Arc<[u8]>>,
     /// Symbolic links met: where each stands (without links before it) and its target. Sorted.
-    pub links: Vec<(Vec<u8>, Vec<u8>)>,
+    pub links: Vec<(Arc<[u8]>, Arc<[u8]>)>,
     /// `__DATE__`, `__TIME__` or `__TIMESTAMP__` occurs.
     pub time_macros: bool,
     /// `.incbin` and `.include` in assembler text.
@@ -170,123 +169,157 @@ fn answer(worker: &mut Worker, command: &Command) -> Result<Closure, Refusal> {
     Ok(collect(worker, command, &invocation.input, context))
 }
 
+/// What the union has seen already: for each index the epoch of the unit that saw it last. Kept by the worker, so
+/// that a unit allocates nothing here.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    epoch: u32,
+    /// With the position in the closure.
+    files: Vec<(u32, u32)>,
+    lookups: Vec<u32>,
+    summaries: Vec<u32>,
+    folders: Vec<u32>,
+    absent: Vec<u32>,
+}
+
+impl Marks {
+    fn begin(&mut self, worker: &Worker) {
+        self.epoch = self.epoch.wrapping_add(1);
+        if self.epoch == 0 {
+            *self = Marks {
+                epoch: 1,
+                ..Marks::default()
+            };
+        }
+        self.files
+            .resize(self.files.len().max(worker.files.len()), (0, 0));
+        self.lookups
+            .resize(self.lookups.len().max(worker.lookups.len()), 0);
+        self.summaries
+            .resize(self.summaries.len().max(worker.summaries.len()), 0);
+        self.folders
+            .resize(self.folders.len().max(worker.folders.len()), 0);
+        self.absent
+            .resize(self.absent.len().max(worker.absent.len()), 0);
+    }
+}
+
 /// Makes the union of everything that happened.
 fn collect(worker: &mut Worker, command: &Command, input: &[u8], context: u32) -> Closure {
     let main = worker.file(&command.cwd, input, Vec::new(), Vec::new(), 0);
+    let mut marks = std::mem::take(&mut worker.marks);
+    marks.begin(worker);
     let mut gathering = Gathering {
+        worker,
+        marks,
         closure: Closure::default(),
-        files: vec![None; worker.files.len()],
-        lookups: vec![false; worker.lookups.len()],
-        summaries: vec![false; worker.summaries.len()],
-        notes: Vec::new(),
-        noted: HashSet::new(),
-        folders: vec![false; worker.folders.len()],
         clang: worker.contexts[context as usize].dialect.clang,
+        notes: Vec::new(),
     };
-    gathering.file(worker, main, false, true);
-    let items = std::mem::take(&mut worker.items);
-    gathering.items(worker, &items);
-    worker.items = items;
-    for at in 0..worker.contexts[context as usize].chain.folders.len() {
-        let folder = worker.contexts[context as usize].chain.folders[at].id;
-        gathering.folders[folder as usize] = true;
+    gathering.file(main, false, true);
+    gathering.items(&worker.items);
+    for folder in &worker.contexts[context as usize].chain.folders {
+        gathering.folder(folder.id);
     }
-    let mut closure = gathering.closure;
-    for (at, _) in gathering
-        .folders
-        .iter()
-        .enumerate()
-        .filter(|(_, used)| **used)
-    {
-        let folder = worker.folders.get(u32::try_from(at).unwrap_or(0));
-        if folder.real.is_some() {
-            closure.folders.push(folder.path.to_vec());
-        }
-        closure.links.extend(folder.links.iter().cloned());
-    }
+    let Gathering {
+        mut closure,
+        marks,
+        mut notes,
+        ..
+    } = gathering;
+    worker.marks = marks;
+    closure.links.sort_unstable();
+    closure.links.dedup();
+    notes.sort_unstable();
+    notes.dedup();
     let dialect = worker.contexts[context as usize].dialect;
-    for (file, note) in gathering.notes {
+    for (file, note) in notes {
         match evaluate::note(worker, file, note, dialect) {
             Some(Note::Time) => closure.time_macros = true,
-            Some(Note::Assembler(name)) => closure.assembler.push(AssemblerInclude {
-                within: worker.files[file as usize].spelled.clone(),
-                name,
-            }),
+            Some(Note::Assembler(name)) => {
+                let within = Arc::clone(&worker.files[file as usize].spelled);
+                closure.assembler.push(AssemblerInclude { within, name });
+            }
             None => {}
         }
     }
-    closure.absent.sort_unstable();
-    closure.absent.dedup();
-    closure.folders.sort_unstable();
-    closure.links.sort_unstable();
-    closure.links.dedup();
     closure
 }
 
-struct Gathering {
+struct Gathering<'w> {
+    worker: &'w Worker,
+    marks: Marks,
     closure: Closure,
-    /// For each file its position in the closure.
-    files: Vec<Option<u32>>,
-    lookups: Vec<bool>,
-    summaries: Vec<bool>,
-    folders: Vec<bool>,
     clang: bool,
     notes: Vec<(u32, u32)>,
-    noted: HashSet<(u32, u32)>,
 }
 
-impl Gathering {
-    fn items(&mut self, worker: &Worker, items: &[Item]) {
+fn first_time(mark: &mut u32, epoch: u32) -> bool {
+    std::mem::replace(mark, epoch) != epoch
+}
+
+impl Gathering<'_> {
+    fn items(&mut self, items: &[Item]) {
         for item in items {
             match *item {
-                Item::Visit(lookup) => self.lookup(worker, lookup, false, true),
-                Item::Double(lookup) => self.lookup(worker, lookup, true, false),
-                Item::Probe(lookup) => self.lookup(worker, lookup, true, self.clang),
+                Item::Visit(lookup) => self.lookup(lookup, false, true),
+                Item::Double(lookup) => self.lookup(lookup, true, false),
+                Item::Probe(lookup) => self.lookup(lookup, true, self.clang),
                 Item::Child(id) => {
-                    if !std::mem::replace(&mut self.summaries[id as usize], true) {
-                        self.items(worker, &worker.summaries.get(id).items);
+                    if first_time(&mut self.marks.summaries[id as usize], self.marks.epoch) {
+                        self.items(&self.worker.summaries.get(id).items);
                     }
                 }
-                Item::Note(file, note) => {
-                    if self.noted.insert((file, note)) {
-                        self.notes.push((file, note));
-                    }
-                }
+                Item::Note(file, note) => self.notes.push((file, note)),
             }
         }
     }
 
-    fn lookup(&mut self, worker: &Worker, id: u32, probed_only: bool, listed: bool) {
-        let lookup = &worker.lookups[id as usize];
-        if !std::mem::replace(&mut self.lookups[id as usize], true) {
-            self.closure
-                .absent
-                .extend(lookup.outcome.absent.iter().cloned());
+    fn lookup(&mut self, id: u32, probed_only: bool, listed: bool) {
+        let lookup = &self.worker.lookups[id as usize];
+        if first_time(&mut self.marks.lookups[id as usize], self.marks.epoch) {
+            for &absent in &lookup.absent {
+                if first_time(&mut self.marks.absent[absent as usize], self.marks.epoch) {
+                    self.closure
+                        .absent
+                        .push(Arc::clone(&self.worker.absent[absent as usize]));
+                }
+            }
         }
         if lookup.visit.is_some() {
-            self.file(worker, lookup.file, probed_only, listed);
+            self.file(lookup.file, probed_only, listed);
         }
     }
 
-    fn file(&mut self, worker: &Worker, id: u32, probed_only: bool, listed: bool) {
-        let file = &worker.files[id as usize];
-        match self.files[id as usize] {
-            Some(at) => {
-                let known = &mut self.closure.files[at as usize];
-                known.probed_only &= probed_only;
-                known.listed |= listed;
+    fn file(&mut self, id: u32, probed_only: bool, listed: bool) {
+        let (epoch, at) = self.marks.files[id as usize];
+        if epoch == self.marks.epoch {
+            let known = &mut self.closure.files[at as usize];
+            known.probed_only &= probed_only;
+            known.listed |= listed;
+            return;
+        }
+        let file = &self.worker.files[id as usize];
+        let at = u32::try_from(self.closure.files.len()).unwrap_or(u32::MAX);
+        self.marks.files[id as usize] = (self.marks.epoch, at);
+        let (spelled, real) = (Arc::clone(&file.spelled), Arc::clone(&file.real));
+        self.closure.files.push(ClosureFile {
+            spelled,
+            real,
+            probed_only,
+            listed,
+        });
+        self.closure.links.extend(file.links.iter().cloned());
+        self.folder(file.folder);
+    }
+
+    fn folder(&mut self, id: u32) {
+        if first_time(&mut self.marks.folders[id as usize], self.marks.epoch) {
+            let folder = self.worker.folders.get(id);
+            if folder.real.is_some() {
+                self.closure.folders.push(Arc::clone(&folder.path));
             }
-            None => {
-                self.files[id as usize] = u32::try_from(self.closure.files.len()).ok();
-                self.closure.files.push(ClosureFile {
-                    spelled: file.spelled.clone(),
-                    real: file.real.clone(),
-                    probed_only,
-                    listed,
-                });
-                self.closure.links.extend(file.links.iter().cloned());
-                self.folders[file.folder as usize] = true;
-            }
+            self.closure.links.extend(folder.links.iter().cloned());
         }
     }
 }

@@ -271,7 +271,7 @@ impl Unit<'_> {
     }
 
     fn refuse(&self, trouble: Trouble) -> Refusal {
-        let file = self.worker.files[self.file as usize].spelled.clone();
+        let file = self.worker.files[self.file as usize].spelled.to_vec();
         match trouble {
             Trouble::Malformed(what) => Refusal::Error {
                 file,
@@ -289,7 +289,7 @@ impl Unit<'_> {
     }
 
     fn bad(&self, bad: &Bad) -> Stop {
-        let file = self.worker.files[self.file as usize].spelled.clone();
+        let file = self.worker.files[self.file as usize].spelled.to_vec();
         Stop::Refused(match bad {
             Bad::Error(what) => Refusal::Error {
                 file,
@@ -304,14 +304,14 @@ impl Unit<'_> {
 
     fn enter_found(&mut self, lookup: u32, header: Id, import: bool) -> Result<(), Stop> {
         let found = &self.worker.lookups[lookup as usize];
-        if let Some(path) = &found.outcome.precompiled {
+        if let Some(path) = &found.precompiled {
             return Err(Refusal::Precompiled(path.clone()).into());
         }
         if found.visit.is_none() {
             let header = self.worker.names.entry(header).bytes.to_vec();
             return Err(Refusal::NotFound {
                 header,
-                includer: self.worker.files[self.file as usize].spelled.clone(),
+                includer: self.worker.files[self.file as usize].spelled.to_vec(),
             }
             .into());
         }
@@ -326,7 +326,7 @@ impl Unit<'_> {
         let visit = self.worker.visits[visit_id as usize];
         let Some(loaded) = self.worker.load(visit.file, self.dialect) else {
             return Err(
-                Refusal::NoInput(self.worker.files[visit.file as usize].spelled.clone()).into(),
+                Refusal::NoInput(self.worker.files[visit.file as usize].spelled.to_vec()).into(),
             );
         };
         if import && !self.imports {
@@ -366,7 +366,7 @@ impl Unit<'_> {
         }
         if self.depth >= MAX_DEPTH {
             return Err(
-                Refusal::TooDeep(self.worker.files[visit.file as usize].spelled.clone()).into(),
+                Refusal::TooDeep(self.worker.files[visit.file as usize].spelled.to_vec()).into(),
             );
         }
         if self.worker.memo
@@ -584,7 +584,7 @@ impl Surroundings for Unit<'_> {
                     self.main
                 };
                 let mut text = b"\"".to_vec();
-                for &byte in &self.worker.files[file as usize].spelled {
+                for &byte in &*self.worker.files[file as usize].spelled {
                     if matches!(byte, b'"' | b'\\') {
                         text.push(b'\\');
                     }
@@ -627,7 +627,7 @@ impl Surroundings for Unit<'_> {
             .lookup(self.context, header, form, beside, self.place);
         self.worker.items.push(Item::Probe(lookup));
         let found = &self.worker.lookups[lookup as usize];
-        if let Some(path) = &found.outcome.precompiled {
+        if let Some(path) = &found.precompiled {
             self.refusal = Some(Refusal::Precompiled(path.clone()));
             return Err(Trouble::Unmodelled("a precompiled header"));
         }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use crate::dialect::Dialect;
 use crate::options::Language;
+pub(crate) use crate::stock_questions::STOCK;
 
 /// One run of a compiler as a preprocessor: `argv... -E -dD -v -x language -` with `script` as its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +125,11 @@ pub(crate) fn script(appeared: &[Vec<u8>]) -> Vec<u8> {
         #ifndef pumpcc_not_raw\npumpcc_is raw_strings\n#endif\n\
         pumpcc_end\n",
     );
+    let stock: Vec<Vec<u8>> = STOCK
+        .iter()
+        .map(|question| question.as_bytes().to_vec())
+        .collect();
+    script.extend_from_slice(&question_script(&stock));
     for folder in appeared {
         script.extend_from_slice(
             format!("#ident \"{:?}\"\n", String::from_utf8_lossy(folder)).as_bytes(),

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use crate::names::FastMap;
 use crate::tree::{EntryKind, Found, Stamp, Tree, join, split};
 
+/// A link met: where it stands, and its target.
+pub(crate) type Link = (Arc<[u8]>, Arc<[u8]>);
+
 /// Index of a folder.
 pub(crate) type FolderId = u32;
 
@@ -20,13 +23,13 @@ const MAX_LINKS: usize = 40;
 #[derive(Debug)]
 pub(crate) struct Folder {
     /// Absolute, as spelled.
-    pub(crate) path: Box<[u8]>,
+    pub(crate) path: Arc<[u8]>,
     /// Without links and dots; `None`: there is no folder.
     pub(crate) real: Option<Arc<[u8]>>,
     /// `None`: not listed, ask for each.
     entries: Option<FastMap<Box<[u8]>, EntryKind>>,
     /// Links on the way: where each stands and what it holds.
-    pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) links: Vec<Link>,
 }
 
 /// What a path leads to.
@@ -37,7 +40,7 @@ pub(crate) enum Target {
     /// A file, with the real path and the links at the end of the way.
     File {
         real: Vec<u8>,
-        links: Vec<(Vec<u8>, Vec<u8>)>,
+        links: Vec<Link>,
     },
 }
 
@@ -59,7 +62,7 @@ pub(crate) struct Folders {
 /// A walk from the root, link by link.
 struct Walk {
     real: Vec<u8>,
-    links: Vec<(Vec<u8>, Vec<u8>)>,
+    links: Vec<Link>,
     last: Found,
 }
 
@@ -167,7 +170,7 @@ impl Folders {
             match &walk.last {
                 Found::Absent => return walk,
                 Found::Link(target) => {
-                    walk.links.push((next, target.clone()));
+                    walk.links.push((next.into(), target.as_slice().into()));
                     if walk.links.len() > MAX_LINKS {
                         walk.last = Found::Absent;
                         return walk;

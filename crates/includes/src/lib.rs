@@ -28,6 +28,7 @@ mod real_tree;
 mod refusal;
 mod scanner;
 mod search;
+mod stock_questions;
 mod summary;
 mod text;
 mod tokens;

@@ -5,7 +5,7 @@
 //! the chain (by inode) keeps its first place, but one that is also a system folder keeps only that one.
 
 use crate::directives::Form;
-use crate::folders::{FolderId, Folders, Target};
+use crate::folders::{FolderId, Folders, Link, Target};
 use crate::names::{FastMap, Id};
 use crate::tree::{Tree, join};
 
@@ -138,7 +138,7 @@ pub(crate) struct Hit {
     pub(crate) path: Vec<u8>,
     pub(crate) folder: FolderId,
     pub(crate) real: Vec<u8>,
-    pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) links: Vec<Link>,
     pub(crate) place: Place,
 }
 

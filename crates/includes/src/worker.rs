@@ -14,12 +14,12 @@ use crate::dialect::Dialect;
 use crate::directives::{Form, Parsed, parse};
 use crate::environment::Environment;
 use crate::facts::{self, Ask, Compiler, FOLDER_VARIABLES, Facts};
-use crate::folders::Folders;
+use crate::folders::{Folders, Link};
 use crate::macros;
 use crate::names::{FastMap, Id, Names, SharedNames, known};
 use crate::options::{Command, Invocation, Language};
 use crate::refusal::Refusal;
-use crate::search::{Chain, ChainRequest, Outcome, Place, Query, Searches, absolute, search};
+use crate::search::{Chain, ChainRequest, Place, Query, Searches, absolute, search};
 use crate::summary::{Item, Root, Summaries};
 use crate::tree::{Changes, Stamp, Tree, split};
 
@@ -79,10 +79,10 @@ struct ContextKey {
 
 /// A file under one spelling.
 pub(crate) struct File {
-    pub(crate) spelled: Vec<u8>,
+    pub(crate) spelled: Arc<[u8]>,
     pub(crate) path: Vec<u8>,
-    pub(crate) real: Vec<u8>,
-    pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) real: Arc<[u8]>,
+    pub(crate) links: Vec<Link>,
     pub(crate) folder: u32,
     /// Index of its folder as spelled.
     pub(crate) beside: u32,
@@ -91,7 +91,9 @@ pub(crate) struct File {
 
 /// A search made, and the visit its hit leads to.
 pub(crate) struct Lookup {
-    pub(crate) outcome: Outcome,
+    /// Indices of absent paths.
+    pub(crate) absent: Box<[u32]>,
+    pub(crate) precompiled: Option<Vec<u8>>,
     pub(crate) visit: Option<u32>,
     pub(crate) file: u32,
 }
@@ -118,6 +120,10 @@ pub(crate) struct Worker {
     beside: Vec<Vec<u8>>,
     beside_ids: FastMap<Vec<u8>, u32>,
     pub(crate) lookups: Vec<Lookup>,
+    /// Paths that were probed and are no file.
+    pub(crate) absent: Vec<Arc<[u8]>>,
+    absent_ids: FastMap<Arc<[u8]>, u32>,
+    pub(crate) marks: crate::engine::Marks,
     pub(crate) visits: Vec<Visit>,
     visit_ids: FastMap<(u32, u32, Place), u32>,
     pub(crate) summaries: Summaries,
@@ -170,6 +176,9 @@ impl Worker {
             beside: Vec::new(),
             beside_ids: FastMap::default(),
             lookups: Vec::new(),
+            absent: Vec::new(),
+            absent_ids: FastMap::default(),
+            marks: crate::engine::Marks::default(),
             visits: Vec::new(),
             visit_ids: FastMap::default(),
             summaries: Summaries::default(),
@@ -195,6 +204,8 @@ impl Worker {
         self.beside.clear();
         self.beside_ids.clear();
         self.lookups.clear();
+        self.absent.clear();
+        self.absent_ids.clear();
         self.visits.clear();
         self.visit_ids.clear();
         self.summaries.clear();
@@ -264,6 +275,7 @@ impl Worker {
         };
         self.stats.questions_asked += 1;
         let said = self.shared.compiler.ask(&ask).map_err(Refusal::Compiler)?;
+        let answers = facts::read_answers(&said, facts::STOCK.len()).map_err(Refusal::Compiler)?;
         let facts = facts::read(&said, language).map_err(Refusal::Compiler)?;
         let mut values = vec![0; known::RESERVED.len()];
         let mut scratch = Vec::new();
@@ -280,6 +292,11 @@ impl Worker {
                 name,
                 macros::intern(text, facts.dialect, &mut self.names, &mut scratch),
             );
+        }
+        for (question, answer) in facts::STOCK.iter().zip(answers) {
+            if let Some(answer) = answer {
+                set(self.names.id(question.as_bytes()), self.names.id(&answer));
+            }
         }
         for &builtin in &facts.builtins {
             let name = self.names.id(builtin.as_bytes());
@@ -390,13 +407,24 @@ impl Worker {
         id
     }
 
+    fn absent_id(&mut self, path: Vec<u8>) -> u32 {
+        if let Some(&id) = self.absent_ids.get(path.as_slice()) {
+            return id;
+        }
+        let id = index(self.absent.len());
+        let path: Arc<[u8]> = path.into();
+        self.absent.push(Arc::clone(&path));
+        self.absent_ids.insert(path, id);
+        id
+    }
+
     /// The file with this spelling.
     pub(crate) fn file(
         &mut self,
         cwd: &[u8],
         spelled: &[u8],
         real: Vec<u8>,
-        links: Vec<(Vec<u8>, Vec<u8>)>,
+        links: Vec<Link>,
         folder: u32,
     ) -> u32 {
         let mut key = spelled.to_vec();
@@ -411,9 +439,9 @@ impl Worker {
         let beside = self.beside_id(split(spelled).0);
         let path = absolute(cwd, spelled);
         self.files.push(File {
-            spelled: spelled.to_vec(),
+            spelled: spelled.into(),
             path,
-            real,
+            real: real.into(),
             links,
             folder,
             beside,
@@ -480,13 +508,19 @@ impl Worker {
             &mut self.folders,
         );
         self.stats.searches += 1;
+        let cwd = here.cwd.clone();
+        let absent = outcome
+            .absent
+            .into_iter()
+            .map(|path| self.absent_id(path))
+            .collect();
         let mut lookup = Lookup {
-            outcome,
+            absent,
+            precompiled: outcome.precompiled,
             visit: None,
             file: u32::MAX,
         };
-        if let Some(hit) = lookup.outcome.hit.clone() {
-            let cwd = here.cwd.clone();
+        if let Some(hit) = outcome.hit {
             lookup.file = self.file(&cwd, &hit.spelled, hit.real, hit.links, hit.folder);
             lookup.visit = Some(self.visit(lookup.file, context, hit.place));
         }
@@ -509,8 +543,7 @@ impl Worker {
         {
             return Some(Arc::clone(loaded));
         }
-        let path = self.files[file as usize].real.clone();
-        let key = (path, code);
+        let key = (self.files[file as usize].real.to_vec(), code);
         let known = lock(&self.shared.parsed).get(&key).map(Arc::clone);
         let known = match known {
             Some(known) => self

@@ -55,13 +55,13 @@ pub(crate) fn closure(
 
 fn make(closure: &Closure) -> Vec<u8> {
     let mut out = Vec::new();
-    let input = closure.files.first().map_or(&[][..], |f| &f.spelled);
+    let input = closure.files.first().map_or(&[][..], |f| &f.spelled[..]);
     let name = input.rsplit(|&b| b == b'/').next().unwrap_or_default();
     out.extend_from_slice(&name[..name.iter().rposition(|&b| b == b'.').unwrap_or(name.len())]);
     out.extend_from_slice(b".o:");
     for file in closure.files.iter().filter(|f| f.listed) {
         out.extend_from_slice(b" \\\n ");
-        for &byte in &file.spelled {
+        for &byte in &*file.spelled {
             match byte {
                 b' ' | b'#' => out.extend_from_slice(&[b'\\', byte]),
                 b'$' => out.extend_from_slice(b"$$"),
@@ -76,7 +76,7 @@ fn make(closure: &Closure) -> Vec<u8> {
 fn json(command: &Command, result: &Result<Closure, Refusal>) -> Value {
     // JSON has no bytes: what is not UTF-8 is shown with replacement characters.
     let text = |bytes: &[u8]| Value::from(String::from_utf8_lossy(bytes).into_owned());
-    let texts = |list: &[Vec<u8>]| Value::from_iter(list.iter().map(|b| text(b)));
+    let texts = |list: &[std::sync::Arc<[u8]>]| Value::from_iter(list.iter().map(|b| text(b)));
     match result {
         Err(refusal) => json!({ "directory": text(&command.cwd), "refused": refusal.to_string() }),
         Ok(closure) => json!({

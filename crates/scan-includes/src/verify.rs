@@ -30,7 +30,7 @@ pub(crate) fn compare(command: &Command, closure: Option<&Closure>) -> Result<Ve
         .files
         .iter()
         .filter(|f| f.listed)
-        .map(|f| PathBuf::from(OsString::from_vec(f.real.clone())))
+        .map(|f| PathBuf::from(OsString::from_vec(f.real.to_vec())))
         .collect();
     if ours == theirs {
         return Ok(Verdict::Same);
