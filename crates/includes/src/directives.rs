@@ -139,11 +139,9 @@ struct Builder<'a> {
 
 /// Parses a file.
 pub(crate) fn parse(bytes: &[u8], dialect: Dialect, names: &mut Names) -> Parsed {
-    let replaced = if dialect.trigraphs && memchr::memmem::find(bytes, b"??").is_some() {
-        Some(trigraphs(bytes))
-    } else {
-        None
-    };
+    let replaced = (dialect.trigraphs && memchr::memmem::find(bytes, b"??").is_some())
+        .then(|| trigraphs(bytes))
+        .filter(|replaced| replaced.len() != bytes.len());
     let src = replaced.as_deref().unwrap_or(bytes);
     let mut builder = Builder {
         out: Parsed::default(),
@@ -458,11 +456,10 @@ impl Builder<'_> {
             set_next(&mut self.out.steps, last, here);
         }
         for at in open {
-            match self.out.steps.get_mut(at as usize) {
-                Some(Step::Elif { end, .. } | Step::Elifdef { end, .. } | Step::Else { end }) => {
-                    *end = here
-                }
-                _ => {}
+            if let Some(Step::Elif { end, .. } | Step::Elifdef { end, .. } | Step::Else { end }) =
+                self.out.steps.get_mut(at as usize)
+            {
+                *end = here;
             }
         }
         self.push(Step::Endif);
@@ -544,14 +541,14 @@ impl Builder<'_> {
 }
 
 fn set_next(steps: &mut [Step], at: u32, to: u32) {
-    match steps.get_mut(at as usize) {
-        Some(
-            Step::If { next, .. }
-            | Step::Ifdef { next, .. }
-            | Step::Elif { next, .. }
-            | Step::Elifdef { next, .. },
-        ) => *next = to,
-        _ => {}
+    if let Some(
+        Step::If { next, .. }
+        | Step::Ifdef { next, .. }
+        | Step::Elif { next, .. }
+        | Step::Elifdef { next, .. },
+    ) = steps.get_mut(at as usize)
+    {
+        *next = to;
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::directives::Note;
 use crate::evaluate;
 use crate::facts::Compiler;
+use crate::folders::Link;
 use crate::options::{self, Command};
 use crate::refusal::Refusal;
 use crate::summary::Item;
@@ -62,7 +63,7 @@ pub struct Closure {
     /// Absolute folders, as spelled, that exist and were searched, or hold a file. In no order.
     pub folders: Vec<Arc<[u8]>>,
     /// Symbolic links met: where each stands (without links before it) and its target. Sorted.
-    pub links: Vec<(Arc<[u8]>, Arc<[u8]>)>,
+    pub links: Vec<Link>,
     /// `__DATE__`, `__TIME__` or `__TIMESTAMP__` occurs.
     pub time_macros: bool,
     /// `.incbin` and `.include` in assembler text.

@@ -137,6 +137,20 @@ impl Environment {
         cell.value = value;
     }
 
+    /// Writes all effects of a summary. Below the main file nothing is recorded, and there are up to 17,000 of them.
+    pub(crate) fn apply(&mut self, effects: &[(Id, Id)]) {
+        let (clock, outside) = (self.clock, self.recording == 0);
+        for &(name, value) in effects {
+            match self.cells.get_mut(name as usize) {
+                Some(cell) if outside => {
+                    cell.written = clock;
+                    cell.value = value;
+                }
+                _ => self.write(name, value),
+            }
+        }
+    }
+
     /// Opens a frame.
     pub(crate) fn open(&mut self) {
         self.clock += 1;

@@ -376,9 +376,7 @@ impl Unit<'_> {
             if self.depth + usize::from(summary.height) < MAX_DEPTH {
                 self.worker.stats.summary_hits += 1;
                 self.deepest = self.deepest.max(self.depth + usize::from(summary.height));
-                for &(name, value) in &summary.effects {
-                    self.worker.env.write(name, value);
-                }
+                self.worker.env.apply(&summary.effects);
                 self.worker.items.push(Item::Child(id));
                 return Ok(());
             }

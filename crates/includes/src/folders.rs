@@ -10,7 +10,7 @@ use crate::names::FastMap;
 use crate::tree::{EntryKind, Found, Stamp, Tree, join, split};
 
 /// A link met: where it stands, and its target.
-pub(crate) type Link = (Arc<[u8]>, Arc<[u8]>);
+pub type Link = (Arc<[u8]>, Arc<[u8]>);
 
 /// Index of a folder.
 pub(crate) type FolderId = u32;

@@ -37,6 +37,7 @@ mod worker;
 
 pub use engine::{AssemblerInclude, Closure, ClosureFile, Engine, Settings, Statistics};
 pub use facts::{Ask, Compiler, Said};
+pub use folders::Link;
 pub use options::Command;
 pub use real_compiler::RealCompiler;
 pub use real_tree::RealTree;

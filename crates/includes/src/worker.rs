@@ -23,12 +23,15 @@ use crate::search::{Chain, ChainRequest, Place, Query, Searches, absolute, searc
 use crate::summary::{Item, Root, Summaries};
 use crate::tree::{Changes, Stamp, Tree, split};
 
+/// Parsed files by real path and dialect.
+type ParsedFiles = HashMap<(Vec<u8>, [u8; 2]), Arc<Loaded>>;
+
 /// What all workers share.
 pub(crate) struct Shared {
     pub(crate) tree: Arc<dyn Tree>,
     pub(crate) compiler: Arc<dyn Compiler>,
     names: Arc<SharedNames>,
-    parsed: Mutex<HashMap<(Vec<u8>, [u8; 2]), Arc<Loaded>>>,
+    parsed: Mutex<ParsedFiles>,
     bases: Mutex<HashMap<BaseKey, Arc<Base>>>,
     /// Questions to compilers met in any file so far.
     questions: Mutex<Vec<Id>>,
