@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::dialect::Dialect;
 use crate::macros;
+use crate::made_pragmas;
 use crate::names::{Id, Names, known};
 use crate::scanner::{Piece, Scanner};
 use crate::text;
@@ -74,6 +75,15 @@ pub(crate) enum Step {
     Note {
         note: u32,
     },
+    /// From here on macros may make pragmas whose text is not known here.
+    PragmaMaker,
+    /// Words that such a pragma could act by.
+    PragmaWords,
+    /// The word `once`, which is also common in plain code: only if one of the names on the line is a macro that
+    /// leads to a `_Pragma`.
+    PragmaOnce {
+        line: u32,
+    },
     /// Reaching this ends in a refusal.
     Bad {
         why: u32,
@@ -135,6 +145,8 @@ struct Builder<'a> {
     tokens: Vec<Token>,
     /// For each open conditional: its steps so far that want a `next`, and all that want an `end`.
     open: Vec<Vec<u32>>,
+    /// The directive at hand holds a word that `text` looks for.
+    closer: bool,
 }
 
 /// Parses a file.
@@ -150,6 +162,7 @@ pub(crate) fn parse(bytes: &[u8], dialect: Dialect, names: &mut Names) -> Parsed
         scratch: Vec::new(),
         tokens: Vec::new(),
         open: Vec::new(),
+        closer: false,
     };
     if replaced.is_some() && dialect.raw_strings && memchr::memmem::find(src, b"R\"").is_some() {
         builder.out.broken = Some(Bad::Unmodelled("trigraphs beside raw strings".into()));
@@ -166,6 +179,7 @@ pub(crate) fn parse(bytes: &[u8], dialect: Dialect, names: &mut Names) -> Parsed
                 }
             }
             Piece::Directive { start, end, plain } => {
+                builder.closer = finder.interesting(start..end).is_some();
                 let lines = count_lines(src, &mut counted, start);
                 let number = if src[start..end.min(src.len())]
                     .trim_ascii_end()
@@ -396,6 +410,11 @@ impl Builder<'_> {
         if text::mentions_time(text) {
             self.note(Note::Time);
         }
+        if self.closer {
+            for step in made_pragmas::look_into_definition(text, self.dialect, self.names) {
+                self.push(step);
+            }
+        }
     }
 
     fn note(&mut self, note: Note) {
@@ -511,6 +530,11 @@ impl Builder<'_> {
                 text::Seen::Step(step) => {
                     self.out.may_be_once |= step == Step::Once;
                     self.push(step);
+                }
+                text::Seen::Once(tokens) => {
+                    self.out.lines.push(Line { tokens, number: 0 });
+                    let line = narrow(self.out.lines.len() - 1);
+                    self.push(Step::PragmaOnce { line });
                 }
                 text::Seen::Note(note) => self.note(note),
                 text::Seen::Bad(bad) => self.bad(bad),

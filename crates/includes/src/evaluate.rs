@@ -8,6 +8,7 @@ use crate::directives::{Bad, Form, Note, Step};
 use crate::expand::{Surroundings, Trouble, expand, expand_condition, header_name};
 use crate::facts;
 use crate::macros;
+use crate::made_pragmas;
 use crate::names::{Id, Names, known};
 use crate::options::{Command, Invocation, Language, Prelude};
 use crate::refusal::Refusal;
@@ -18,6 +19,10 @@ use crate::worker::{Loaded, Visit, Worker};
 
 /// Includes nested deeper than this are an error in gcc and clang.
 const MAX_DEPTH: usize = 199;
+
+/// Pseudo-names of the two ends of a pragma made by macros; the value names the file.
+const PRAGMA_MAKER: &[u8] = b"\x04pragma maker";
+const PRAGMA_WORDS: &[u8] = b"\x04pragma words";
 
 /// Why evaluation stopped before its end.
 pub(crate) enum Stop {
@@ -56,6 +61,36 @@ pub(crate) struct Unit<'w> {
 
 /// Evaluates a compile; the worker's items then say what happened.
 pub(crate) fn run(
+    worker: &mut Worker,
+    command: &Command,
+    invocation: &Invocation,
+) -> Result<u32, Refusal> {
+    worker.env.begin(Arc::default());
+    let result = run_without_pragmas(worker, command, invocation);
+    match &result {
+        // Not even an error is sure if a pragma went unseen.
+        Err(refusal) if !refusal.is_compile_error() => result,
+        _ => made_pragma(worker).map_or(result, Err),
+    }
+}
+
+/// The refusal of a compile in which macros may have made a pragma that acts.
+fn made_pragma(worker: &mut Worker) -> Option<Refusal> {
+    let [maker, words] = [PRAGMA_MAKER, PRAGMA_WORDS].map(|mark| {
+        let mark = worker.names.id(mark);
+        worker.env.read(mark)
+    });
+    (maker != 0 && words != 0).then(|| Refusal::Unmodelled {
+        file: worker.names.entry(maker).bytes.to_vec(),
+        what: format!(
+            "macros may make a pragma of words in {}",
+            String::from_utf8_lossy(&worker.names.entry(words).bytes)
+        ),
+    })
+}
+
+/// The same, as if no macro could make a pragma.
+fn run_without_pragmas(
     worker: &mut Worker,
     command: &Command,
     invocation: &Invocation,
@@ -199,6 +234,16 @@ impl Unit<'_> {
                     let definition =
                         macros::intern(&text, self.dialect, &mut self.worker.names, &mut scratch);
                     self.worker.env.write(name, definition);
+                    let dialect = self.dialect;
+                    for step in
+                        made_pragmas::look_into_definition(&text, dialect, &mut self.worker.names)
+                    {
+                        self.mark_pragma(if step == Step::PragmaMaker {
+                            PRAGMA_MAKER
+                        } else {
+                            PRAGMA_WORDS
+                        });
+                    }
                 }
                 Prelude::Undefine(name) => {
                     let name = self.worker.names.id(name);
@@ -484,11 +529,60 @@ impl Unit<'_> {
                         self.worker.env.write(stack, rest);
                     }
                 }
+                Step::PragmaMaker => self.mark_pragma(PRAGMA_MAKER),
+                Step::PragmaWords => self.mark_pragma(PRAGMA_WORDS),
+                Step::PragmaOnce { line } => {
+                    if self.leads_to_pragma(&parsed.lines[line as usize].tokens) {
+                        self.mark_pragma(PRAGMA_WORDS);
+                    }
+                }
                 Step::Note { note } => self.worker.items.push(Item::Note(self.file, note)),
                 Step::Bad { why } => return Err(self.bad(&parsed.bads[why as usize])),
             }
         }
         Ok(())
+    }
+
+    /// Marks that a compile met one end of a pragma made by macros, and where.
+    fn mark_pragma(&mut self, mark: &[u8]) {
+        let mark = self.worker.names.id(mark);
+        let spelled = Arc::clone(&self.worker.files[self.file as usize].spelled);
+        let here = self.worker.names.id(&spelled);
+        self.worker.env.write(mark, here);
+    }
+
+    /// Whether one of these names stands for a macro that makes pragmas, directly or through others.
+    fn leads_to_pragma(&mut self, tokens: &[Token]) -> bool {
+        let mut waiting: Vec<Id> = tokens.iter().map(|t| t.text).collect();
+        let mut done = Vec::new();
+        while let Some(name) = waiting.pop() {
+            if done.contains(&name) {
+                continue;
+            }
+            done.push(name);
+            let value = self.worker.env.read(name);
+            if value == known::DEF_PRAGMA {
+                return true;
+            }
+            if value < Id::try_from(known::RESERVED.len()).unwrap_or(Id::MAX) {
+                continue;
+            }
+            let entry = macros::parsed(value, &mut self.worker.names);
+            let Some(definition) = entry.parsed.get() else {
+                continue;
+            };
+            if made_pragmas::makes_pragmas(&definition.body, self.dialect, &mut self.worker.names) {
+                return true;
+            }
+            waiting.extend(
+                definition
+                    .body
+                    .iter()
+                    .filter(|t| t.kind == Kind::Identifier && t.text != known::PRAGMA_OPERATOR)
+                    .map(|t| t.text),
+            );
+        }
+        false
     }
 
     fn stack_of(&mut self, name: Id) -> Id {

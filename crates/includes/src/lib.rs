@@ -21,6 +21,7 @@ mod expand;
 mod facts;
 mod folders;
 mod macros;
+mod made_pragmas;
 mod names;
 mod options;
 mod real_compiler;

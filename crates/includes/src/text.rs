@@ -6,17 +6,31 @@ use memchr::memmem;
 
 use crate::dialect::Dialect;
 use crate::directives::{Bad, Note, Step};
+use crate::made_pragmas::{is_pragma_operator, is_pragma_word, names_of_call, plain_operand};
 use crate::names::{Id, Names, known};
 use crate::tokens::{Kind, Token, tokenize};
 
-const WORDS: [&[u8]; 6] = [
+const WORDS: [&[u8]; 11] = [
     b"_Pragma",
     b"__DATE__",
     b"__TIME",
     b"incbin",
     b".include",
     b"__COUNTER__",
+    b"once",
+    b"push_",
+    b"pop_",
+    b"_macro",
+    b"include_alias",
 ];
+
+/// Whether the `once` at `at` is a word of its own: it is a common part of others, and of comments.
+fn stands_alone(src: &[u8], at: usize, word: &[u8]) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$');
+    let before = at.checked_sub(1).and_then(|at| src.get(at)).copied();
+    let after = src.get(at + word.len()).copied();
+    !before.is_some_and(is_part) && !after.is_some_and(is_part)
+}
 
 /// Finds the stretches of a file worth a closer look, by the bytes alone.
 pub(crate) struct Finder {
@@ -27,7 +41,10 @@ impl Finder {
     pub(crate) fn new(src: &[u8]) -> Self {
         let mut hits: Vec<usize> = WORDS
             .iter()
-            .flat_map(|word| memmem::find_iter(src, word))
+            .flat_map(|&word| {
+                memmem::find_iter(src, word)
+                    .filter(move |&at| word != b"once" || stands_alone(src, at, word))
+            })
             .collect();
         hits.sort_unstable();
         Finder { hits }
@@ -52,6 +69,8 @@ pub(crate) fn mentions_time(text: &[u8]) -> bool {
 /// Something found in text.
 pub(crate) enum Seen {
     Step(Step),
+    /// The word `once` in a call, and all names of that call.
+    Once(Vec<Token>),
     Note(Note),
     Bad(Bad),
 }
@@ -64,30 +83,54 @@ pub(crate) fn look(
     names: &mut Names,
 ) -> Vec<Seen> {
     let mut seen = Vec::new();
-    let mut time = false;
+    let (mut time, mut words, mut depth) = (false, false, 0_usize);
+    let mut outermost = None;
     for (at, token) in tokens.iter().enumerate() {
         let bytes = names.entry(token.text).bytes.clone();
         match token.kind {
             Kind::Identifier => match &*bytes {
                 b"__DATE__" | b"__TIME__" | b"__TIMESTAMP__" => time = true,
-                b"_Pragma" => {
-                    let text = tokens
-                        .get(at + 2)
-                        .filter(|t| t.kind == Kind::Text)
-                        .map(|t| t.text);
-                    if let (Some(true), Some(text)) =
-                        (tokens.get(at + 1).map(|t| t.is(known::LPAREN)), text)
-                    {
-                        match destringed(text, dialect, names) {
-                            Ok(Some(step)) => seen.push(Seen::Step(step)),
-                            Ok(None) => {}
-                            Err(bad) => seen.push(Seen::Bad(bad)),
-                        }
+                b"_Pragma" => match plain_operand(tokens, at) {
+                    Some(operand) => match destringed(operand, dialect, names) {
+                        // A macro may drop its argument, repeat it or make a string of it.
+                        Ok(Some(_)) if depth > 0 => seen.push(Seen::Bad(Bad::Unmodelled(
+                            "_Pragma within parentheses".into(),
+                        ))),
+                        Ok(Some(step)) => seen.push(Seen::Step(step)),
+                        Ok(None) => {}
+                        Err(bad) => seen.push(Seen::Bad(bad)),
+                    },
+                    None => seen.push(Seen::Step(Step::PragmaMaker)),
+                },
+                _ => match outermost.filter(|_| depth > 0) {
+                    _ if !is_pragma_word(tokens, at, dialect, names) => {}
+                    _ if &*bytes != b"once" => words = true,
+                    Some(call) => seen.push(Seen::Once(names_of_call(&tokens[call..]))),
+                    None => {}
+                },
+            },
+            Kind::Text => {
+                seen.extend(assembler(&bytes).map(Seen::Note));
+                let is_operand = at >= 2
+                    && is_pragma_operator(tokens, at - 2)
+                    && plain_operand(tokens, at - 2).is_some();
+                if !is_operand && is_pragma_word(tokens, at, dialect, names) {
+                    let is_once = memmem::find(&bytes, b"_macro").is_none()
+                        && memmem::find(&bytes, b"once").is_some();
+                    match outermost.filter(|_| depth > 0) {
+                        _ if !is_once => words = true,
+                        Some(call) => seen.push(Seen::Once(names_of_call(&tokens[call..]))),
+                        None => {}
                     }
                 }
-                _ => {}
-            },
-            Kind::Text => seen.extend(assembler(&bytes).map(Seen::Note)),
+            }
+            _ if token.is(known::LPAREN) => {
+                if depth == 0 && !(at > 0 && tokens[at - 1].is(known::RPAREN)) {
+                    outermost = Some(at.saturating_sub(1));
+                }
+                depth += 1;
+            }
+            _ if token.is(known::RPAREN) => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
@@ -96,6 +139,9 @@ pub(crate) fn look(
     }
     if time {
         seen.push(Seen::Note(Note::Time));
+    }
+    if words {
+        seen.push(Seen::Step(Step::PragmaWords));
     }
     seen
 }
