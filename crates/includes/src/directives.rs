@@ -79,8 +79,8 @@ pub(crate) enum Step {
     PragmaMaker,
     /// Words that such a pragma could act by.
     PragmaWords,
-    /// The word `once`, which is also common in plain code: only if one of the names on the line is a macro that
-    /// leads to a `_Pragma`.
+    /// The word `once` or a piece of another, common in plain code too: they count only if one of the names on the
+    /// line is a macro that leads to a `_Pragma`.
     PragmaOnce {
         line: u32,
     },

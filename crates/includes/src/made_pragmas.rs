@@ -3,9 +3,10 @@
 //! Text is not expanded, so only `_Pragma("...")` written out in it is acted on. A pragma that macros make is
 //! looked for from both of its ends: a `_Pragma` whose operand is not plain ([`Step::PragmaMaker`]), and words by
 //! which a pragma acts on includes or macros, wherever they stand ([`Step::PragmaWords`]). A compile that meets both is
-//! refused, whether or not they ever come together; only for `once`, a common word, is it asked whether the call it
-//! stands in leads to a `_Pragma` ([`Step::PragmaOnce`]). Words that `##` puts together from pieces other than
-//! `push_`, `pop_` and `_macro` are not seen.
+//! refused, whether or not they ever come together; only for `once`, a common word, and for pieces of words is it
+//! asked whether the call they stand in leads to a `_Pragma` ([`Step::PragmaOnce`]). Not seen: words that `##`
+//! puts together from pieces other than `push_`, `pop_` and `_macro`, `once` outside of any call, and words broken by a
+//! splice.
 
 use memchr::memmem;
 
@@ -48,6 +49,11 @@ pub(crate) fn plain_operand(tokens: &[Token], at: usize) -> Option<Id> {
     (tokens[at + 1].is(known::LPAREN) && closed).then_some(text.text)
 }
 
+/// Whether `##` is likely to make a word that acts of this one.
+pub(crate) fn is_piece(word: &[u8]) -> bool {
+    matches!(word, b"push_" | b"pop_" | b"_macro")
+}
+
 /// Whether a pragma whose text begins with the token at `at` would act, or one whose text the token is.
 pub(crate) fn is_pragma_word(
     tokens: &[Token],
@@ -57,10 +63,10 @@ pub(crate) fn is_pragma_word(
 ) -> bool {
     let bytes = names.entry(tokens[at].text).bytes.clone();
     match tokens[at].kind {
-        // What `##` makes of pieces counts too, as far as the pieces show it.
         Kind::Identifier => {
-            matches!(&*bytes, b"push_" | b"pop_" | b"_macro")
-                || pragma(&tokens[at..], names) != Ok(None)
+            let is_pasted = tokens.get(at + 1).is_some_and(|t| t.is(known::PASTE))
+                || (at > 0 && tokens[at - 1].is(known::PASTE));
+            (is_pasted && is_piece(&bytes)) || pragma(&tokens[at..], names) != Ok(None)
         }
         Kind::Text => match memchr::memchr(b'"', &bytes) {
             Some(quote) if bytes[..quote].ends_with(b"R") => [&b"once"[..], b"_macro", b"alias"]
@@ -161,6 +167,11 @@ mod tests {
                 "#define Q(o) P(o##_macro(\"A\"))\nQ(pop)\n",
                 "-w",
             ),
+            (
+                "#define C(a,b) a##b\n#define P(x) _Pragma(#x)\n#define Q(x) P(x)\n",
+                "Q(C(push_, macro)(\"A\"))\n",
+                "-w",
+            ),
             ("int i;\n", "P(once)\n", "-DP(x)=_Pragma(#x)"),
             ("#define D(x)\n", "D(_Pragma(\"once\"))\n", "-w"),
             // Not even a header that is missing is sure then.
@@ -186,6 +197,10 @@ mod tests {
                 "P(GCC diagnostic pop) f(once); int once = \"once\";\n",
             ),
             ("#define F(x) x\n", "F(once) F(push_macro(\"A\"))\n"),
+            (
+                "#define P(x) _Pragma(#x)\n#define ALL(x) x.push_(1)\n",
+                "int pop_; f(a.push_(pop_)); ALL(_macro)\n",
+            ),
             ("#if 0\n#define P(x) _Pragma(#x)\n#endif\n", "P(once)\n"),
             (
                 "#define P(x) _Pragma(#x)\n",

@@ -6,7 +6,9 @@ use memchr::memmem;
 
 use crate::dialect::Dialect;
 use crate::directives::{Bad, Note, Step};
-use crate::made_pragmas::{is_pragma_operator, is_pragma_word, names_of_call, plain_operand};
+use crate::made_pragmas::{
+    is_piece, is_pragma_operator, is_pragma_word, names_of_call, plain_operand,
+};
 use crate::names::{Id, Names, known};
 use crate::tokens::{Kind, Token, tokenize};
 
@@ -69,7 +71,7 @@ pub(crate) fn mentions_time(text: &[u8]) -> bool {
 /// Something found in text.
 pub(crate) enum Seen {
     Step(Step),
-    /// The word `once` in a call, and all names of that call.
+    /// The word `once`, or a piece of another, in a call, and all names of that call.
     Once(Vec<Token>),
     Note(Note),
     Bad(Bad),
@@ -103,10 +105,11 @@ pub(crate) fn look(
                     None => seen.push(Seen::Step(Step::PragmaMaker)),
                 },
                 _ => match outermost.filter(|_| depth > 0) {
-                    _ if !is_pragma_word(tokens, at, dialect, names) => {}
-                    _ if &*bytes != b"once" => words = true,
-                    Some(call) => seen.push(Seen::Once(names_of_call(&tokens[call..]))),
-                    None => {}
+                    Some(call) if &*bytes == b"once" || is_piece(&bytes) => {
+                        seen.push(Seen::Once(names_of_call(&tokens[call..])));
+                    }
+                    _ if &*bytes == b"once" => {}
+                    _ => words |= is_pragma_word(tokens, at, dialect, names),
                 },
             },
             Kind::Text => {
