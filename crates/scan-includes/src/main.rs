@@ -2,6 +2,7 @@
 //!
 //! A faster `clang-scan-deps` that also knows gcc. One command line, or a whole compile database on several
 //! threads. `--verify` runs the compiler beside it and shows every difference.
+//! What users must know stands in `docs/scan-includes.md`.
 
 mod commands;
 mod output;
@@ -24,8 +25,17 @@ pub(crate) enum Format {
 }
 
 /// List the files that compiles read, as gcc or clang themselves would find them.
+///
+/// The compiler is only asked for its own macros, folders and features. A compile that cannot be answered exactly
+/// is refused, with the reason; nothing is guessed.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(
+    version,
+    after_help = "Exit code: 0 all answered (and the same, with --verify); 1 something was refused or differs; \
+2 a usage error, a database that cannot be read, or a compiler that --verify cannot run.\n\n\
+Examples:\n  scan-includes -- gcc -Iinclude -c main.c\n  \
+scan-includes --compilation-database compile_commands.json --verify"
+)]
 pub(crate) struct Flags {
     /// Scan all compiles of this compile database (compile_commands.json).
     #[arg(long, value_name = "FILE", conflicts_with = "command")]
@@ -48,6 +58,10 @@ pub(crate) struct Flags {
     /// Use this C compiler, or its C++ sibling, instead of the one each command names.
     #[arg(long, value_name = "NAME")]
     compiler: Option<String>,
+    /// Look for changed files before each compile, as a program that lives long must. Without it, files are taken
+    /// as unchanging while this runs.
+    #[arg(long)]
+    revalidate: bool,
     /// Evaluate each file anew instead of remembering what including it does. For comparison.
     #[arg(long)]
     no_memo: bool,

@@ -77,6 +77,11 @@ fn json(command: &Command, result: &Result<Closure, Refusal>) -> Value {
     // JSON has no bytes: what is not UTF-8 is shown with replacement characters.
     let text = |bytes: &[u8]| Value::from(String::from_utf8_lossy(bytes).into_owned());
     let texts = |list: &[std::sync::Arc<[u8]>]| Value::from_iter(list.iter().map(|b| text(b)));
+    let sorted = |list: &[std::sync::Arc<[u8]>]| {
+        let mut list = list.to_vec();
+        list.sort_unstable();
+        texts(&list)
+    };
     match result {
         Err(refusal) => json!({ "directory": text(&command.cwd), "refused": refusal.to_string() }),
         Ok(closure) => json!({
@@ -85,7 +90,7 @@ fn json(command: &Command, result: &Result<Closure, Refusal>) -> Value {
                 "path": text(&f.spelled), "real": text(&f.real), "listed": f.listed, "probed_only": f.probed_only,
             })).collect::<Vec<_>>(),
             "absent": texts(&closure.absent),
-            "folders": texts(&closure.folders),
+            "folders": sorted(&closure.folders),
             "links": closure.links.iter().map(|(at, to)| json!({ "path": text(at), "target": text(to) })).collect::<Vec<_>>(),
             "time_macros": closure.time_macros,
             "assembler": closure.assembler.iter().map(|a| json!({ "within": text(&a.within), "file": a.name.as_deref().map(text) })).collect::<Vec<_>>(),

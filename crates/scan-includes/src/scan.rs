@@ -27,8 +27,13 @@ pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
         memo: !flags.no_memo,
         ..Settings::default()
     };
+    let tree = if flags.revalidate {
+        RealTree::watched().map_err(|error| format!("watching for changes: {error}"))?
+    } else {
+        RealTree::frozen()
+    };
     let engine = Engine::new(
-        Arc::new(RealTree::frozen()),
+        Arc::new(tree),
         Arc::new(RealCompiler::new(flags.facts.clone())),
         settings,
     );
@@ -38,7 +43,7 @@ pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
         let results = scan(&engine, &commands, flags.jobs.max(1));
         let elapsed = started.elapsed();
         if flags.timing {
-            figures(&engine, pass, elapsed, &commands)?;
+            figures(flags, &engine, pass, elapsed, &commands)?;
         }
         if pass > 1 {
             continue;
@@ -174,6 +179,7 @@ fn report(
 }
 
 fn figures(
+    flags: &Flags,
     engine: &Engine,
     pass: usize,
     elapsed: Duration,
@@ -182,7 +188,7 @@ fn figures(
     let s = engine.statistics();
     let each = elapsed.as_secs_f64() * 1e3 / commands.len().max(1) as f64;
     output::line(&format!(
-        "pass {pass}: {} compiles in {:.1} ms, {each:.4} ms each, {:.0} a second; so far: {} files parsed ({:.1} MB), {} evaluated, {} summary hits, {} guard skips, {} summaries, {} searches, {} questions to compilers, {} refusals",
+        "pass {pass}: {} compiles in {:.1} ms, {each:.4} ms each, {:.0} a second; so far: {} files parsed ({:.1} MB), {} evaluated, {} summary hits, {} guard skips, {} summaries, {} searches, {} questions to compilers, {} refusals; {}",
         commands.len(),
         elapsed.as_secs_f64() * 1e3,
         1e3 / each,
@@ -195,5 +201,10 @@ fn figures(
         s.searches,
         s.questions_asked,
         s.refusals,
+        if flags.revalidate {
+            "revalidation was on"
+        } else {
+            "revalidation was off: no look for changes between compiles"
+        },
     ))
 }
