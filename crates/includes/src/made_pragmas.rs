@@ -5,8 +5,8 @@
 //! which a pragma acts on includes or macros, wherever they stand ([`Step::PragmaWords`]). A compile that meets both is
 //! refused, whether or not they ever come together; only for `once`, a common word, and for pieces of words is it
 //! asked whether the call they stand in leads to a `_Pragma` ([`Step::PragmaOnce`]). Not seen: words that `##`
-//! puts together from pieces other than `push_`, `pop_` and `_macro`, `once` outside of any call, and words broken by a
-//! splice.
+//! puts together from pieces other than `push_`, `pop_` and `_macro`, `once` where its call is opened by another macro
+//! or holds directives, and words broken by a splice.
 
 use memchr::memmem;
 
