@@ -24,7 +24,7 @@ into            = $(DESTDIR)$(PREFIX:/=)
 .PHONY: build
 build: ## build all programs
 	@scripts/setup build
-	cargo build --release -p distccd -p agent -p tools
+	cargo build --release -p distccd -p agent -p tools -p scan-includes
 	cargo build -p distcc --profile client --target $(arch)-unknown-linux-musl
 
 .PHONY: demo
@@ -56,7 +56,7 @@ install: ## install below $(DESTDIR)$(PREFIX) (PREFIX=/usr/local)
 	@# Without cargo, what was built before is installed.
 	@if command -v cargo >/dev/null; then $(MAKE) --no-print-directory build; fi
 	install -d "$(into)/bin" "$(into)/sbin" "$(into)/lib/distcc" "$(into)/share/doc/pumpcc"
-	for program in distccd pump include_server lsdistcc distccmon-text; do \
+	for program in distccd pump include_server lsdistcc distccmon-text scan-includes; do \
 	    $(install_program) "$(released)/$$program" "$(into)/bin/$$program"; \
 	done
 	$(install_program) "$(client)" "$(into)/bin/distcc"

@@ -27,6 +27,7 @@ fn an_installed_tree_works_where_it_is() {
         "bin/include_server",
         "bin/lsdistcc",
         "bin/distccmon-text",
+        "bin/scan-includes",
         "sbin/update-distcc-symlinks",
     ] {
         let mode = fs::metadata(prefix.join(program))
