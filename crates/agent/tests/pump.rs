@@ -224,7 +224,8 @@ fn hosts_without_pump_mode_are_counted_or_refused() {
     assert_eq!(
         said.stderr,
         "TREE/bin/pump: error: pump mode requested, but distcc hosts list does not contain any \
-         hosts with ',cpp' option\n"
+         hosts with ',cpp' option\n(add ',cpp,lzo' to hosts, or set PUMP_PRIVATE_SERVER=1 to use \
+         this machine alone)\n"
     );
     assert!(!installed.tree.path("ran").exists());
     installed.check_clean();

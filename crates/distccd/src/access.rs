@@ -120,6 +120,13 @@ fn resolve(host: &str) -> Result<IpAddr, NetError> {
         word: host.to_owned(),
         reason,
     };
+    // Resolvers take `1.2.3` for 1.2.0.3; whoever wrote it has forgotten a number.
+    if host
+        .bytes()
+        .all(|byte| byte == b'.' || byte.is_ascii_digit())
+    {
+        return Err(failed("not four numbers".into()));
+    }
     let mut addresses = (host, 0)
         .to_socket_addrs()
         .map_err(|error| failed(reason(&error)))?;
@@ -198,6 +205,10 @@ mod tests {
             ("::1/129", "invalid mask \"129\""),
             ("1.2.3.4/-1", "invalid mask \"-1\""),
         ] {
+            assert_eq!(Net::parse(word).unwrap_err().to_string(), expected);
+        }
+        for word in ["1.2.3", "10", "1.2.3.4.5", "1.2.3.256"] {
+            let expected = format!("can't parse internet address \"{word}\": not four numbers");
             assert_eq!(Net::parse(word).unwrap_err().to_string(), expected);
         }
         let error = Net::parse("no such.invalid").unwrap_err().to_string();

@@ -77,18 +77,20 @@ fn settings(
 /// Serves, and returns the exit code.
 fn start(mut settings: Settings, environment: Environment) -> u8 {
     keep_descriptors_to_ourselves();
-    // Until we are the user who writes the log.
+    // For what goes wrong before anybody looks into the log.
     let early = Log::to_stderr(settings.log_level.min(Level::Warning));
     for warning in &settings.warnings {
         early.warning("distccd_parse_options", warning);
     }
     let (way, why) = Way::find(&settings);
     let clients = clients(&settings, way, &early);
+    // As root, if we are that: the user that we become cannot make files where logs are kept. (3.4
+    // opens it later, and logs to syslog then.)
+    let log = Log::open(&settings.log, settings.log_level);
     let user = match step_down(&settings, &clients, &early) {
         Ok(user) => user,
         Err(failure) => return failure.report(&early),
     };
-    let log = Log::open(&settings.log, settings.log_level);
     log.info("dcc_should_be_inetd", why);
     if let Some(User { uid, gid }) = user {
         let text = format_args!("discarded root privileges, changed to uid={uid} gid={gid}");

@@ -105,6 +105,20 @@ fn what_the_log_file_hides_is_seen_on_the_terminal_too() {
     );
 }
 
+/// Without root there is nothing to give up, and the folder is ours all the same.
+#[test]
+fn the_log_is_opened_before_root_is_given_up() {
+    let setup = Setup::insecure().arg("--daemon").arg("--listen=192.0.2.1");
+    let folder = setup.file("logs");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    let log = folder.join("log");
+    let setup = setup.arg("--log-file").arg(&log);
+    setup.command().stdin(Stdio::null()).output().unwrap();
+    let text = fs::read_to_string(log).unwrap();
+    assert!(text.contains("bind of 192.0.2.1:3632 failed"), "{text}");
+}
+
 #[test]
 fn help_and_version_go_to_standard_output() {
     for option in ["--help", "--version"] {

@@ -199,8 +199,14 @@ enum Event {
 
 impl Shared {
     fn converse(&self, stream: &UnixStream) {
-        if let Err(error) = self.try_converse(stream) {
-            self.report.warn(&format!("bad request: {error}"));
+        match self.try_converse(stream) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let seconds = PATIENCE.as_secs();
+                self.report
+                    .warn(&format!("bad request: nothing came for {seconds} s"));
+            }
+            Err(error) => self.report.warn(&format!("bad request: {error}")),
+            Ok(()) => {}
         }
     }
 

@@ -57,8 +57,8 @@ pub(super) fn failure(name: &OsStr, error: &PumpError) -> String {
         ),
         PumpError::NoPumpHosts => format!(
             "{name}: error: pump mode requested, but distcc hosts list does not contain any hosts \
-             with ',cpp' option (add ',cpp,lzo' to the hosts, or set PUMP_PRIVATE_SERVER=1 to use \
-             this machine alone)"
+             with ',cpp' option\n(add ',cpp,lzo' to hosts, or set PUMP_PRIVATE_SERVER=1 to use this \
+             machine alone)"
         ),
         PumpError::ShowHosts(error) => {
             format!("{name}: error: cannot run 'distcc --show-hosts': {error}")
