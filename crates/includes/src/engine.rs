@@ -8,6 +8,7 @@ use crate::facts::Compiler;
 use crate::folders::Link;
 use crate::options::{self, Command};
 use crate::refusal::Refusal;
+use crate::search::absolute;
 use crate::summary::Item;
 use crate::tree::Tree;
 use crate::worker::{Shared, Worker};
@@ -53,6 +54,15 @@ pub struct AssemblerInclude {
     pub name: Option<Vec<u8>>,
 }
 
+/// A folder that the compiler searches by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefaultFolder {
+    /// Absolute, as the compiler spells it.
+    pub spelled: Arc<[u8]>,
+    /// Without links and dots.
+    pub real: Arc<[u8]>,
+}
+
 /// What a compile reads and depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Closure {
@@ -60,8 +70,12 @@ pub struct Closure {
     pub files: Vec<ClosureFile>,
     /// Absolute paths, as spelled, that were probed and are no file, in the order of first probes.
     pub absent: Vec<Arc<[u8]>>,
-    /// Absolute folders, as spelled, that exist and were searched, or hold a file. In no order.
+    /// Absolute folders, as spelled, that exist and were searched or named by the command, or hold a file. In no order.
     pub folders: Vec<Arc<[u8]>>,
+    /// Folders that the compiler searches by itself, in its order, as far as they exist.
+    pub default_folders: Vec<DefaultFolder>,
+    /// The compiler is clang, or goes by its rules.
+    pub is_clang: bool,
     /// Symbolic links met: where each stands (without links before it) and its target. Sorted.
     pub links: Vec<Link>,
     /// `__DATE__`, `__TIME__` or `__TIMESTAMP__` occurs.
@@ -208,6 +222,7 @@ impl Marks {
 /// Makes the union of everything that happened.
 fn collect(worker: &mut Worker, command: &Command, input: &[u8], context: u32) -> Closure {
     let main = worker.file(&command.cwd, input, Vec::new(), Vec::new(), 0);
+    let default_folders = default_folders(worker, command);
     let mut marks = std::mem::take(&mut worker.marks);
     marks.begin(worker);
     let mut gathering = Gathering {
@@ -219,8 +234,8 @@ fn collect(worker: &mut Worker, command: &Command, input: &[u8], context: u32) -
     };
     gathering.file(main, false, true);
     gathering.items(&worker.items);
-    for folder in &worker.contexts[context as usize].chain.folders {
-        gathering.folder(folder.id);
+    for &folder in &worker.contexts[context as usize].chain.named {
+        gathering.folder(folder);
     }
     let Gathering {
         mut closure,
@@ -234,6 +249,8 @@ fn collect(worker: &mut Worker, command: &Command, input: &[u8], context: u32) -
     notes.sort_unstable();
     notes.dedup();
     let dialect = worker.contexts[context as usize].dialect;
+    closure.default_folders = default_folders;
+    closure.is_clang = dialect.clang;
     for (file, note) in notes {
         match evaluate::note(worker, file, note, dialect) {
             Some(Note::Time) => closure.time_macros = true,
@@ -245,6 +262,24 @@ fn collect(worker: &mut Worker, command: &Command, input: &[u8], context: u32) -
         }
     }
     closure
+}
+
+fn default_folders(worker: &mut Worker, command: &Command) -> Vec<DefaultFolder> {
+    let Some(base) = worker.base.clone() else {
+        return Vec::new();
+    };
+    let mut list = Vec::with_capacity(base.facts.folders.len());
+    for folder in &base.facts.folders {
+        let id = worker.folders.at(&absolute(&command.cwd, folder));
+        let folder = worker.folders.get(id);
+        if let Some(real) = &folder.real {
+            list.push(DefaultFolder {
+                spelled: Arc::clone(&folder.path),
+                real: Arc::clone(real),
+            });
+        }
+    }
+    list
 }
 
 struct Gathering<'w> {

@@ -36,11 +36,13 @@ mod tokens;
 mod tree;
 mod worker;
 
-pub use engine::{AssemblerInclude, Closure, ClosureFile, Engine, Settings, Statistics};
+pub use engine::{
+    AssemblerInclude, Closure, ClosureFile, DefaultFolder, Engine, Settings, Statistics,
+};
 pub use facts::{Ask, Compiler, Said};
 pub use folders::Link;
 pub use options::Command;
-pub use real_compiler::RealCompiler;
+pub use real_compiler::{RealCompiler, Run};
 pub use real_tree::RealTree;
 pub use refusal::Refusal;
 pub use tree::{Changes, EntryKind, Found, MemoryTree, Stamp, Tree};

@@ -22,6 +22,8 @@ pub(crate) struct ChainFolder {
 pub(crate) struct Chain {
     pub(crate) folders: Vec<ChainFolder>,
     pub(crate) quote: usize,
+    /// All folders of the request, those too that are searched elsewhere already or do not exist.
+    pub(crate) named: Vec<FolderId>,
     /// `-I-`: the includer's folder is not searched.
     pub(crate) not_beside: bool,
 }
@@ -45,11 +47,13 @@ impl Chain {
         folders: &mut Folders,
         tree: &dyn Tree,
     ) -> Chain {
+        let mut named = Vec::new();
         let mut identify = |list: &[Vec<u8>]| -> Vec<(ChainFolder, (u64, u64))> {
             list.iter()
                 .filter_map(|spelled| {
                     let path = absolute(cwd, spelled);
                     let id = folders.at(&path);
+                    named.push(id);
                     let real = folders.get(id).real.clone()?;
                     let inode = tree.stamp(&real)?.inode;
                     Some((
@@ -86,6 +90,7 @@ impl Chain {
         Chain {
             folders: quote.into_iter().map(|(folder, _)| folder).collect(),
             quote: quote_len,
+            named,
             not_beside: request.not_beside,
         }
     }
