@@ -150,6 +150,12 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
             inside_predef = file.ends_with(b"/stdc-predef.h");
             if inside_predef {
                 facts.predef = Some(file.to_vec());
+            } else if !is_no_file(file) {
+                // A script around the compiler adds `-include`, say: such files would be missing.
+                return Err(format!(
+                    "it includes {} by itself",
+                    String::from_utf8_lossy(file)
+                ));
             }
         } else if let Some(definition) = line.strip_prefix(b"#define ") {
             if inside_predef || definition.starts_with(b"pumpcc_") {
@@ -222,6 +228,11 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
     Ok(facts)
 }
 
+/// Whether a line marker's name stands for the input (`<stdin>`, `<built-in>`...) or the working folder (`/folder//`).
+fn is_no_file(name: &[u8]) -> bool {
+    name.starts_with(b"<") || name.ends_with(b"//") || name.is_empty()
+}
+
 /// The script that asks `questions`, such as `__has_builtin(x)`.
 pub(crate) fn question_script(questions: &[Vec<u8>]) -> Vec<u8> {
     let mut script = Vec::new();
@@ -287,6 +298,17 @@ mod tests {
             (vec!["__FILE__"], vec![b"/no".to_vec()])
         );
         assert!(facts.dialect.elifdef && facts.predef.is_some());
+    }
+
+    #[test]
+    fn a_compiler_that_adds_a_file_is_refused() {
+        let said = |marker: &str| Said {
+            output: format!("# 1 \"<stdin>\"\n# 1 \"/w//\"\n{marker}\npumpcc_end\n").into_bytes(),
+            errors: Vec::new(),
+        };
+        assert!(read(&said(""), Language::C).is_ok());
+        let why = read(&said("# 1 \"forced.h\" 1"), Language::C).expect_err("forced.h is read");
+        assert_eq!(why, "it includes forced.h by itself");
     }
 
     #[test]

@@ -10,17 +10,53 @@ use std::process::{Command, Stdio};
 
 use crate::facts::{Ask, Compiler, Said};
 
+/// Runs a program with what an [`Ask`] says; the path is that of the program.
+pub type Run = dyn Fn(&Ask, &Path) -> std::io::Result<Said> + Send + Sync;
+
 /// Runs compilers; with a folder, remembers what they said across builds.
-#[derive(Debug, Clone, Default)]
 pub struct RealCompiler {
     store: Option<PathBuf>,
+    run: Box<Run>,
 }
 
 impl RealCompiler {
     /// Keeps answers in `store`, or nowhere.
     pub fn new(store: Option<PathBuf>) -> Self {
-        RealCompiler { store }
+        RealCompiler {
+            store,
+            run: Box::new(run),
+        }
     }
+
+    /// Has compilers run by `run`, which may set a time limit, for one.
+    #[must_use]
+    pub fn run_by(self, run: Box<Run>) -> Self {
+        RealCompiler { run, ..self }
+    }
+}
+
+/// Programs that only call a compiler. Which one cannot be told from themselves.
+const LAUNCHERS: [&str; 7] = [
+    "buildcache",
+    "ccache",
+    "colorgcc",
+    "distcc",
+    "fastbuild",
+    "icecc",
+    "sccache",
+];
+
+/// Whether the program at this real path will say tomorrow what it says today, as long as it stays the same itself:
+/// not so for a script, or for a program that calls another.
+fn speaks_for_itself(real: &Path) -> bool {
+    let is_launcher = real
+        .file_stem()
+        .is_some_and(|name| LAUNCHERS.iter().any(|launcher| name == *launcher));
+    let mut start = [0; 4];
+    let is_script = std::fs::File::open(real)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok_and(|()| start != *b"\x7fELF");
+    !is_launcher && !is_script
 }
 
 /// Version of the file format.
@@ -43,9 +79,13 @@ fn locate(ask: &Ask) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// All that the answer depends on, as one key: the program's identity and the question.
+/// All that the answer depends on, as one key: the program's identity and the question. `None` where that is not
+/// all.
 fn key(ask: &Ask, program: &Path) -> Option<Vec<u8>> {
     let real = program.canonicalize().ok()?;
+    if !speaks_for_itself(&real) {
+        return None;
+    }
     let meta = real.metadata().ok()?;
     let mut key = Vec::new();
     let mut add = |bytes: &[u8]| {
@@ -135,7 +175,8 @@ impl Compiler for RealCompiler {
         {
             return Ok(said);
         }
-        let said = run(ask, &program).map_err(|error| format!("{}: {error}", program.display()))?;
+        let said =
+            (self.run)(ask, &program).map_err(|error| format!("{}: {error}", program.display()))?;
         if let Some((file, key)) = &kept {
             // A read-only or full disk must not fail the build.
             let _ = store(file, &encode(key, &said));
@@ -181,6 +222,19 @@ fn run(ask: &Ask, program: &Path) -> std::io::Result<Said> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_of_scripts_and_launchers_are_not_kept() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let program = |name: &str, start: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, start).expect("temporary folder");
+            speaks_for_itself(&path)
+        };
+        assert!(program("gcc-12", b"\x7fELF\x02"));
+        assert!(!program("my-gcc", b"#!/bin/sh\n"));
+        assert!(!program("ccache", b"\x7fELF\x02"));
+    }
 
     #[test]
     fn a_stored_answer_is_found_by_its_whole_key() {
