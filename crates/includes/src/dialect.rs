@@ -27,6 +27,14 @@ pub(crate) struct Dialect {
 }
 
 impl Dialect {
+    /// The same for text in which trigraphs are replaced already, or that has none.
+    pub(crate) fn without_trigraphs(self) -> Self {
+        Dialect {
+            trigraphs: false,
+            ..self
+        }
+    }
+
     /// The bits as one byte pair, for keys.
     pub(crate) fn code(self) -> [u8; 2] {
         let bits = [

@@ -18,7 +18,7 @@ use crate::worker::{Shared, Worker};
 pub struct Settings {
     /// Remember what including a file did. Without it every file is evaluated each time, with the same result.
     pub memo: bool,
-    /// Reads and effects a worker may keep before it starts anew; bounds memory (8 bytes each).
+    /// Words of 8 bytes that a worker may keep of summaries and answers before it starts anew; bounds memory.
     pub summary_limit: usize,
 }
 
@@ -89,6 +89,8 @@ pub struct Closure {
 pub struct Statistics {
     /// Compiles answered.
     pub units: u64,
+    /// Of them, those whose closure was still known.
+    pub answers_repeated: u64,
     /// Files read and parsed.
     pub files_parsed: u64,
     /// Their bytes.
@@ -112,6 +114,7 @@ pub struct Statistics {
 impl Statistics {
     fn add(&mut self, other: &Statistics) {
         self.units += other.units;
+        self.answers_repeated += other.answers_repeated;
         self.files_parsed += other.files_parsed;
         self.bytes_parsed += other.bytes_parsed;
         self.evaluations += other.evaluations;
@@ -150,16 +153,22 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refusal`]: ask the compiler itself.
-    pub fn closure(&self, command: &Command) -> Result<Closure, Refusal> {
+    pub fn closure(&self, command: &Command) -> Result<Arc<Closure>, Refusal> {
         let worker = self.idle().pop();
         let mut worker =
             worker.unwrap_or_else(|| Worker::new(Arc::clone(&self.shared), self.settings.memo));
         worker.notice_changes();
-        if worker.summaries.weight > self.settings.summary_limit {
+        if worker.summaries.weight + worker.answers.weight > self.settings.summary_limit {
             worker.forget();
         }
         worker.stats.units += 1;
-        let result = answer(&mut worker, command);
+        let result = match worker.answers.find(command) {
+            Some(closure) => {
+                worker.stats.answers_repeated += 1;
+                Ok(closure)
+            }
+            None => answer(&mut worker, command),
+        };
         worker.stats.refusals += u64::from(result.is_err());
         worker.stats.summaries = worker.summaries.len() as u64;
         // A worker that panicked is not put back: what it knows may be half changed.
@@ -177,11 +186,15 @@ impl Engine {
     }
 }
 
-fn answer(worker: &mut Worker, command: &Command) -> Result<Closure, Refusal> {
+fn answer(worker: &mut Worker, command: &Command) -> Result<Arc<Closure>, Refusal> {
     let tree = Arc::clone(&worker.shared.tree);
     let invocation = options::read(command, &|path| tree.read(path).map(|(bytes, _)| bytes))?;
     let context = evaluate::run(worker, command, &invocation)?;
-    Ok(collect(worker, command, &invocation.input, context))
+    let closure = Arc::new(collect(worker, command, &invocation.input, context));
+    if worker.memo {
+        worker.answers.insert(command, &closure);
+    }
+    Ok(closure)
 }
 
 /// What the union has seen already: for each index the epoch of the unit that saw it last. Kept by the worker, so

@@ -7,6 +7,7 @@ use crate::dialect::Dialect;
 use crate::directives::{Bad, Form, Note, Step};
 use crate::expand::{Surroundings, Trouble, expand, expand_condition, header_name};
 use crate::facts;
+use crate::loaded::Loaded;
 use crate::macros;
 use crate::made_pragmas;
 use crate::names::{Id, Names, known};
@@ -15,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::search::{ChainRequest, Place, absolute};
 use crate::summary::{Item, Summary};
 use crate::tokens::{Kind, Token};
-use crate::worker::{Loaded, Visit, Worker};
+use crate::worker::{Visit, Worker};
 
 /// Includes nested deeper than this are an error in gcc and clang.
 const MAX_DEPTH: usize = 199;

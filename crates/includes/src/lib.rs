@@ -11,6 +11,9 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
+mod bases;
+mod changes;
 mod condition;
 mod dialect;
 mod directives;
@@ -20,6 +23,7 @@ mod evaluate;
 mod expand;
 mod facts;
 mod folders;
+mod loaded;
 mod macros;
 mod made_pragmas;
 mod names;

@@ -37,7 +37,7 @@ pub(crate) fn intern(
         .map_or(0, |at| at + 1);
     scratch.clear();
     scratch.push(MARK);
-    scratch.extend_from_slice(&dialect.code());
+    scratch.extend_from_slice(&dialect.without_trigraphs().code());
     scratch.extend_from_slice(&text[..end]);
     names.id(scratch)
 }

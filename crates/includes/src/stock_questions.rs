@@ -1,146 +1,42 @@
 //! Questions that system headers and common libraries ask of compilers: asked at once with the first facts, so
 //! that most builds start one process for each set of options. A question that is missing here costs one more.
 
+use std::sync::LazyLock;
+
+const TEXT: &str = include_str!("stock_questions.txt");
+
 /// The questions, as `facts` spells them.
-pub(crate) const STOCK: &[&str] = &[
-    "__has_attribute(__access__)",
-    "__has_attribute(__alloc_size__)",
-    "__has_attribute(__always_inline__)",
-    "__has_attribute(__cold__)",
-    "__has_attribute(__const__)",
-    "__has_attribute(__copy__)",
-    "__has_attribute(__deprecated__)",
-    "__has_attribute(__fallthrough__)",
-    "__has_attribute(__format__)",
-    "__has_attribute(__gnu_inline__)",
-    "__has_attribute(__hot__)",
-    "__has_attribute(__malloc__)",
-    "__has_attribute(__no_sanitize__)",
-    "__has_attribute(__nonnull__)",
-    "__has_attribute(__noreturn__)",
-    "__has_attribute(__nothrow__)",
-    "__has_attribute(__pure__)",
-    "__has_attribute(__returns_nonnull__)",
-    "__has_attribute(__unused__)",
-    "__has_attribute(__visibility__)",
-    "__has_attribute(__warn_unused_result__)",
-    "__has_attribute(__weak__)",
-    "__has_attribute(access)",
-    "__has_attribute(alloc_size)",
-    "__has_attribute(always_inline)",
-    "__has_attribute(cold)",
-    "__has_attribute(const)",
-    "__has_attribute(copy)",
-    "__has_attribute(deprecated)",
-    "__has_attribute(disable_tail_calls)",
-    "__has_attribute(fallthrough)",
-    "__has_attribute(format)",
-    "__has_attribute(gnu_inline)",
-    "__has_attribute(hot)",
-    "__has_attribute(malloc)",
-    "__has_attribute(no_sanitize)",
-    "__has_attribute(nonnull)",
-    "__has_attribute(noreturn)",
-    "__has_attribute(nothrow)",
-    "__has_attribute(pure)",
-    "__has_attribute(returns_nonnull)",
-    "__has_attribute(unused)",
-    "__has_attribute(visibility)",
-    "__has_attribute(warn_unused_result)",
-    "__has_attribute(weak)",
-    "__has_builtin(__builtin_add_overflow)",
-    "__has_builtin(__builtin_addressof)",
-    "__has_builtin(__builtin_available)",
-    "__has_builtin(__builtin_bit_cast)",
-    "__has_builtin(__builtin_bswap128)",
-    "__has_builtin(__builtin_dynamic_object_size)",
-    "__has_builtin(__builtin_expect)",
-    "__has_builtin(__builtin_fclose)",
-    "__has_builtin(__builtin_is_constant_evaluated)",
-    "__has_builtin(__builtin_is_corresponding_member)",
-    "__has_builtin(__builtin_is_pointer_interconvertible_with_class)",
-    "__has_builtin(__builtin_launder)",
-    "__has_builtin(__builtin_mul_overflow)",
-    "__has_builtin(__builtin_object_size)",
-    "__has_builtin(__builtin_operator_new)",
-    "__has_builtin(__builtin_source_location)",
-    "__has_builtin(__builtin_sprintf)",
-    "__has_builtin(__builtin_trap)",
-    "__has_builtin(__builtin_unreachable)",
-    "__has_builtin(__dmb)",
-    "__has_builtin(__dsb)",
-    "__has_builtin(__has_unique_object_representations)",
-    "__has_builtin(__is_aggregate)",
-    "__has_builtin(__is_layout_compatible)",
-    "__has_builtin(__is_pointer_interconvertible_base_of)",
-    "__has_builtin(__is_same)",
-    "__has_builtin(__isb)",
-    "__has_builtin(__make_integer_seq)",
-    "__has_builtin(__remove_cv)",
-    "__has_builtin(__sev)",
-    "__has_builtin(__sevl)",
-    "__has_builtin(__underlying_type)",
-    "__has_builtin(__wfe)",
-    "__has_builtin(__wfi)",
-    "__has_builtin(__yield)",
-    "__has_cpp_attribute(__no_unique_address__)",
-    "__has_cpp_attribute(carries_dependency)",
-    "__has_cpp_attribute(deprecated)",
-    "__has_cpp_attribute(fallthrough)",
-    "__has_cpp_attribute(likely)",
-    "__has_cpp_attribute(maybe_unused)",
-    "__has_cpp_attribute(no_unique_address)",
-    "__has_cpp_attribute(nodiscard)",
-    "__has_cpp_attribute(noreturn)",
-    "__has_cpp_attribute(unlikely)",
-    "__has_extension(attribute_deprecated_with_message)",
-    "__has_extension(attribute_unavailable_with_message)",
-    "__has_extension(c_alignas)",
-    "__has_extension(c_alignof)",
-    "__has_extension(c_atomic)",
-    "__has_extension(c_generic_selections)",
-    "__has_extension(c_static_assert)",
-    "__has_extension(c_thread_local)",
-    "__has_extension(cxx_alias_templates)",
-    "__has_extension(cxx_atomic)",
-    "__has_extension(cxx_constexpr)",
-    "__has_extension(cxx_lambdas)",
-    "__has_extension(cxx_noexcept)",
-    "__has_extension(cxx_nullptr)",
-    "__has_extension(cxx_rvalue_references)",
-    "__has_extension(cxx_static_assert)",
-    "__has_extension(cxx_thread_local)",
-    "__has_extension(cxx_variadic_templates)",
-    "__has_extension(enumerator_attributes)",
-    "__has_extension(gnu_asm)",
-    "__has_extension(nullability)",
-    "__has_extension(objc_arc)",
-    "__has_feature(address_sanitizer)",
-    "__has_feature(attribute_deprecated_with_message)",
-    "__has_feature(c_alignas)",
-    "__has_feature(c_alignof)",
-    "__has_feature(c_atomic)",
-    "__has_feature(c_generic_selections)",
-    "__has_feature(c_static_assert)",
-    "__has_feature(c_thread_local)",
-    "__has_feature(cxx_alias_templates)",
-    "__has_feature(cxx_atomic)",
-    "__has_feature(cxx_constexpr)",
-    "__has_feature(cxx_exceptions)",
-    "__has_feature(cxx_lambdas)",
-    "__has_feature(cxx_noexcept)",
-    "__has_feature(cxx_nullptr)",
-    "__has_feature(cxx_rtti)",
-    "__has_feature(cxx_rvalue_references)",
-    "__has_feature(cxx_static_assert)",
-    "__has_feature(cxx_thread_local)",
-    "__has_feature(cxx_variadic_templates)",
-    "__has_feature(enumerator_attributes)",
-    "__has_feature(hwaddress_sanitizer)",
-    "__has_feature(memory_sanitizer)",
-    "__has_feature(modules)",
-    "__has_feature(nullability)",
-    "__has_feature(objc_arc)",
-    "__has_feature(thread_sanitizer)",
-    "__has_warning(\"-Wzero-as-null-pointer-constant\")",
-];
+pub(crate) static STOCK: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut function = "";
+    let mut questions = Vec::new();
+    for word in TEXT
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(str::split_whitespace)
+    {
+        match word.strip_suffix(':') {
+            Some(name) => function = name,
+            None => questions.push(format!("{function}({word})")),
+        }
+    }
+    questions
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_calls_and_each_is_there_once() {
+        assert!(STOCK.contains(&"__has_attribute(__used__)".to_owned()));
+        let mut sorted = STOCK.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), STOCK.len());
+        assert!(
+            STOCK
+                .iter()
+                .all(|q| q.starts_with("__") && q.ends_with(')') && !q.starts_with('('))
+        );
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use std::sync::Arc;
+
 use includes::{Closure, Command, Refusal};
 use serde_json::{Value, json};
 
@@ -34,7 +36,7 @@ pub(crate) fn progress(done: usize, total: usize) {
 pub(crate) fn closure(
     format: Format,
     command: &Command,
-    result: &Result<Closure, Refusal>,
+    result: &Result<Arc<Closure>, Refusal>,
 ) -> Result<(), String> {
     let bytes = match format {
         Format::Make => match result {
@@ -73,7 +75,7 @@ fn make(closure: &Closure) -> Vec<u8> {
     out
 }
 
-fn json(command: &Command, result: &Result<Closure, Refusal>) -> Value {
+fn json(command: &Command, result: &Result<Arc<Closure>, Refusal>) -> Value {
     // JSON has no bytes: what is not UTF-8 is shown with replacement characters.
     let text = |bytes: &[u8]| Value::from(String::from_utf8_lossy(bytes).into_owned());
     let texts = |list: &[std::sync::Arc<[u8]>]| Value::from_iter(list.iter().map(|b| text(b)));

@@ -106,7 +106,7 @@ fn read_commands(flags: &Flags) -> Result<Vec<Command>, String> {
 }
 
 /// The results in the order of the commands.
-fn scan(engine: &Engine, commands: &[Command], jobs: usize) -> Vec<Result<Closure, Refusal>> {
+fn scan(engine: &Engine, commands: &[Command], jobs: usize) -> Vec<Result<Arc<Closure>, Refusal>> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(commands.len()));
     std::thread::scope(|scope| {
@@ -134,7 +134,7 @@ fn scan(engine: &Engine, commands: &[Command], jobs: usize) -> Vec<Result<Closur
 fn report(
     flags: &Flags,
     command: &Command,
-    result: &Result<Closure, Refusal>,
+    result: &Result<Arc<Closure>, Refusal>,
     tally: &mut Tally,
 ) -> Result<(), String> {
     let name = command
@@ -153,7 +153,7 @@ fn report(
             output::closure(flags.format, command, result)
         };
     }
-    match (verify::compare(command, result.as_ref().ok())?, result) {
+    match (verify::compare(command, result.as_deref().ok())?, result) {
         (Verdict::CompilerFails(_), Err(_)) => tally.failing += 1,
         (Verdict::CompilerFails(message), Ok(_)) => {
             tally.failing += 1;

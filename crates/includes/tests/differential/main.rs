@@ -13,7 +13,7 @@ use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 
 use generator::{Program, Random, program};
-use includes::{Command, Engine, RealCompiler, RealTree, Refusal, Settings};
+use includes::{Closure, Command, Engine, RealCompiler, RealTree, Refusal, Settings};
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var_os(name)
@@ -328,7 +328,8 @@ fn an_engine_that_lives_through_edits_answers_like_a_new_one() {
                 );
                 // Folders come in no order.
                 let answer = |engine: &Engine| {
-                    engine.closure(&command).map(|mut closure| {
+                    engine.closure(&command).map(|closure| {
+                        let mut closure = Closure::clone(&closure);
                         closure.folders.sort_unstable();
                         closure
                     })

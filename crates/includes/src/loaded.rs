@@ -1,0 +1,116 @@
+//! Files read and parsed, shared by all workers, and the marks by which a compiler knows them again.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+
+use crate::dialect::Dialect;
+use crate::directives::{Parsed, parse};
+use crate::names::Id;
+use crate::search::Place;
+use crate::tree::Stamp;
+use crate::worker::{Visit, Worker, lock};
+
+/// A file's bytes, parsed.
+pub(crate) struct Loaded {
+    pub(crate) stamp: Stamp,
+    pub(crate) parsed: Parsed,
+    /// Of the content, for gcc's idea of "the same file".
+    hash: u64,
+    /// Its bytes hold `??`: it may differ between dialects with and without trigraphs.
+    has_trigraphs: bool,
+}
+
+impl Worker {
+    /// The parsed file; `None` if it cannot be read.
+    pub(crate) fn load(&mut self, file: u32, dialect: Dialect) -> Option<Arc<Loaded>> {
+        let code = dialect.code();
+        if let Some((_, loaded)) = self.files[file as usize]
+            .loaded
+            .iter()
+            .find(|(c, _)| *c == code)
+        {
+            return Some(Arc::clone(loaded));
+        }
+        let real = Arc::clone(&self.files[file as usize].real);
+        let loaded = self.load_shared(&real, dialect)?;
+        self.files[file as usize]
+            .loaded
+            .push((code, Arc::clone(&loaded)));
+        Some(loaded)
+    }
+
+    /// The file as parsed by any worker, if it has not changed since. Most files are the same with and without
+    /// trigraphs, and kept once.
+    fn load_shared(&mut self, real: &[u8], dialect: Dialect) -> Option<Arc<Loaded>> {
+        let plain = dialect.without_trigraphs();
+        let known = {
+            let parsed = lock(&self.shared.parsed);
+            let find =
+                |dialect: Dialect| parsed.get(&(real.to_vec(), dialect.code())).map(Arc::clone);
+            find(plain)
+                .filter(|known| !dialect.trigraphs || !known.has_trigraphs)
+                .or_else(|| find(dialect))
+        };
+        if let Some(known) = known
+            && let Some(now) = self.shared.tree.stamp(real)
+            && now.is_same_as(&known.stamp)
+        {
+            return Some(known);
+        }
+        let (bytes, stamp) = self.shared.tree.read(real)?;
+        let has_trigraphs = memchr::memmem::find(&bytes, b"??").is_some();
+        let dialect = if has_trigraphs { dialect } else { plain };
+        let parsed = parse(&bytes, dialect, &mut self.names);
+        self.stats.files_parsed += 1;
+        self.stats.bytes_parsed += bytes.len() as u64;
+        if !parsed.questions.is_empty() {
+            lock(&self.shared.questions).extend_from_slice(&parsed.questions);
+        }
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&bytes);
+        let loaded = Arc::new(Loaded {
+            stamp,
+            parsed,
+            hash: hasher.finish(),
+            has_trigraphs,
+        });
+        lock(&self.shared.parsed).insert((real.to_vec(), dialect.code()), Arc::clone(&loaded));
+        Some(loaded)
+    }
+
+    /// The pseudo-name of a file's once-mark. gcc takes files of equal content, size and second for one; clang goes by inode.
+    pub(crate) fn once_mark(&mut self, loaded: &Loaded, clang: bool) -> Id {
+        let stamp = loaded.stamp;
+        let text = if clang {
+            format!("\u{4}once {:?}", stamp.inode)
+        } else {
+            format!(
+                "\u{4}once {} {} {:x}",
+                stamp.size,
+                stamp.mtime_ns.div_euclid(1_000_000_000),
+                loaded.hash
+            )
+        };
+        self.names.id(text.as_bytes())
+    }
+
+    /// The pseudo-name that says a file was entered. For gcc a file is a spelling found in one way.
+    pub(crate) fn entered_mark(&mut self, visit: Visit, loaded: &Loaded, clang: bool) -> Id {
+        let mut text = b"\x04entered ".to_vec();
+        if clang {
+            text.extend_from_slice(format!("{:?}", loaded.stamp.inode).as_bytes());
+        } else {
+            text.push(u8::from(visit.place == Place::Beside));
+            text.extend_from_slice(&self.files[visit.file as usize].path);
+        }
+        self.names.id(&text)
+    }
+
+    /// The pseudo-name that says which files with this content are known.
+    pub(crate) fn known_mark(&mut self, loaded: &Loaded) -> Id {
+        let once = self.once_mark(loaded, false);
+        let mut text = b"\x04known ".to_vec();
+        text.extend_from_slice(&self.names.entry(once).bytes);
+        self.names.id(&text)
+    }
+}
