@@ -3,18 +3,37 @@
 use std::sync::Arc;
 
 use crate::tree::{Changes, Stamp};
-use crate::worker::Worker;
+use crate::worker::{Worker, lock};
 
 impl Worker {
     /// Takes notice of all changes up to now. A change that can matter makes the worker forget what depends on
     /// the file system, all at once. Parsed files and names stay, so the next answers cost one `stat` for each file
     /// they visit and one evaluation for each state: simple and never half stale, but a project with many files
     /// pays for all of them after each change.
-    pub(crate) fn notice_changes(&mut self) {
+    ///
+    /// True: something was forgotten.
+    pub(crate) fn notice_changes(&mut self) -> bool {
+        self.compare(Stamp::is_same_as)
+    }
+
+    /// Takes notice of changes since the last notice, for an answer that was made meanwhile: true if it may be half of
+    /// one state and half of another. A file that inotify does not tell of and that changed twice within one clock
+    /// tick passes; the next notice does not trust it.
+    pub(crate) fn is_torn(&mut self) -> bool {
+        self.compare(Stamp::is_equal)
+    }
+
+    /// How often the file system or a compiler was asked. Between two equal counts an answer came from memory alone.
+    pub(crate) fn looks(&self) -> u64 {
+        self.folders.looks + self.stats.questions_asked
+    }
+
+    fn compare(&mut self, is_same: fn(&Stamp, &Stamp) -> bool) -> bool {
         let tree = Arc::clone(&self.shared.tree);
         let now = tree.drain();
         let mut stale = false;
         if now != self.position {
+            lock(&self.shared.parsed).notice_changes(&*tree, now);
             match tree.changes_since(self.position) {
                 Changes::Unknown => stale = true,
                 Changes::Entries(entries) => {
@@ -26,7 +45,7 @@ impl Worker {
             self.position = now;
         }
         let same = |path: &[u8], before: &Option<Stamp>| match (tree.stamp(path), before) {
-            (Some(now), Some(before)) => now.is_same_as(before),
+            (Some(now), Some(before)) => is_same(&now, before),
             (None, None) => true,
             _ => false,
         };
@@ -44,6 +63,7 @@ impl Worker {
         if stale {
             self.forget();
         }
+        stale
     }
 
     /// Forgets all that depends on the file system. Parsed files stay: they are compared by stamp.

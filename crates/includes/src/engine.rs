@@ -127,6 +127,9 @@ impl Statistics {
     }
 }
 
+/// Times an answer is made anew because something it depends on changed meanwhile.
+const TRIES: usize = 10;
+
 /// The include engine.
 pub struct Engine {
     shared: Arc<Shared>,
@@ -167,7 +170,7 @@ impl Engine {
                 worker.stats.answers_repeated += 1;
                 Ok(closure)
             }
-            None => answer(&mut worker, command),
+            None => consistent_answer(&mut worker, command),
         };
         worker.stats.refusals += u64::from(result.is_err());
         worker.stats.summaries = worker.summaries.len() as u64;
@@ -184,6 +187,19 @@ impl Engine {
         }
         sum
     }
+}
+
+/// An answer that is not half of one state of the tree and half of another.
+fn consistent_answer(worker: &mut Worker, command: &Command) -> Result<Arc<Closure>, Refusal> {
+    for _ in 0..TRIES {
+        let looks = worker.looks();
+        let answer = answer(worker, command);
+        // What came from memory alone is of the moment of the last notice.
+        if worker.looks() == looks || !worker.is_torn() {
+            return answer;
+        }
+    }
+    Err(Refusal::Restless)
 }
 
 fn answer(worker: &mut Worker, command: &Command) -> Result<Arc<Closure>, Refusal> {

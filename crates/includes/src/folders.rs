@@ -138,6 +138,12 @@ impl Folders {
         }
     }
 
+    /// Has changes of this file (a path without links, met before) reported. False: compare its stamp.
+    pub(crate) fn watch_file(&mut self, real: &[u8]) -> bool {
+        self.interest.insert(real.into(), ());
+        self.tree.watch_file(real)
+    }
+
     fn walk(&mut self, path: &[u8]) -> Walk {
         let mut todo: Vec<Vec<u8>> = path
             .split(|&b| b == b'/')

@@ -28,6 +28,7 @@ mod macros;
 mod made_pragmas;
 mod names;
 mod options;
+mod parsed_files;
 mod real_compiler;
 mod real_tree;
 mod refusal;
@@ -38,6 +39,7 @@ mod summary;
 mod text;
 mod tokens;
 mod tree;
+mod watcher;
 mod worker;
 
 pub use engine::{

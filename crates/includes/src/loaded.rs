@@ -32,7 +32,19 @@ impl Worker {
             return Some(Arc::clone(loaded));
         }
         let real = Arc::clone(&self.files[file as usize].real);
-        let loaded = self.load_shared(&real, dialect)?;
+        self.folders.looks += 1;
+        let is_watched = self.folders.watch_file(&real);
+        let before = if is_watched {
+            None
+        } else {
+            self.shared.tree.stamp(&real)
+        };
+        let loaded = self.load_shared(&real, dialect);
+        if !is_watched {
+            let read = loaded.as_ref().map(|loaded| loaded.stamp);
+            self.compared.push((real, read.or(before)));
+        }
+        let loaded = loaded?;
         self.files[file as usize]
             .loaded
             .push((code, Arc::clone(&loaded)));
@@ -45,8 +57,7 @@ impl Worker {
         let plain = dialect.without_trigraphs();
         let known = {
             let parsed = lock(&self.shared.parsed);
-            let find =
-                |dialect: Dialect| parsed.get(&(real.to_vec(), dialect.code())).map(Arc::clone);
+            let find = |dialect: Dialect| parsed.get(real, dialect.code());
             find(plain)
                 .filter(|known| !dialect.trigraphs || !known.has_trigraphs)
                 .or_else(|| find(dialect))
@@ -74,7 +85,13 @@ impl Worker {
             hash: hasher.finish(),
             has_trigraphs,
         });
-        lock(&self.shared.parsed).insert((real.to_vec(), dialect.code()), Arc::clone(&loaded));
+        lock(&self.shared.parsed).keep(
+            &*self.shared.tree,
+            self.position,
+            real,
+            dialect.code(),
+            &loaded,
+        );
         Some(loaded)
     }
 

@@ -1,24 +1,20 @@
 //! The file system of this machine, and what changes in it.
 //!
-//! The kernel queues an inotify event before the system call that caused it returns, so draining the queue
-//! before each answer is enough on local file systems. What inotify cannot see is told to the caller: folders on
-//! network file systems or beyond the watch limit ([`Tree::watch`] says no), and files with several names
-//! ([`Stamp::shared`]); these are compared by stamp. A full queue makes everything unknown once.
+//! Changes are told by the kernel (`watcher`). What it cannot tell of is said to the caller: folders on file systems
+//! that change from elsewhere, or beyond the watch limit ([`Tree::watch`] and [`Tree::watch_file`] say no); these
+//! are compared by stamp.
 
-use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::io::Errno;
 
-use crate::tree::{Changes, EntryKind, Found, Stamp, Tree, join};
+use crate::tree::{Changes, EntryKind, Found, Stamp, Tree};
+use crate::watcher::Watcher;
 
 /// The real tree.
 #[derive(Debug)]
@@ -27,40 +23,14 @@ pub struct RealTree {
     watcher: Option<Watcher>,
 }
 
-#[derive(Debug)]
-struct Watcher {
-    queue: OwnedFd,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    by_path: BTreeMap<Vec<u8>, i32>,
-    by_watch: HashMap<i32, Vec<u8>>,
-    /// Changed entries; `None`: anything may have changed.
-    log: Vec<Option<Vec<u8>>>,
-    /// Entries dropped from the front of the log.
-    dropped: u64,
-}
-
-/// Log entries kept; a worker that lags further compares everything.
-const LOG_LIMIT: usize = 100_000;
-
 /// A time stamp younger than this may belong to a file that changes once more within the same clock tick.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// File systems whose changes can come from another machine.
-const REMOTE: [i64; 9] = [
-    0x6969,
-    0x517b,
-    0xff53_4d42,
-    0xfe53_4d42,
-    0x6573_5546,
-    0x0102_1997,
-    0x00c3_6400,
-    0x5346_414f,
-    0x7375_7245,
-];
+/// The same where the file system counts in seconds, two of them for vfat.
+const SETTLED_COARSE: Duration = Duration::from_secs(4);
+
+/// Times a file is read anew because it changed while it was read.
+const READS: usize = 8;
 
 impl RealTree {
     /// A tree that is taken as unchanging: for one run over a finished tree.
@@ -73,129 +43,9 @@ impl RealTree {
     /// # Errors
     /// The kernel gives no inotify queue.
     pub fn watched() -> std::io::Result<Self> {
-        let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         Ok(RealTree {
-            watcher: Some(Watcher {
-                queue,
-                state: Mutex::default(),
-            }),
+            watcher: Some(Watcher::new()?),
         })
-    }
-}
-
-impl Watcher {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Each change of the state is complete before anything can panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn watch(&self, folder: &[u8]) -> bool {
-        let mut state = self.state();
-        if state.by_path.contains_key(folder) {
-            return true;
-        }
-        let remote = rustix::fs::statfs(path(folder)).is_ok_and(|s| {
-            #[allow(
-                clippy::unnecessary_cast,
-                reason = "the field's type differs between targets"
-            )]
-            let kind = s.f_type as i64;
-            REMOTE.contains(&(kind & 0xffff_ffff))
-        });
-        if remote {
-            return false;
-        }
-        let flags = WatchFlags::CREATE
-            | WatchFlags::DELETE
-            | WatchFlags::MODIFY
-            | WatchFlags::ATTRIB
-            | WatchFlags::MOVED_FROM
-            | WatchFlags::MOVED_TO
-            | WatchFlags::DELETE_SELF
-            | WatchFlags::MOVE_SELF
-            | WatchFlags::ONLYDIR;
-        match inotify::add_watch(&self.queue, path(folder), flags) {
-            Ok(watch) => {
-                // A second path to the same folder takes the watch over; the first is compared from now on.
-                if let Some(other) = state.by_watch.insert(watch, folder.to_vec()) {
-                    state.by_path.remove(&other);
-                    state.log.push(None);
-                }
-                state.by_path.insert(folder.to_vec(), watch);
-                true
-            }
-            // Nothing is there: its coming into being is seen in the folder above.
-            Err(Errno::NOENT | Errno::NOTDIR) => true,
-            Err(_) => false,
-        }
-    }
-
-    fn drain(&self) -> u64 {
-        let mut state = self.state();
-        let first = state.log.len();
-        let mut buffer = [MaybeUninit::uninit(); 16 << 10];
-        let mut reader = Reader::new(&self.queue, &mut buffer);
-        // The queue is empty at the first error (`EAGAIN`).
-        while let Ok(event) = reader.next() {
-            let flags = event.events();
-            if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-                state.log.push(None);
-                continue;
-            }
-            let Some(folder) = state.by_watch.get(&event.wd()).cloned() else {
-                continue;
-            };
-            if flags.intersects(
-                ReadFlags::DELETE_SELF
-                    | ReadFlags::MOVE_SELF
-                    | ReadFlags::IGNORED
-                    | ReadFlags::UNMOUNT,
-            ) {
-                state.unwatch_below(&self.queue, &folder);
-                state.log.push(Some(folder));
-                continue;
-            }
-            let Some(name) = event.file_name() else {
-                continue;
-            };
-            let entry = join(&folder, name.to_bytes());
-            if flags.contains(ReadFlags::ISDIR)
-                && flags.intersects(ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO | ReadFlags::DELETE)
-            {
-                state.unwatch_below(&self.queue, &entry);
-            }
-            // Repeated only since this drain began: what others have read of the log already does not count.
-            if state.log.len() == first || state.log.last() != Some(&Some(entry.clone())) {
-                state.log.push(Some(entry));
-            }
-        }
-        if state.log.len() > LOG_LIMIT {
-            state.dropped += state.log.len() as u64;
-            state.log.clear();
-        }
-        state.dropped + state.log.len() as u64
-    }
-}
-
-impl State {
-    /// Gives up the watches at and below `folder`: what they watch has no longer that path.
-    fn unwatch_below(&mut self, queue: &OwnedFd, folder: &[u8]) {
-        let below = join(folder, b"");
-        let gone: Vec<Vec<u8>> = self
-            .by_path
-            .range(folder.to_vec()..)
-            .map(|(path, _)| path)
-            .take_while(|path| path.starts_with(folder))
-            .filter(|path| *path == folder || path.starts_with(&below))
-            .cloned()
-            .collect();
-        for path in gone {
-            if let Some(watch) = self.by_path.remove(&path) {
-                self.by_watch.remove(&watch);
-                // It fails if the kernel gave it up already.
-                let _ = inotify::remove_watch(queue, watch);
-            }
-        }
     }
 }
 
@@ -203,38 +53,81 @@ fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-fn stamp(meta: &std::fs::Metadata) -> Stamp {
-    let nanoseconds = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);
-    let (mtime_ns, ctime_ns) = (
-        nanoseconds(meta.mtime(), meta.mtime_nsec()),
-        nanoseconds(meta.ctime(), meta.ctime_nsec()),
-    );
+fn nanoseconds(seconds: i64, nanoseconds: i128) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + nanoseconds
+}
+
+/// Whether a file whose inode changed last at `ctime_ns` may change once more and keep that time. The time of
+/// modification does not count: anyone may set it.
+fn is_recent(ctime_ns: i128) -> bool {
+    let settled = if ctime_ns % 1_000_000_000 == 0 {
+        SETTLED_COARSE
+    } else {
+        SETTLED
+    };
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    let recent = i128::try_from((now.saturating_sub(SETTLED)).as_nanos()).unwrap_or(0)
-        < mtime_ns.max(ctime_ns);
+    i128::try_from(now.saturating_sub(settled).as_nanos()).unwrap_or(0) < ctime_ns
+}
+
+fn stamp(meta: &std::fs::Metadata) -> Stamp {
+    let ctime_ns = nanoseconds(meta.ctime(), meta.ctime_nsec().into());
     Stamp {
         size: meta.size(),
-        mtime_ns,
+        mtime_ns: nanoseconds(meta.mtime(), meta.mtime_nsec().into()),
         ctime_ns,
         inode: (meta.dev(), meta.ino()),
-        recent,
-        shared: meta.nlink() > 1 && !meta.is_dir(),
+        recent: is_recent(ctime_ns),
+    }
+}
+
+/// The stamp as the server of a network file system knows it now, and not as it was some seconds ago.
+fn fresh_stamp(at: &[u8]) -> Option<Stamp> {
+    let flags = AtFlags::STATX_FORCE_SYNC;
+    match statx(CWD, path(at), flags, StatxFlags::BASIC_STATS) {
+        Ok(x) => {
+            let ctime_ns = nanoseconds(x.stx_ctime.tv_sec, x.stx_ctime.tv_nsec.into());
+            Some(Stamp {
+                size: x.stx_size,
+                mtime_ns: nanoseconds(x.stx_mtime.tv_sec, x.stx_mtime.tv_nsec.into()),
+                ctime_ns,
+                inode: (
+                    rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
+                    x.stx_ino,
+                ),
+                recent: is_recent(ctime_ns),
+            })
+        }
+        // Kernels and sandboxes that do not have it.
+        Err(Errno::NOSYS | Errno::PERM) => std::fs::metadata(path(at)).ok().map(|m| stamp(&m)),
+        Err(_) => None,
     }
 }
 
 impl Tree for RealTree {
     fn read(&self, file: &[u8]) -> Option<(Vec<u8>, Stamp)> {
         use std::io::Read;
-        let mut file = std::fs::File::open(path(file)).ok()?;
-        let meta = file.metadata().ok()?;
-        if meta.is_dir() {
-            return None;
+        for last in (0..READS).rev() {
+            let mut file = std::fs::File::open(path(file)).ok()?;
+            let before = file.metadata().ok()?;
+            if before.is_dir() {
+                return None;
+            }
+            let mut stamp_before = stamp(&before);
+            let mut bytes = Vec::with_capacity(usize::try_from(before.size()).unwrap_or(0) + 1);
+            file.read_to_end(&mut bytes).ok()?;
+            let after = stamp(&file.metadata().ok()?);
+            if after.is_equal(&stamp_before) && bytes.len() as u64 == after.size {
+                return Some((bytes, stamp_before));
+            }
+            if last == 0 {
+                // Changing all the time, or a file whose size means nothing (`/proc`): its stamp is not worth anything.
+                stamp_before.recent = true;
+                return Some((bytes, stamp_before));
+            }
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(meta.size()).unwrap_or(0) + 1);
-        file.read_to_end(&mut bytes).ok()?;
-        Some((bytes, stamp(&meta)))
+        None
     }
 
     fn look(&self, at: &[u8]) -> Found {
@@ -250,7 +143,7 @@ impl Tree for RealTree {
     }
 
     fn stamp(&self, at: &[u8]) -> Option<Stamp> {
-        std::fs::metadata(path(at)).ok().map(|meta| stamp(&meta))
+        fresh_stamp(at)
     }
 
     fn list(&self, folder: &[u8], limit: usize) -> Option<Vec<(Vec<u8>, EntryKind)>> {
@@ -276,35 +169,29 @@ impl Tree for RealTree {
             .is_none_or(|watcher| watcher.watch(folder))
     }
 
+    fn watch_file(&self, file: &[u8]) -> bool {
+        self.watcher
+            .as_ref()
+            .is_none_or(|watcher| watcher.watch_file(file))
+    }
+
     fn drain(&self) -> u64 {
         self.watcher.as_ref().map_or(0, Watcher::drain)
     }
 
     fn changes_since(&self, position: u64) -> Changes {
-        let Some(watcher) = &self.watcher else {
-            return Changes::Entries(Vec::new());
-        };
-        let state = watcher.state();
-        let Some(start) = position
-            .checked_sub(state.dropped)
-            .and_then(|n| usize::try_from(n).ok())
-        else {
-            return Changes::Unknown;
-        };
-        let entries: Option<Vec<Vec<u8>>> = state
-            .log
-            .get(start..)
-            .unwrap_or_default()
-            .iter()
-            .cloned()
-            .collect();
-        entries.map_or(Changes::Unknown, Changes::Entries)
+        self.watcher
+            .as_ref()
+            .map_or(Changes::Entries(Vec::new()), |watcher| {
+                watcher.changes_since(position)
+            })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::join;
 
     #[test]
     fn changes_are_there_when_the_call_that_made_them_returns() {

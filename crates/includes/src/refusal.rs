@@ -40,6 +40,8 @@ pub enum Refusal {
     Precompiled(Vec<u8>),
     /// Includes are nested as deep as the compiler allows.
     TooDeep(Vec<u8>),
+    /// Files changed again and again while the answer was made.
+    Restless,
 }
 
 impl Refusal {
@@ -71,6 +73,7 @@ impl fmt::Display for Refusal {
             Refusal::Unmodelled { file, what } => write!(f, "{}: not modelled: {what}", text(file)),
             Refusal::Precompiled(path) => write!(f, "precompiled header {}", text(path)),
             Refusal::TooDeep(path) => write!(f, "{}: includes are nested too deeply", text(path)),
+            Refusal::Restless => write!(f, "files change faster than they can be read"),
         }
     }
 }

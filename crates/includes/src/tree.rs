@@ -29,14 +29,18 @@ pub struct Stamp {
     pub inode: (u64, u64),
     /// So young that the next change may leave the same times.
     pub recent: bool,
-    /// The file has other names, through which it can change unseen.
-    pub shared: bool,
 }
 
 impl Stamp {
     /// Whether a file with this stamp is sure to be as it was when it had `before`.
     pub fn is_same_as(&self, before: &Stamp) -> bool {
-        !self.recent && !before.recent && self == before
+        !before.recent && self.is_equal(before)
+    }
+
+    /// Whether both stamps look the same, which for young ones proves nothing.
+    pub fn is_equal(&self, other: &Stamp) -> bool {
+        (self.size, self.mtime_ns, self.ctime_ns, self.inode)
+            == (other.size, other.mtime_ns, other.ctime_ns, other.inode)
     }
 }
 
@@ -63,6 +67,9 @@ pub trait Tree: Send + Sync {
     /// Changes in this folder (a path without links) must be reported from now on. False: they cannot be, and the
     /// caller compares stamps.
     fn watch(&self, folder: &[u8]) -> bool;
+    /// Changes of this file (a path without links, in a watched folder) must be reported from now on under this path,
+    /// also those made through its other names. False as above.
+    fn watch_file(&self, file: &[u8]) -> bool;
     /// Appends what changed since the last call to the record that [`Tree::changes_since`] reads, and returns its length.
     fn drain(&self) -> u64;
     /// The changes after the first `position` ones.
@@ -292,6 +299,9 @@ impl Tree for MemoryTree {
             .then_some(entries)
     }
     fn watch(&self, _folder: &[u8]) -> bool {
+        true
+    }
+    fn watch_file(&self, _file: &[u8]) -> bool {
         true
     }
     fn drain(&self) -> u64 {

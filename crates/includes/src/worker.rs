@@ -16,12 +16,10 @@ use crate::facts::Compiler;
 use crate::folders::{Folders, Link};
 use crate::loaded::Loaded;
 use crate::names::{FastMap, Id, Names, SharedNames};
+use crate::parsed_files::ParsedFiles;
 use crate::search::{Chain, ChainRequest, Place, Query, Searches, absolute, search};
 use crate::summary::{Item, Root, Summaries};
 use crate::tree::{Stamp, Tree, split};
-
-/// Parsed files by real path and dialect.
-type ParsedFiles = HashMap<(Vec<u8>, [u8; 2]), Arc<Loaded>>;
 
 /// What all workers share.
 pub(crate) struct Shared {
@@ -105,7 +103,7 @@ pub(crate) struct Worker {
     pub(crate) stats: crate::engine::Statistics,
     pub(crate) position: u64,
     /// Files whose changes may go unseen, and their stamps when they were read.
-    pub(crate) compared: Vec<(Vec<u8>, Option<Stamp>)>,
+    pub(crate) compared: Vec<(Arc<[u8]>, Option<Stamp>)>,
     pub(crate) memo: bool,
     /// The base of the running translation unit.
     pub(crate) base: Option<Arc<Base>>,

@@ -1,0 +1,289 @@
+//! What changes in the file system, as the kernel tells it: a record that many readers follow.
+//!
+//! The kernel queues an inotify event before the system call that caused it returns, so draining the queue
+//! before each answer is enough on local file systems. A folder's watch tells of its entries; a file's own watch
+//! tells of changes through its other names in other folders, and of a mapping's end. What is mounted is told by
+//! `/proc/self/mountinfo`, since a mount hides files without an event; where there is no `/proc`, mounts go unseen.
+//! A queue that ran over and a mount make everything unknown once, and all watches are made anew.
+//!
+//! Not seen by anyone before the writer closes the file or ends the mapping: stores through a shared mapping.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+
+use crate::tree::{Changes, join, split};
+
+/// The watches of one tree and the record of what they told.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    queue: OwnedFd,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    by_path: BTreeMap<Vec<u8>, i32>,
+    /// Several paths lead to one watch if they are names of one file, or a folder is mounted twice.
+    by_watch: HashMap<i32, Vec<Vec<u8>>>,
+    /// Changed entries; `None`: anything may have changed.
+    log: Vec<Option<Vec<u8>>>,
+    /// Entries dropped from the front of the log.
+    dropped: u64,
+    mounts: Option<Mounts>,
+}
+
+/// What is mounted, as last seen.
+#[derive(Debug)]
+struct Mounts {
+    file: File,
+    text: Vec<u8>,
+}
+
+/// Log entries kept; a reader that lags further compares everything.
+const LOG_LIMIT: usize = 20_000;
+
+const FLAGS: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MODIFY)
+    // The end of a mapping has no event but this one.
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::MOVE_SELF);
+
+/// File systems that change through this kernel alone, so that inotify tells everything. All others (network, FUSE,
+/// shared with a host, made up by the kernel) are compared by stamp.
+const LOCAL: [i64; 22] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // xfs
+    0x9123_683e, // btrfs
+    0x0102_1994, // tmpfs
+    0x8584_58f6, // ramfs
+    0x794c_7630, // overlayfs
+    0xf2f5_2010, // f2fs
+    0x2fc1_2fc1, // zfs
+    0xca45_1a4e, // bcachefs
+    0x7371_7368, // squashfs
+    0xe0f5_e1e2, // erofs
+    0x28cd_3d45, // cramfs
+    0x9660,      // iso9660
+    0x1501_3346, // udf
+    0x5265_4973, // reiserfs
+    0x3153_464a, // jfs
+    0x3434,      // nilfs
+    0x482b,      // hfs+
+    0x4d44,      // vfat
+    0x2011_bab0, // exfat
+    0x7366_746e, // ntfs3
+    0x2405_1905, // ubifs
+];
+
+fn is_local(folder: &Path) -> bool {
+    rustix::fs::statfs(folder).is_ok_and(|s| {
+        #[allow(
+            clippy::unnecessary_cast,
+            reason = "the field's type differs between targets"
+        )]
+        let kind = s.f_type as i64;
+        LOCAL.contains(&(kind & 0xffff_ffff))
+    })
+}
+
+impl Watcher {
+    /// # Errors
+    /// The kernel gives no inotify queue.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let state = State {
+            mounts: Mounts::open(),
+            ..State::default()
+        };
+        Ok(Watcher {
+            queue,
+            state: Mutex::new(state),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change of the state is complete before anything can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports the entries of this folder from now on. False: it cannot.
+    pub(crate) fn watch(&self, folder: &[u8]) -> bool {
+        let mut state = self.state();
+        if state.by_path.contains_key(folder) {
+            return true;
+        }
+        match rustix::fs::lstat(path(folder)) {
+            // Nothing is there: its coming into being is seen in the folder above.
+            Err(Errno::NOENT | Errno::NOTDIR) => return true,
+            _ if !is_local(path(folder)) => return false,
+            _ => {}
+        }
+        state.add(&self.queue, folder, FLAGS | WatchFlags::ONLYDIR)
+    }
+
+    /// Reports changes of this file through any name from now on. False: it cannot.
+    pub(crate) fn watch_file(&self, file: &[u8]) -> bool {
+        let mut state = self.state();
+        if state.by_path.contains_key(file) {
+            return true;
+        }
+        // Only the folder's watch tells when another file takes the name.
+        state.by_path.contains_key(split(file).0) && state.add(&self.queue, file, FLAGS)
+    }
+
+    /// Takes what the kernel queued into the record; its length.
+    pub(crate) fn drain(&self) -> u64 {
+        let mut state = self.state();
+        let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+        let mut reader = Reader::new(&self.queue, &mut buffer);
+        // Repeated only since this drain began: what others have read of the log already does not count.
+        let mut new = HashSet::new();
+        let mut lost = false;
+        // The queue is empty at the first error (`EAGAIN`).
+        while let Ok(event) = reader.next() {
+            let flags = event.events();
+            lost |= flags.contains(ReadFlags::QUEUE_OVERFLOW);
+            let Some(paths) = state.by_watch.get(&event.wd()).cloned() else {
+                continue;
+            };
+            let is_gone = flags.intersects(
+                ReadFlags::DELETE_SELF
+                    | ReadFlags::MOVE_SELF
+                    | ReadFlags::IGNORED
+                    | ReadFlags::UNMOUNT,
+            );
+            let is_other = flags.intersects(
+                ReadFlags::CREATE | ReadFlags::DELETE | ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO,
+            );
+            for path in paths {
+                let entry = match event.file_name() {
+                    Some(name) => join(&path, name.to_bytes()),
+                    None => path,
+                };
+                if is_gone || is_other {
+                    // What the watches at and below this path tell of is no longer there.
+                    state.unwatch_below(&self.queue, &entry);
+                }
+                if new.insert(entry.clone()) {
+                    state.log.push(Some(entry));
+                }
+            }
+        }
+        lost |= state.mounts.as_mut().is_some_and(Mounts::changed);
+        if lost {
+            // Folders may have moved away or been mounted over without a word.
+            state.unwatch_below(&self.queue, b"/");
+            state.log.push(None);
+        }
+        if state.log.len() > LOG_LIMIT {
+            let surplus = state.log.len() - LOG_LIMIT / 2;
+            state.log.drain(..surplus);
+            state.dropped += surplus as u64;
+        }
+        state.dropped + state.log.len() as u64
+    }
+
+    /// The record after its first `position` entries.
+    pub(crate) fn changes_since(&self, position: u64) -> Changes {
+        let state = self.state();
+        let Some(start) = position
+            .checked_sub(state.dropped)
+            .and_then(|n| usize::try_from(n).ok())
+        else {
+            return Changes::Unknown;
+        };
+        let entries: Option<Vec<Vec<u8>>> = state
+            .log
+            .get(start..)
+            .unwrap_or_default()
+            .iter()
+            .cloned()
+            .collect();
+        entries.map_or(Changes::Unknown, Changes::Entries)
+    }
+}
+
+impl State {
+    fn add(&mut self, queue: &OwnedFd, at: &[u8], flags: WatchFlags) -> bool {
+        match inotify::add_watch(queue, path(at), flags) {
+            Ok(watch) => {
+                self.by_watch.entry(watch).or_default().push(at.to_vec());
+                self.by_path.insert(at.to_vec(), watch);
+                true
+            }
+            // It went away: that is seen in the folder above.
+            Err(Errno::NOENT | Errno::NOTDIR) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Gives up the watches at and below `folder`.
+    fn unwatch_below(&mut self, queue: &OwnedFd, folder: &[u8]) {
+        let below = join(folder, b"");
+        let gone: Vec<Vec<u8>> = self
+            .by_path
+            .range(folder.to_vec()..)
+            .map(|(path, _)| path)
+            .take_while(|path| path.starts_with(folder))
+            .filter(|path| *path == folder || path.starts_with(&below))
+            .cloned()
+            .collect();
+        for path in gone {
+            let Some(watch) = self.by_path.remove(&path) else {
+                continue;
+            };
+            let others = self.by_watch.entry(watch).or_default();
+            others.retain(|other| *other != path);
+            if others.is_empty() {
+                self.by_watch.remove(&watch);
+                // It fails if the kernel gave it up already.
+                let _ = inotify::remove_watch(queue, watch);
+            }
+        }
+    }
+}
+
+impl Mounts {
+    fn open() -> Option<Self> {
+        let file = File::open("/proc/self/mountinfo").ok()?;
+        let text = std::fs::read("/proc/self/mountinfo").ok()?;
+        Some(Mounts { file, text })
+    }
+
+    fn changed(&mut self) -> bool {
+        let mut list = [PollFd::new(&self.file, PollFlags::PRI)];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        if !matches!(poll(&mut list, Some(&at_once)), Ok(1..)) {
+            return false;
+        }
+        // Many events come in pairs that undo each other.
+        let Ok(text) = std::fs::read("/proc/self/mountinfo") else {
+            return true;
+        };
+        let differs = text != self.text;
+        self.text = text;
+        differs
+    }
+}
+
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}

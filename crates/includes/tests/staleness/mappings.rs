@@ -1,0 +1,85 @@
+//! Stores through a mapping, of which inotify tells nothing until it ends.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command as Process, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use includes::RealTree;
+
+use crate::project::{Project, headers};
+
+/// Stores each line of its input over the start of a file, through one mapping.
+const PROGRAM: &str = r#"
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    int file = open(argv[1], O_RDWR);
+    char *text = mmap(0, 16, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), line[64];
+    close(file);
+    if (text == MAP_FAILED) return 1;
+    while (fgets(line, sizeof line, stdin)) {
+        memcpy(text, line, strlen(line));
+        puts("stored");
+        fflush(stdout);
+    }
+    return 0;
+}
+"#;
+
+#[test]
+fn stores_through_a_mapping_are_seen_when_it_ends_though_no_time_changes() {
+    let tree = Arc::new(RealTree::watched().expect("inotify"));
+    let project = Project::new(&[
+        ("main.c", "#include \"a.h\"\n"),
+        ("first/a.h", "#include \"x.h\"\n"),
+        ("first/x.h", ""),
+        ("first/y.h", ""),
+        ("first/z.h", ""),
+    ])
+    .with_engines(vec![("inotify", tree)]);
+    project.check("at first", &headers(&["first/a.h", "first/x.h"]));
+    let tools = tempfile::tempdir().expect("temporary folder");
+    let (source, program) = (tools.path().join("map.c"), tools.path().join("map"));
+    std::fs::write(&source, PROGRAM).expect("temporary folder");
+    let made = Process::new("gcc")
+        .arg("-o")
+        .arg(&program)
+        .arg(&source)
+        .status();
+    assert!(made.expect("gcc is installed").success());
+    let mut child = Process::new(&program)
+        .arg(project.path("first/a.h"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it was made");
+    let mut input = child.stdin.take().expect("a pipe");
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut store = |text: &str| {
+        writeln!(input, "{text}").expect("it listens");
+        output.read_line(&mut String::new()).expect("it answers");
+    };
+    let modified = || {
+        project
+            .path("first/a.h")
+            .metadata()
+            .and_then(|m| m.modified())
+            .ok()
+    };
+    store("#include \"z.h\"");
+    let first = modified();
+    // The engine reads what the first store left, when its time is old enough to be trusted.
+    std::thread::sleep(Duration::from_millis(150));
+    project.write("first/x.h", "");
+    project.write("main.c", "#include \"a.h\"\n");
+    project.check("the first store", &headers(&["first/a.h", "first/z.h"]));
+    store("#include \"y.h\"");
+    assert_eq!(modified(), first, "the page was written already");
+    drop(input);
+    assert!(child.wait().expect("it ends").success());
+    project.check("ended", &headers(&["first/a.h", "first/y.h"]));
+}
