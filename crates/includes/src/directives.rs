@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use crate::calls::{Call, Calls};
 use crate::dialect::Dialect;
 use crate::macros;
-use crate::made_pragmas;
+use crate::makers::{Kind as MakerKind, Makers};
 use crate::names::{Id, Names, known};
 use crate::scanner::{Piece, Scanner};
 use crate::text;
@@ -75,14 +76,9 @@ pub(crate) enum Step {
     Note {
         note: u32,
     },
-    /// From here on macros may make pragmas whose text is not known here.
-    PragmaMaker,
-    /// Words that such a pragma could act by.
-    PragmaWords,
-    /// The word `once` or a piece of another, common in plain code too: they count only if one of the names on the
-    /// line is a macro that leads to a `_Pragma`.
-    PragmaOnce {
-        line: u32,
+    /// A call in text that may make pragmas: its index.
+    Call {
+        call: u32,
     },
     /// Reaching this ends in a refusal.
     Bad {
@@ -123,12 +119,17 @@ pub(crate) struct Parsed {
     pub(crate) lines: Vec<Line>,
     pub(crate) notes: Vec<Note>,
     pub(crate) bads: Vec<Bad>,
+    pub(crate) calls: Vec<Call>,
+    /// Macros it defines that may make pragmas.
+    pub(crate) makers: Vec<(Id, MakerKind)>,
     /// The macro that, once defined, makes the whole file empty.
     pub(crate) guard: Option<Id>,
     /// It can mark itself to be read once only.
     pub(crate) may_be_once: bool,
     /// Steps before which a raw string hides what looks like a directive (clang sees it in skipped groups).
     pub(crate) hidden: Vec<u32>,
+    /// Not all of its words can be found by their bytes.
+    pub(crate) hides_words: bool,
     /// A `#line` changes its line numbers.
     pub(crate) renumbered: bool,
     /// It asks the compiler these questions.
@@ -140,6 +141,8 @@ pub(crate) struct Parsed {
 struct Builder<'a> {
     out: Parsed,
     dialect: Dialect,
+    makers: &'a Makers,
+    calls: Calls,
     names: &'a mut Names,
     scratch: Vec<u8>,
     tokens: Vec<Token>,
@@ -149,8 +152,8 @@ struct Builder<'a> {
     closer: bool,
 }
 
-/// Parses a file.
-pub(crate) fn parse(bytes: &[u8], dialect: Dialect, names: &mut Names) -> Parsed {
+/// Parses a file; `makers` are the macros whose mention in text matters.
+pub(crate) fn parse(bytes: &[u8], dialect: Dialect, makers: &Makers, names: &mut Names) -> Parsed {
     let replaced = (dialect.trigraphs && memchr::memmem::find(bytes, b"??").is_some())
         .then(|| trigraphs(bytes))
         .filter(|replaced| replaced.len() != bytes.len());
@@ -158,6 +161,8 @@ pub(crate) fn parse(bytes: &[u8], dialect: Dialect, names: &mut Names) -> Parsed
     let mut builder = Builder {
         out: Parsed::default(),
         dialect,
+        makers,
+        calls: Calls::default(),
         names,
         scratch: Vec::new(),
         tokens: Vec::new(),
@@ -167,19 +172,21 @@ pub(crate) fn parse(bytes: &[u8], dialect: Dialect, names: &mut Names) -> Parsed
     if replaced.is_some() && dialect.raw_strings && memchr::memmem::find(src, b"R\"").is_some() {
         builder.out.broken = Some(Bad::Unmodelled("trigraphs beside raw strings".into()));
     }
-    let finder = text::Finder::new(src);
+    let finder = text::Finder::new(src, makers);
+    builder.out.hides_words = finder.split_words || replaced.is_some();
     let mut scanner = Scanner::new(src, dialect);
     let mut line = Vec::new();
     let mut counted = (0, 1);
     while let Some(piece) = scanner.next(&mut line) {
         match piece {
             Piece::Text(range) => {
-                if let Some(range) = finder.interesting(range) {
+                // Beside a maker every parenthesis counts.
+                if finder.pragmas || finder.is_interesting(&range) {
                     builder.text(src, range);
                 }
             }
             Piece::Directive { start, end, plain } => {
-                builder.closer = finder.interesting(start..end).is_some();
+                builder.closer = finder.is_interesting(&(start..end));
                 let lines = count_lines(src, &mut counted, start);
                 let number = if src[start..end.min(src.len())]
                     .trim_ascii_end()
@@ -315,6 +322,12 @@ impl Builder<'_> {
         let len = identifier_len(text, self.dialect);
         let (keyword, rest) = text.split_at(len);
         match keyword {
+            b"if" | b"ifdef" | b"ifndef" => self.calls.conditional(),
+            b"elif" | b"elifdef" | b"elifndef" | b"else" => self.calls.next_group(),
+            b"endif" => self.calls.end_conditional(),
+            _ => {}
+        }
+        match keyword {
             b"define" => self.define(rest),
             b"undef" => match self.name(rest) {
                 Some((name, _)) => self.push(Step::Undefine { name }),
@@ -411,9 +424,12 @@ impl Builder<'_> {
             self.note(Note::Time);
         }
         if self.closer {
-            for step in made_pragmas::look_into_definition(text, self.dialect, self.names) {
-                self.push(step);
-            }
+            let entry = macros::parsed(definition, self.names);
+            let judged = entry
+                .parsed
+                .get()
+                .and_then(|parsed| self.makers.judge(parsed, self.dialect, self.names));
+            self.out.makers.extend(judged.map(|kind| (name, kind)));
         }
     }
 
@@ -525,19 +541,23 @@ impl Builder<'_> {
         self.tokens.clear();
         let mut tokens = std::mem::take(&mut self.tokens);
         tokenize(&clean, self.dialect, self.names, &mut tokens);
-        for found in text::look(&tokens, self.dialect, &clean, self.names) {
+        let found = text::look(
+            &tokens,
+            self.dialect,
+            &clean,
+            &mut self.calls,
+            self.makers,
+            self.names,
+        );
+        for found in found {
             match found {
-                text::Seen::Step(step) => {
-                    self.out.may_be_once |= step == Step::Once;
-                    self.push(step);
-                }
-                text::Seen::Once(tokens) => {
-                    self.out.lines.push(Line { tokens, number: 0 });
-                    let line = narrow(self.out.lines.len() - 1);
-                    self.push(Step::PragmaOnce { line });
+                text::Seen::Call(call) => {
+                    self.out.may_be_once = true;
+                    self.out.calls.push(call);
+                    let call = narrow(self.out.calls.len() - 1);
+                    self.push(Step::Call { call });
                 }
                 text::Seen::Note(note) => self.note(note),
-                text::Seen::Bad(bad) => self.bad(bad),
             }
         }
         self.tokens = tokens;
@@ -591,6 +611,7 @@ mod tests {
         parse(
             src.as_bytes(),
             dialect,
+            &Makers::default(),
             &mut Names::new(Arc::new(SharedNames::new())),
         )
     }

@@ -2,28 +2,25 @@
 
 use std::sync::Arc;
 
+use crate::calls::Call;
 use crate::condition;
 use crate::dialect::Dialect;
 use crate::directives::{Bad, Form, Note, Step};
-use crate::expand::{Surroundings, Trouble, expand, expand_condition, header_name};
+use crate::expand::{Surroundings, Trouble, expand, expand_condition, expand_text, header_name};
 use crate::facts;
 use crate::loaded::Loaded;
 use crate::macros;
-use crate::made_pragmas;
 use crate::names::{Id, Names, known};
 use crate::options::{Command, Invocation, Language, Prelude};
 use crate::refusal::Refusal;
 use crate::search::{ChainRequest, Place, absolute};
 use crate::summary::{Item, Summary};
+use crate::text::destringed;
 use crate::tokens::{Kind, Token};
 use crate::worker::{Visit, Worker};
 
 /// Includes nested deeper than this are an error in gcc and clang.
 const MAX_DEPTH: usize = 199;
-
-/// Pseudo-names of the two ends of a pragma made by macros; the value names the file.
-const PRAGMA_MAKER: &[u8] = b"\x04pragma maker";
-const PRAGMA_WORDS: &[u8] = b"\x04pragma words";
 
 /// Why evaluation stopped before its end.
 pub(crate) enum Stop {
@@ -66,32 +63,18 @@ pub(crate) fn run(
     command: &Command,
     invocation: &Invocation,
 ) -> Result<u32, Refusal> {
-    worker.env.begin(Arc::default());
-    let result = run_without_pragmas(worker, command, invocation);
-    match &result {
-        // Not even an error is sure if a pragma went unseen.
-        Err(refusal) if !refusal.is_compile_error() => result,
-        _ => made_pragma(worker).map_or(result, Err),
+    loop {
+        let makers = worker.catch_up_with_makers();
+        let result = run_with_makers(worker, command, invocation);
+        // What was read before a maker became known may mention it.
+        if worker.catch_up_with_makers() == makers {
+            return result;
+        }
     }
 }
 
-/// The refusal of a compile in which macros may have made a pragma that acts.
-fn made_pragma(worker: &mut Worker) -> Option<Refusal> {
-    let [maker, words] = [PRAGMA_MAKER, PRAGMA_WORDS].map(|mark| {
-        let mark = worker.names.id(mark);
-        worker.env.read(mark)
-    });
-    (maker != 0 && words != 0).then(|| Refusal::Unmodelled {
-        file: worker.names.entry(maker).bytes.to_vec(),
-        what: format!(
-            "macros may make a pragma of words in {}",
-            String::from_utf8_lossy(&worker.names.entry(words).bytes)
-        ),
-    })
-}
-
-/// The same, as if no macro could make a pragma.
-fn run_without_pragmas(
+/// The same, with the makers of pragmas known by now.
+fn run_with_makers(
     worker: &mut Worker,
     command: &Command,
     invocation: &Invocation,
@@ -235,16 +218,13 @@ impl Unit<'_> {
                     let definition =
                         macros::intern(&text, self.dialect, &mut self.worker.names, &mut scratch);
                     self.worker.env.write(name, definition);
-                    let dialect = self.dialect;
-                    for step in
-                        made_pragmas::look_into_definition(&text, dialect, &mut self.worker.names)
-                    {
-                        self.mark_pragma(if step == Step::PragmaMaker {
-                            PRAGMA_MAKER
-                        } else {
-                            PRAGMA_WORDS
-                        });
-                    }
+                    let worker = &mut *self.worker;
+                    worker.makers.learn_of_definition(
+                        name,
+                        definition,
+                        self.dialect,
+                        &mut worker.names,
+                    );
                 }
                 Prelude::Undefine(name) => {
                     let name = self.worker.names.id(name);
@@ -335,8 +315,12 @@ impl Unit<'_> {
     }
 
     fn bad(&self, bad: &Bad) -> Stop {
+        Stop::Refused(self.refusal_of(bad))
+    }
+
+    fn refusal_of(&self, bad: &Bad) -> Refusal {
         let file = self.worker.files[self.file as usize].spelled.to_vec();
-        Stop::Refused(match bad {
+        match bad {
             Bad::Error(what) => Refusal::Error {
                 file,
                 what: what.clone(),
@@ -345,7 +329,7 @@ impl Unit<'_> {
                 file,
                 what: what.clone(),
             },
-        })
+        }
     }
 
     fn enter_found(&mut self, lookup: u32, header: Id, import: bool) -> Result<(), Stop> {
@@ -507,36 +491,10 @@ impl Unit<'_> {
                     let header = self.worker.names.id(&header);
                     self.include(header, form)?;
                 }
-                Step::Once => {
-                    let mark = self.worker.once_mark(&loaded, self.dialect.clang);
-                    self.worker.env.write(mark, known::IS_ON);
-                }
-                Step::Push { name } => {
-                    let stack = self.stack_of(name);
-                    let (top, value) = (self.worker.env.read(stack), self.worker.env.read(name));
-                    let next = u32::try_from(self.worker.stack_cells.len()).unwrap_or(u32::MAX);
-                    let cell = *self.worker.stacks.entry((value, top)).or_insert(next);
-                    if cell == next {
-                        self.worker.stack_cells.push((value, top));
-                    }
-                    self.worker.env.write(stack, cell);
-                }
-                Step::Pop { name } => {
-                    let stack = self.stack_of(name);
-                    let top = self.worker.env.read(stack);
-                    if top != 0 {
-                        let (value, rest) = self.worker.stack_cells[top as usize];
-                        self.worker.env.write(name, value);
-                        self.worker.env.write(stack, rest);
-                    }
-                }
-                Step::PragmaMaker => self.mark_pragma(PRAGMA_MAKER),
-                Step::PragmaWords => self.mark_pragma(PRAGMA_WORDS),
-                Step::PragmaOnce { line } => {
-                    if self.leads_to_pragma(&parsed.lines[line as usize].tokens) {
-                        self.mark_pragma(PRAGMA_WORDS);
-                    }
-                }
+                Step::Once => self.mark_once(),
+                Step::Push { name } => self.push_macro(name),
+                Step::Pop { name } => self.pop_macro(name),
+                Step::Call { call } => self.call(&parsed.calls[call as usize])?,
                 Step::Note { note } => self.worker.items.push(Item::Note(self.file, note)),
                 Step::Bad { why } => return Err(self.bad(&parsed.bads[why as usize])),
             }
@@ -544,46 +502,47 @@ impl Unit<'_> {
         Ok(())
     }
 
-    /// Marks that a compile met one end of a pragma made by macros, and where.
-    fn mark_pragma(&mut self, mark: &[u8]) {
-        let mark = self.worker.names.id(mark);
-        let spelled = Arc::clone(&self.worker.files[self.file as usize].spelled);
-        let here = self.worker.names.id(&spelled);
-        self.worker.env.write(mark, here);
+    fn mark_once(&mut self) {
+        let loaded = Arc::clone(&self.loaded);
+        let mark = self.worker.once_mark(&loaded, self.dialect.clang);
+        self.worker.env.write(mark, known::IS_ON);
     }
 
-    /// Whether one of these names stands for a macro that makes pragmas, directly or through others.
-    fn leads_to_pragma(&mut self, tokens: &[Token]) -> bool {
-        let mut waiting: Vec<Id> = tokens.iter().map(|t| t.text).collect();
-        let mut done = Vec::new();
-        while let Some(name) = waiting.pop() {
-            if done.contains(&name) {
-                continue;
-            }
-            done.push(name);
-            let value = self.worker.env.read(name);
-            if value == known::DEF_PRAGMA {
-                return true;
-            }
-            if value < Id::try_from(known::RESERVED.len()).unwrap_or(Id::MAX) {
-                continue;
-            }
-            let entry = macros::parsed(value, &mut self.worker.names);
-            let Some(definition) = entry.parsed.get() else {
-                continue;
-            };
-            if made_pragmas::makes_pragmas(&definition.body, self.dialect, &mut self.worker.names) {
-                return true;
-            }
-            waiting.extend(
-                definition
-                    .body
-                    .iter()
-                    .filter(|t| t.kind == Kind::Identifier && t.text != known::PRAGMA_OPERATOR)
-                    .map(|t| t.text),
-            );
+    fn push_macro(&mut self, name: Id) {
+        let stack = self.stack_of(name);
+        let (top, value) = (self.worker.env.read(stack), self.worker.env.read(name));
+        let next = u32::try_from(self.worker.stack_cells.len()).unwrap_or(u32::MAX);
+        let cell = *self.worker.stacks.entry((value, top)).or_insert(next);
+        if cell == next {
+            self.worker.stack_cells.push((value, top));
         }
-        false
+        self.worker.env.write(stack, cell);
+    }
+
+    fn pop_macro(&mut self, name: Id) {
+        let stack = self.stack_of(name);
+        let top = self.worker.env.read(stack);
+        if top != 0 {
+            let (value, rest) = self.worker.stack_cells[top as usize];
+            self.worker.env.write(name, value);
+            self.worker.env.write(stack, rest);
+        }
+    }
+
+    /// Expands a call in text, and obeys the pragmas that it makes.
+    fn call(&mut self, call: &Call) -> Result<(), Stop> {
+        for &name in &call.within {
+            if self.worker.env.read(name) != 0 {
+                return Err(self.bad(&Bad::Unmodelled(
+                    "a pragma in a macro's arguments that hold directives".into(),
+                )));
+            }
+        }
+        expand_text(self, call.tokens.clone()).map_err(|trouble| {
+            // Of what the compiler finds wrong in text, we see but a part.
+            let (Trouble::Malformed(what) | Trouble::Unmodelled(what)) = trouble;
+            self.stop(Trouble::Unmodelled(what))
+        })
     }
 
     fn stack_of(&mut self, name: Id) -> Id {
@@ -732,6 +691,20 @@ impl Surroundings for Unit<'_> {
             }
         }
         Ok(visit.is_some())
+    }
+
+    fn pragma(&mut self, text: Id) -> Result<(), Trouble> {
+        match destringed(text, self.dialect, &mut self.worker.names) {
+            Ok(None) => {}
+            Ok(Some(Step::Push { name })) => self.push_macro(name),
+            Ok(Some(Step::Pop { name })) => self.pop_macro(name),
+            Ok(Some(_)) => self.mark_once(),
+            Err(bad) => {
+                self.refusal = self.refusal_of(&bad).into();
+                return Err(Trouble::Unmodelled("a pragma"));
+            }
+        }
+        Ok(())
     }
 
     fn question(&mut self, question: &[u8]) -> Result<Id, Trouble> {

@@ -28,6 +28,8 @@ pub(crate) trait Surroundings {
     fn has_include(&mut self, header: &[u8], next: bool) -> Result<bool, Trouble>;
     /// A question only the compiler can answer, such as `__has_builtin(x)`; the answer is a number as spelled.
     fn question(&mut self, question: &[u8]) -> Result<Id, Trouble>;
+    /// `_Pragma(text)` in text; `text` with its quotes.
+    fn pragma(&mut self, text: Id) -> Result<(), Trouble>;
 }
 
 struct Level {
@@ -42,22 +44,19 @@ pub(crate) struct Expansion<'a, S: Surroundings> {
     world: &'a mut S,
     levels: Vec<Level>,
     steps: u32,
+    /// The tokens are text: pragmas act, the line is not known.
+    text: bool,
 }
 
 /// Steps after which an expansion is given up: it is exponential, or endless by a bug.
 const MAX_STEPS: u32 = 50_000_000;
 
-/// Expands `tokens` as the line of an `#include` or as text.
+/// Expands `tokens` as the line of an `#include`.
 pub(crate) fn expand<S: Surroundings>(
     world: &mut S,
     tokens: Vec<Token>,
 ) -> Result<Vec<Token>, Trouble> {
-    Expansion {
-        world,
-        levels: Vec::new(),
-        steps: 0,
-    }
-    .all(tokens, false)
+    Expansion::new(world, false).all(tokens, false)
 }
 
 /// Expands `tokens` as a condition: `defined` is answered.
@@ -65,12 +64,15 @@ pub(crate) fn expand_condition<S: Surroundings>(
     world: &mut S,
     tokens: Vec<Token>,
 ) -> Result<Vec<Token>, Trouble> {
-    Expansion {
-        world,
-        levels: Vec::new(),
-        steps: 0,
-    }
-    .all(tokens, true)
+    Expansion::new(world, false).all(tokens, true)
+}
+
+/// Expands `tokens` as text, for the sake of the pragmas made.
+pub(crate) fn expand_text<S: Surroundings>(
+    world: &mut S,
+    tokens: Vec<Token>,
+) -> Result<(), Trouble> {
+    Expansion::new(world, true).all(tokens, false).map(|_| ())
 }
 
 /// The header named by expanded `tokens`, with its quotes or brackets.
@@ -95,7 +97,16 @@ pub(crate) fn header_name(tokens: &[Token], names: &mut Names) -> Result<Vec<u8>
     }
 }
 
-impl<S: Surroundings> Expansion<'_, S> {
+impl<'a, S: Surroundings> Expansion<'a, S> {
+    fn new(world: &'a mut S, text: bool) -> Self {
+        Expansion {
+            world,
+            levels: Vec::new(),
+            steps: 0,
+            text,
+        }
+    }
+
     fn next(&mut self) -> Option<Token> {
         loop {
             let level = self.levels.last_mut()?;
@@ -232,7 +243,18 @@ impl<S: Surroundings> Expansion<'_, S> {
         out: &mut Vec<Token>,
     ) -> Result<bool, Trouble> {
         let mut token = match definition {
+            // In arguments it waits: both compilers obey each copy that is left in the end, and no other.
+            known::DEF_PRAGMA if self.text && self.is_outermost() => {
+                self.pragma()?;
+                return Ok(true);
+            }
             known::DEF_PRAGMA => return Ok(false),
+            known::DEF_LINE | known::DEF_COUNTER | known::DEF_LEVEL if self.text => {
+                Token::new(Kind::Number, known::ZERO, false)
+            }
+            known::DEF_DATE | known::DEF_BASE_FILE | known::DEF_UNKNOWN if self.text => {
+                Token::new(Kind::Text, self.world.names().id(b"\"\""), false)
+            }
             known::DEF_HAS_INCLUDE | known::DEF_HAS_INCLUDE_NEXT => {
                 let inside = self.in_parentheses()?;
                 let header = match inside.first() {
@@ -279,6 +301,22 @@ impl<S: Surroundings> Expansion<'_, S> {
         token.space = name.space;
         out.push(token);
         Ok(true)
+    }
+
+    /// Whether what is expanded is the text itself, and not a macro's argument.
+    fn is_outermost(&self) -> bool {
+        self.levels.iter().filter(|level| level.barrier).count() == 1
+    }
+
+    /// `_Pragma` was read: obeys it. The operand may come from macros.
+    fn pragma(&mut self) -> Result<(), Trouble> {
+        let bad = Trouble::Malformed("_Pragma lacks its string");
+        let inside = self.in_parentheses().map_err(|_| bad.clone())?;
+        let expanded = self.all(inside, false)?;
+        match expanded.as_slice() {
+            [text] if text.kind == Kind::Text => self.world.pragma(text.text),
+            _ => Err(bad),
+        }
     }
 
     fn in_parentheses(&mut self) -> Result<Vec<Token>, Trouble> {

@@ -13,6 +13,7 @@
 
 mod answers;
 mod bases;
+mod calls;
 mod changes;
 mod condition;
 mod dialect;
@@ -23,9 +24,10 @@ mod evaluate;
 mod expand;
 mod facts;
 mod folders;
+mod known_makers;
 mod loaded;
 mod macros;
-mod made_pragmas;
+mod makers;
 mod names;
 mod options;
 mod parsed_files;

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::dialect::Dialect;
 use crate::directives::{Parsed, parse};
@@ -14,6 +15,8 @@ use crate::worker::{Visit, Worker, lock};
 pub(crate) struct Loaded {
     pub(crate) stamp: Stamp,
     pub(crate) parsed: Parsed,
+    /// The generation of makers it was last compared with.
+    makers: AtomicU32,
     /// Of the content, for gcc's idea of "the same file".
     hash: u64,
     /// Its bytes hold `??`: it may differ between dialects with and without trigraphs.
@@ -28,6 +31,7 @@ impl Worker {
             .loaded
             .iter()
             .find(|(c, _)| *c == code)
+            && loaded.makers.load(Ordering::Relaxed) == self.makers.now().generation
         {
             return Some(Arc::clone(loaded));
         }
@@ -45,9 +49,9 @@ impl Worker {
             self.compared.push((real, read.or(before)));
         }
         let loaded = loaded?;
-        self.files[file as usize]
-            .loaded
-            .push((code, Arc::clone(&loaded)));
+        let forms = &mut self.files[file as usize].loaded;
+        forms.retain(|(c, _)| *c != code);
+        forms.push((code, Arc::clone(&loaded)));
         Some(loaded)
     }
 
@@ -65,13 +69,17 @@ impl Worker {
         if let Some(known) = known
             && let Some(now) = self.shared.tree.stamp(real)
             && now.is_same_as(&known.stamp)
+            && self.is_parsed_for_all_makers(real, &known)
         {
             return Some(known);
         }
         let (bytes, stamp) = self.shared.tree.read(real)?;
         let has_trigraphs = memchr::memmem::find(&bytes, b"??").is_some();
         let dialect = if has_trigraphs { dialect } else { plain };
-        let parsed = parse(&bytes, dialect, &mut self.names);
+        let mut parsed = parse(&bytes, dialect, self.makers.now(), &mut self.names);
+        while self.makers.learn(&parsed.makers, &mut self.names) {
+            parsed = parse(&bytes, dialect, self.makers.now(), &mut self.names);
+        }
         self.stats.files_parsed += 1;
         self.stats.bytes_parsed += bytes.len() as u64;
         if !parsed.questions.is_empty() {
@@ -82,6 +90,7 @@ impl Worker {
         let loaded = Arc::new(Loaded {
             stamp,
             parsed,
+            makers: AtomicU32::new(self.makers.now().generation),
             hash: hasher.finish(),
             has_trigraphs,
         });
@@ -93,6 +102,38 @@ impl Worker {
             &loaded,
         );
         Some(loaded)
+    }
+
+    /// Takes over the makers that all workers know, and says which generation they are. What files did by an older
+    /// one is forgotten: their text may mention the new makers.
+    pub(crate) fn catch_up_with_makers(&mut self) -> u32 {
+        self.makers.catch_up();
+        let generation = self.makers.now().generation;
+        if generation != self.summarised_makers {
+            self.summarised_makers = generation;
+            self.summaries.clear();
+            for visit in &mut self.visits {
+                visit.root = None;
+            }
+        }
+        generation
+    }
+
+    /// Whether a file that was parsed against fewer makers mentions none of the new ones.
+    fn is_parsed_for_all_makers(&self, path: &[u8], loaded: &Loaded) -> bool {
+        let (before, makers) = (loaded.makers.load(Ordering::Relaxed), self.makers.now());
+        if before == makers.generation {
+            return true;
+        }
+        let is_free = before < makers.generation
+            && !loaded.parsed.hides_words
+            && self.shared.tree.read(path).is_some_and(|(bytes, stamp)| {
+                stamp.is_same_as(&loaded.stamp) && !makers.newer_are_in(&bytes, before)
+            });
+        if is_free {
+            loaded.makers.store(makers.generation, Ordering::Relaxed);
+        }
+        is_free
     }
 
     /// The pseudo-name of a file's once-mark. gcc takes files of equal content, size and second for one; clang goes by inode.

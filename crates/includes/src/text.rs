@@ -4,60 +4,60 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use crate::calls::{Call, Calls};
 use crate::dialect::Dialect;
 use crate::directives::{Bad, Note, Step};
-use crate::made_pragmas::{
-    is_piece, is_pragma_operator, is_pragma_word, names_of_call, plain_operand,
-};
+use crate::makers::{Makers, Needle};
 use crate::names::{Id, Names, known};
-use crate::tokens::{Kind, Token, tokenize};
+use crate::tokens::{Kind, Token, is_blank, tokenize};
 
-const WORDS: [&[u8]; 11] = [
-    b"_Pragma",
-    b"__DATE__",
-    b"__TIME",
-    b"incbin",
-    b".include",
-    b"__COUNTER__",
-    b"once",
-    b"push_",
-    b"pop_",
-    b"_macro",
-    b"include_alias",
-];
-
-/// Whether the `once` at `at` is a word of its own: it is a common part of others, and of comments.
-fn stands_alone(src: &[u8], at: usize, word: &[u8]) -> bool {
-    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$');
-    let before = at.checked_sub(1).and_then(|at| src.get(at)).copied();
-    let after = src.get(at + word.len()).copied();
-    !before.is_some_and(is_part) && !after.is_some_and(is_part)
-}
+const WORDS: [&[u8]; 4] = [b"__DATE__", b"__TIME", b"incbin", b".include"];
 
 /// Finds the stretches of a file worth a closer look, by the bytes alone.
 pub(crate) struct Finder {
     hits: Vec<usize>,
+    /// Somewhere in the file is what may make a pragma.
+    pub(crate) pragmas: bool,
+    /// A splice stands within a word, so a search for bytes does not find all words.
+    pub(crate) split_words: bool,
+}
+
+/// Splices in the middle of a word, which hide it from a search for its bytes.
+fn split_words(src: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | 0x80..);
+    memchr::memchr_iter(b'\\', src).filter(move |&at| {
+        let blanks = src[at + 1..].iter().take_while(|&&b| is_blank(b)).count();
+        at > 0
+            && is_part(&src[at - 1])
+            && src.get(at + 1 + blanks) == Some(&b'\n')
+            && src
+                .get(at + 2 + blanks)
+                .is_some_and(|b| is_part(b) || *b == b'\\')
+    })
 }
 
 impl Finder {
-    pub(crate) fn new(src: &[u8]) -> Self {
-        let mut hits: Vec<usize> = WORDS
-            .iter()
-            .flat_map(|&word| {
-                memmem::find_iter(src, word)
-                    .filter(move |&at| word != b"once" || stands_alone(src, at, word))
-            })
-            .collect();
+    pub(crate) fn new(src: &[u8], makers: &Makers) -> Self {
+        let mut hits: Vec<usize> = split_words(src).collect();
+        let split_words = !hits.is_empty();
+        for needle in std::iter::once(Needle::OPERATOR).chain(makers.needles_since(0)) {
+            hits.extend(needle.find_in(src));
+        }
+        let pragmas = !hits.is_empty();
+        for word in WORDS {
+            hits.extend(memmem::find_iter(src, word));
+        }
         hits.sort_unstable();
-        Finder { hits }
+        Finder {
+            hits,
+            pragmas,
+            split_words,
+        }
     }
 
-    pub(crate) fn interesting(&self, range: Range<usize>) -> Option<Range<usize>> {
+    pub(crate) fn is_interesting(&self, range: &Range<usize>) -> bool {
         let first = self.hits.partition_point(|&hit| hit < range.start);
-        self.hits
-            .get(first)
-            .filter(|&&hit| hit < range.end)
-            .map(|_| range)
+        self.hits.get(first).is_some_and(|&hit| hit < range.end)
     }
 }
 
@@ -70,11 +70,8 @@ pub(crate) fn mentions_time(text: &[u8]) -> bool {
 
 /// Something found in text.
 pub(crate) enum Seen {
-    Step(Step),
-    /// The word `once`, or a piece of another, in a call, and all names of that call.
-    Once(Vec<Token>),
+    Call(Call),
     Note(Note),
-    Bad(Bad),
 }
 
 /// Looks through a stretch of text.
@@ -82,58 +79,19 @@ pub(crate) fn look(
     tokens: &[Token],
     dialect: Dialect,
     clean: &[u8],
+    calls: &mut Calls,
+    makers: &Makers,
     names: &mut Names,
 ) -> Vec<Seen> {
     let mut seen = Vec::new();
-    let (mut time, mut words, mut depth) = (false, false, 0_usize);
-    let mut outermost = None;
-    for (at, token) in tokens.iter().enumerate() {
+    let mut time = false;
+    for token in tokens {
         let bytes = names.entry(token.text).bytes.clone();
         match token.kind {
-            Kind::Identifier => match &*bytes {
-                b"__DATE__" | b"__TIME__" | b"__TIMESTAMP__" => time = true,
-                b"_Pragma" => match plain_operand(tokens, at) {
-                    Some(operand) => match destringed(operand, dialect, names) {
-                        // A macro may drop its argument, repeat it or make a string of it.
-                        Ok(Some(_)) if depth > 0 => seen.push(Seen::Bad(Bad::Unmodelled(
-                            "_Pragma within parentheses".into(),
-                        ))),
-                        Ok(Some(step)) => seen.push(Seen::Step(step)),
-                        Ok(None) => {}
-                        Err(bad) => seen.push(Seen::Bad(bad)),
-                    },
-                    None => seen.push(Seen::Step(Step::PragmaMaker)),
-                },
-                _ => match outermost.filter(|_| depth > 0) {
-                    Some(call) if &*bytes == b"once" || is_piece(&bytes) => {
-                        seen.push(Seen::Once(names_of_call(&tokens[call..])));
-                    }
-                    _ if &*bytes == b"once" => {}
-                    _ => words |= is_pragma_word(tokens, at, dialect, names),
-                },
-            },
-            Kind::Text => {
-                seen.extend(assembler(&bytes).map(Seen::Note));
-                let is_operand = at >= 2
-                    && is_pragma_operator(tokens, at - 2)
-                    && plain_operand(tokens, at - 2).is_some();
-                if !is_operand && is_pragma_word(tokens, at, dialect, names) {
-                    let is_once = memmem::find(&bytes, b"_macro").is_none()
-                        && memmem::find(&bytes, b"once").is_some();
-                    match outermost.filter(|_| depth > 0) {
-                        _ if !is_once => words = true,
-                        Some(call) => seen.push(Seen::Once(names_of_call(&tokens[call..]))),
-                        None => {}
-                    }
-                }
+            Kind::Identifier => {
+                time |= matches!(&*bytes, b"__DATE__" | b"__TIME__" | b"__TIMESTAMP__");
             }
-            _ if token.is(known::LPAREN) => {
-                if depth == 0 && !(at > 0 && tokens[at - 1].is(known::RPAREN)) {
-                    outermost = Some(at.saturating_sub(1));
-                }
-                depth += 1;
-            }
-            _ if token.is(known::RPAREN) => depth = depth.saturating_sub(1),
+            Kind::Text => seen.extend(assembler(&bytes).map(Seen::Note)),
             _ => {}
         }
     }
@@ -143,9 +101,8 @@ pub(crate) fn look(
     if time {
         seen.push(Seen::Note(Note::Time));
     }
-    if words {
-        seen.push(Seen::Step(Step::PragmaWords));
-    }
+    let found = calls.look(tokens, dialect, makers, names);
+    seen.extend(found.into_iter().map(Seen::Call));
     seen
 }
 

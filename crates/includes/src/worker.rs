@@ -14,6 +14,7 @@ use crate::directives::Form;
 use crate::environment::Environment;
 use crate::facts::Compiler;
 use crate::folders::{Folders, Link};
+use crate::known_makers::{KnownMakers, SharedMakers};
 use crate::loaded::Loaded;
 use crate::names::{FastMap, Id, Names, SharedNames};
 use crate::parsed_files::ParsedFiles;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     names: Arc<SharedNames>,
     pub(crate) parsed: Mutex<ParsedFiles>,
     pub(crate) bases: Mutex<HashMap<BaseKey, Arc<Base>>>,
+    /// Macros that may make pragmas, met in any file so far.
+    makers: Arc<SharedMakers>,
     /// Questions to compilers met in any file so far.
     pub(crate) questions: Mutex<Vec<Id>>,
 }
@@ -107,6 +110,10 @@ pub(crate) struct Worker {
     pub(crate) memo: bool,
     /// The base of the running translation unit.
     pub(crate) base: Option<Arc<Base>>,
+    /// The macros that may make pragmas: files are parsed against them.
+    pub(crate) makers: KnownMakers,
+    /// Their generation when the oldest summary was made.
+    pub(crate) summarised_makers: u32,
     /// `push_macro` stacks: (value on top, rest).
     pub(crate) stacks: FastMap<(Id, Id), Id>,
     pub(crate) stack_cells: Vec<(Id, Id)>,
@@ -119,6 +126,7 @@ impl Shared {
             compiler,
             names: Arc::new(SharedNames::new()),
             parsed: Mutex::default(),
+            makers: Arc::default(),
             bases: Mutex::default(),
             questions: Mutex::default(),
         }
@@ -161,6 +169,8 @@ impl Worker {
             compared: Vec::new(),
             memo,
             base: None,
+            makers: KnownMakers::new(Arc::clone(&shared.makers)),
+            summarised_makers: 0,
             stacks: FastMap::default(),
             stack_cells: vec![(0, 0)],
             shared,

@@ -204,66 +204,6 @@ fn random_programs_have_the_closures_that_the_compilers_see() {
     assert!(tally.refused * 8 <= tally.same, "refusals must be rare");
 }
 
-/// A program whose header includes `deep.h` each time it is read, and marks itself by this text.
-fn marked(pragma: &str) -> Program {
-    let header = format!("#ifdef SEEN\n#include \"deep.h\"\n#endif\n#define SEEN\n{pragma}\n");
-    Program {
-        files: vec![
-            ("h.h".into(), header),
-            ("deep.h".into(), "int deep;\n".into()),
-            (
-                "main.c".into(),
-                "#include \"h.h\"\n#include \"h.h\"\n".into(),
-            ),
-        ],
-        links: Vec::new(),
-        arguments: vec!["-Wno-unknown-pragmas".into(), "main.c".into()],
-        cpath: None,
-    }
-}
-
-#[test]
-fn pragmas_made_by_macros_act_in_the_compilers_and_are_refused_by_the_engine() {
-    let store = tempfile::tempdir().expect("temporary folder");
-    let compilers = Arc::new(RealCompiler::new(Some(store.path().into())));
-    // Whether the compilers act on it, and whether the engine refuses.
-    for (pragma, acts, refused) in [
-        ("_Pragma(\"once\")", true, false),
-        ("#define P(x) _Pragma(#x)\nP(once)", true, true),
-        ("#define P _Pragma(\"once\")\nP", true, true),
-        (
-            "#define P(x) _Pragma(#x)\nP(GCC diagnostic push)",
-            false,
-            false,
-        ),
-        ("#define S(x) #x\nconst char *s = S(once);", false, false),
-    ] {
-        for compiler in ["gcc", "clang"] {
-            let folder = tempfile::tempdir().expect("temporary folder");
-            let path = folder.path().canonicalize().expect("it exists");
-            let program = marked(pragma);
-            write(&program, &path);
-            let command = command(&program, compiler, &path);
-            let theirs = theirs(&command, &path).expect("it is valid");
-            assert_eq!(
-                !theirs.contains(&path.join("deep.h")),
-                acts,
-                "{compiler}: {pragma}"
-            );
-            let engine = Engine::new(
-                Arc::new(RealTree::frozen()),
-                Arc::clone(&compilers) as _,
-                Settings::default(),
-            );
-            match ours(&engine, &command) {
-                Ok(mine) => assert_eq!((&mine, false), (&theirs, refused), "{compiler}: {pragma}"),
-                Err(Refusal::Unmodelled { .. }) => assert!(refused, "{compiler}: {pragma}"),
-                Err(other) => panic!("{compiler}: {pragma}: {other}"),
-            }
-        }
-    }
-}
-
 /// One random change of the tree.
 fn edit(random: &mut Random, folder: &Path, seed: u64) {
     let other = program(seed.wrapping_mul(31) + random.below(1000) as u64);
