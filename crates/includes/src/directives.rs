@@ -10,6 +10,7 @@ use crate::names::{Id, Names, known};
 use crate::scanner::{Piece, Scanner};
 use crate::text;
 use crate::tokens::{Token, identifier_len, is_blank, tokenize};
+use crate::trigraphs;
 
 /// How an include is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -154,9 +155,7 @@ struct Builder<'a> {
 
 /// Parses a file; `makers` are the macros whose mention in text matters.
 pub(crate) fn parse(bytes: &[u8], dialect: Dialect, makers: &Makers, names: &mut Names) -> Parsed {
-    let replaced = (dialect.trigraphs && memchr::memmem::find(bytes, b"??").is_some())
-        .then(|| trigraphs(bytes))
-        .filter(|replaced| replaced.len() != bytes.len());
+    let replaced = trigraphs::replaced(bytes, dialect);
     let src = replaced.as_deref().unwrap_or(bytes);
     let mut builder = Builder {
         out: Parsed::default(),
@@ -169,9 +168,6 @@ pub(crate) fn parse(bytes: &[u8], dialect: Dialect, makers: &Makers, names: &mut
         open: Vec::new(),
         closer: false,
     };
-    if replaced.is_some() && dialect.raw_strings && memchr::memmem::find(src, b"R\"").is_some() {
-        builder.out.broken = Some(Bad::Unmodelled("trigraphs beside raw strings".into()));
-    }
     let finder = text::Finder::new(src, makers);
     builder.out.hides_words = finder.split_words || replaced.is_some();
     let mut scanner = Scanner::new(src, dialect);
@@ -221,37 +217,6 @@ fn count_lines(src: &[u8], counted: &mut (usize, u32), offset: usize) -> u32 {
     counted.1 += narrow(memchr::memchr_iter(b'\n', &src[counted.0..offset]).count());
     counted.0 = offset;
     counted.1
-}
-
-fn trigraphs(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let third = if bytes[at..].starts_with(b"??") {
-            bytes.get(at + 2)
-        } else {
-            None
-        };
-        let replacement = match third {
-            Some(b'=') => b'#',
-            Some(b'/') => b'\\',
-            Some(b'\'') => b'^',
-            Some(b'(') => b'[',
-            Some(b')') => b']',
-            Some(b'!') => b'|',
-            Some(b'<') => b'{',
-            Some(b'>') => b'}',
-            Some(b'-') => b'~',
-            _ => {
-                out.push(byte);
-                at += 1;
-                continue;
-            }
-        };
-        out.push(replacement);
-        at += 3;
-    }
-    out
 }
 
 fn skip_blanks(text: &[u8]) -> &[u8] {

@@ -41,6 +41,7 @@ mod summary;
 mod text;
 mod tokens;
 mod tree;
+mod trigraphs;
 mod watcher;
 mod worker;
 

@@ -13,8 +13,10 @@ pub(crate) struct Scanner<'a> {
     src: &'a [u8],
     at: usize,
     dialect: Dialect,
-    /// Offsets where a raw string hides something that looks like a directive.
+    /// Offsets of raw strings that directives depend on: elsewhere they may be taken for ordinary strings.
     pub(crate) hidden: Vec<usize>,
+    /// Where the quotes of raw strings stand, so far.
+    pub(crate) raw_strings: Vec<usize>,
     /// Something the scanner does not model stands at this offset.
     pub(crate) unmodelled: Option<usize>,
 }
@@ -56,6 +58,7 @@ impl<'a> Scanner<'a> {
             at,
             dialect,
             hidden: Vec::new(),
+            raw_strings: Vec::new(),
             unmodelled: None,
         }
     }
@@ -158,7 +161,10 @@ impl<'a> Scanner<'a> {
         {
             start -= 1;
         }
-        matches!(&self.src[start..at - 1], b"" | b"u8" | b"u" | b"U" | b"L")
+        // What touches a literal before it is that literal's suffix.
+        let is_suffix =
+            self.dialect.cplusplus && start > 0 && matches!(self.src[start - 1], b'"' | b'\'');
+        !is_suffix && matches!(&self.src[start..at - 1], b"" | b"u8" | b"u" | b"U" | b"L")
     }
 
     /// Whether the `'` at `at` separates digits of a number.
@@ -197,14 +203,10 @@ impl<'a> Scanner<'a> {
             };
         }
         if self.is_raw(at) {
+            self.raw_strings.push(at);
             match raw_string_len(&self.src[at..]) {
                 Some(len) => {
-                    let text = &self.src[at..at + len];
-                    if text
-                        .split(|&b| b == b'\n')
-                        .skip(1)
-                        .any(|line| line.trim_ascii_start().starts_with(b"#"))
-                    {
+                    if self.quoted(at) != at + len && self.hides(at..at + len) {
                         self.hidden.push(at);
                     }
                     return at + len;
@@ -213,6 +215,22 @@ impl<'a> Scanner<'a> {
             }
         }
         self.quoted(at)
+    }
+
+    /// Whether directives are other ones for a compiler that takes this raw string for an ordinary one.
+    fn hides(&self, raw: Range<usize>) -> bool {
+        let rest = &self.src[raw.end..];
+        let rest = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+        let text = &self.src[raw];
+        [text, rest]
+            .iter()
+            .any(|part| memchr::memmem::find(part, b"/*").is_some())
+            || text.split(|&b| b == b'\n').skip(1).any(|line| {
+                let line = line.trim_ascii_start();
+                [&b"#"[..], b"%:", b"??="]
+                    .iter()
+                    .any(|hash| line.starts_with(hash))
+            })
     }
 
     /// Skips blanks, comments and splices. Leaves the position at what decides the kind of line.
@@ -435,6 +453,7 @@ mod tests {
         check("a = \"/*\";\n#yes\n", &["yes"]);
         check("don't /*\n#yes\n", &["yes"]);
         check("R\"x(\n#no\n)\" )x\"\n#yes\n", &["yes"]);
+        check("\"a\"R\"x(\n#yes\n", &["yes"]);
         check("auto n = 1'000'000; /*'*/\n#yes\n", &["yes"]);
         check("char q = '\"'; \n#yes \"/*\"\n", &["yes \"/*\""]);
         check("\"a\\\n#no\n#yes", &["yes"]);
