@@ -139,6 +139,16 @@ fn attempt(
         return Err(Refusal::Option("-I-, or = before a folder".into(), "clang").into());
     }
     let mut system = invocation.system.clone();
+    let mut after = Vec::new();
+    // `-iwithprefix` is one of the system's folders for gcc, and searched last by clang.
+    for (place, folder) in invocation.with_prefix.iter().rev() {
+        if dialect.clang {
+            after.insert(0, folder.clone());
+        } else {
+            system.insert(*place, folder.clone());
+        }
+    }
+    after.extend(invocation.after.iter().cloned());
     system.extend(folder_variable(
         command,
         match language {

@@ -76,6 +76,8 @@ pub(crate) struct Invocation {
     pub(crate) bracket: Vec<Vec<u8>>,
     pub(crate) system: Vec<Vec<u8>>,
     pub(crate) after: Vec<Vec<u8>>,
+    /// Folders of `-iwithprefix`, and how many of `system` stand before each.
+    pub(crate) with_prefix: Vec<(usize, Vec<u8>)>,
     pub(crate) not_beside: bool,
     /// Options that may change what the compiler predefines or where it searches by default.
     pub(crate) base: Vec<OsString>,
@@ -218,6 +220,8 @@ struct Reader<'a> {
     forced: Option<Language>,
     prefix: Option<Vec<u8>>,
     sysroot: Vec<u8>,
+    /// Folders of `-iwithprefixbefore`, which the drivers put behind all of `-I`.
+    before: Vec<Vec<u8>>,
     gcc_only: bool,
     files: usize,
 }
@@ -235,6 +239,7 @@ pub(crate) fn read(
         inputs: Vec::new(),
         forced: None,
         prefix: None,
+        before: Vec::new(),
         sysroot: Vec::new(),
         gcc_only: false,
         files: 0,
@@ -260,6 +265,7 @@ pub(crate) fn read(
         reader.out,
     );
     out.gcc_only = reader.gcc_only;
+    out.bracket.extend(reader.before);
     let mut inputs = reader.inputs;
     let Some((input, forced)) = inputs.pop().filter(|_| inputs.is_empty()) else {
         return Err(Refusal::Command(if inputs.is_empty() {
@@ -376,11 +382,12 @@ impl Reader<'_> {
             } else if let Some(folder) = argument.strip_prefix(b"-iwithprefixbefore") {
                 let folder = value(folder, "-iwithprefixbefore")?;
                 let folder = self.prefixed(&folder)?;
-                self.out.bracket.push(folder);
+                self.before.push(folder);
             } else if let Some(folder) = argument.strip_prefix(b"-iwithprefix") {
                 let folder = value(folder, "-iwithprefix")?;
                 let folder = self.prefixed(&folder)?;
-                self.out.after.push(folder);
+                let place = self.out.system.len();
+                self.out.with_prefix.push((place, folder));
             } else if argument == b"-I-" {
                 self.gcc_only = true;
                 self.out.not_beside = true;
@@ -605,6 +612,29 @@ mod tests {
             (vec![b"e".to_vec()], vec![b"f".to_vec()])
         );
         assert!(out.base.is_empty());
+    }
+
+    #[test]
+    fn a_folder_with_a_prefix_comes_behind_those_without() {
+        let out = parsed(&[
+            "gcc",
+            "-iprefix",
+            "p/",
+            "-iwithprefixbefore",
+            "a",
+            "-Ib",
+            "-isystem",
+            "c",
+            "-iwithprefix",
+            "d",
+            "-isystem",
+            "e",
+            "x.c",
+        ])
+        .expect("fine");
+        assert_eq!(out.bracket, [b"b".to_vec(), b"p/a".to_vec()]);
+        assert_eq!(out.system, [b"c", b"e"]);
+        assert_eq!(out.with_prefix, [(1, b"p/d".to_vec())]);
     }
 
     #[test]
