@@ -6,6 +6,7 @@ use crate::directives::Note;
 use crate::evaluate;
 use crate::facts::Compiler;
 use crate::folders::Link;
+use crate::linked_doubles;
 use crate::options::{self, Command};
 use crate::refusal::Refusal;
 use crate::search::absolute;
@@ -206,7 +207,7 @@ fn answer(worker: &mut Worker, command: &Command) -> Result<Arc<Closure>, Refusa
     let tree = Arc::clone(&worker.shared.tree);
     let invocation = options::read(command, &|path| tree.read(path).map(|(bytes, _)| bytes))?;
     let context = evaluate::run(worker, command, &invocation)?;
-    let closure = Arc::new(collect(worker, command, &invocation.input, context));
+    let closure = Arc::new(collect(worker, command, &invocation.input, context)?);
     if worker.memo {
         worker.answers.insert(command, &closure);
     }
@@ -246,10 +247,24 @@ impl Marks {
         self.absent
             .resize(self.absent.len().max(worker.absent.len()), 0);
     }
+
+    /// The files of this unit.
+    fn files(&self) -> Vec<u32> {
+        let marked = self.files.iter().zip(0..);
+        marked
+            .filter(|((epoch, _), _)| *epoch == self.epoch)
+            .map(|(_, id)| id)
+            .collect()
+    }
 }
 
 /// Makes the union of everything that happened.
-fn collect(worker: &mut Worker, command: &Command, input: &[u8], context: u32) -> Closure {
+fn collect(
+    worker: &mut Worker,
+    command: &Command,
+    input: &[u8],
+    context: u32,
+) -> Result<Closure, Refusal> {
     let main = worker.file(&command.cwd, input, Vec::new(), Vec::new(), 0);
     let default_folders = default_folders(worker, command);
     let mut marks = std::mem::take(&mut worker.marks);
@@ -260,6 +275,7 @@ fn collect(worker: &mut Worker, command: &Command, input: &[u8], context: u32) -
         closure: Closure::default(),
         clang: worker.contexts[context as usize].dialect.clang,
         notes: Vec::new(),
+        linked: Vec::new(),
     };
     gathering.file(main, false, true);
     gathering.items(&worker.items);
@@ -270,8 +286,13 @@ fn collect(worker: &mut Worker, command: &Command, input: &[u8], context: u32) -
         mut closure,
         marks,
         mut notes,
+        linked,
+        clang,
         ..
     } = gathering;
+    if clang && !linked.is_empty() {
+        linked_doubles::check(worker, &marks.files(), &linked)?;
+    }
     worker.marks = marks;
     closure.links.sort_unstable();
     closure.links.dedup();
@@ -290,7 +311,7 @@ fn collect(worker: &mut Worker, command: &Command, input: &[u8], context: u32) -
             None => {}
         }
     }
-    closure
+    Ok(closure)
 }
 
 fn default_folders(worker: &mut Worker, command: &Command) -> Vec<DefaultFolder> {
@@ -317,6 +338,8 @@ struct Gathering<'w> {
     closure: Closure,
     clang: bool,
     notes: Vec<(u32, u32)>,
+    /// Files at the end of a link.
+    linked: Vec<u32>,
 }
 
 fn first_time(mark: &mut u32, epoch: u32) -> bool {
@@ -374,6 +397,9 @@ impl Gathering<'_> {
             probed_only,
             listed,
         });
+        if !file.links.is_empty() {
+            self.linked.push(id);
+        }
         self.closure.links.extend(file.links.iter().cloned());
         self.folder(file.folder);
     }

@@ -165,7 +165,7 @@ fn attempt(
         quote: invocation.quote.clone(),
         bracket,
         system,
-        after: invocation.after.clone(),
+        after,
         not_beside: invocation.not_beside,
     };
     let context = worker.context_for(&command.cwd, request, dialect, imports);

@@ -25,6 +25,7 @@ mod expand;
 mod facts;
 mod folders;
 mod known_makers;
+mod linked_doubles;
 mod loaded;
 mod macros;
 mod makers;
