@@ -1,0 +1,121 @@
+//! What is opened for the second answer: after nothing, after an edit, for another compile.
+
+use crate::world::World;
+
+fn world() -> World {
+    World::new(&[
+        ("main.c", "#include \"a.h\"\n#include \"b.h\"\n"),
+        ("other.c", "#include \"b.h\"\n#include \"a.h\"\n"),
+        ("a.h", "#ifndef A\n#define A\n#include \"deep.h\"\n#endif\n"),
+        ("b.h", "#include \"a.h\"\n"),
+        ("deep.h", "#ifndef D\n#define D 1\n#endif\n"),
+        ("unrelated.h", ""),
+    ])
+}
+
+#[test]
+fn an_answer_that_is_known_opens_nothing() {
+    let world = world();
+    world
+        .ask("main.c")
+        .reads(&["main.c", "a.h", "deep.h", "b.h"]);
+    let again = world.ask("main.c");
+    again.reads(&[]).files(&["main.c", "a.h", "deep.h", "b.h"]);
+}
+
+#[test]
+fn another_compile_opens_only_what_is_new() {
+    let world = world();
+    world.ask("main.c");
+    world
+        .ask("other.c")
+        .reads(&["other.c"])
+        .files(&["other.c", "b.h", "a.h", "deep.h"]);
+    // Other macros, the same files.
+    world.ask("-DX main.c").reads(&[]);
+    // With `A` defined, `deep.h` is not reached.
+    world
+        .ask("-DA main.c")
+        .reads(&[])
+        .files(&["main.c", "a.h", "b.h"]);
+}
+
+#[test]
+fn an_edit_opens_only_the_edited_file() {
+    let world = world();
+    world.ask("main.c");
+    world.put("a.h", "#ifndef A\n#define A\n#endif\n");
+    world
+        .ask("main.c")
+        .reads(&["a.h"])
+        .files(&["main.c", "a.h", "b.h"]);
+    world.put("main.c", "#include \"deep.h\"\n");
+    world
+        .ask("main.c")
+        .reads(&["main.c"])
+        .files(&["main.c", "deep.h"]);
+}
+
+#[test]
+fn an_unrelated_edit_opens_nothing() {
+    let world = world();
+    world.ask("main.c");
+    world.put("unrelated.h", "changed\n");
+    world.put("new.h", "");
+    world.remove("other.c");
+    world
+        .ask("main.c")
+        .reads(&[])
+        .files(&["main.c", "a.h", "deep.h", "b.h"]);
+}
+
+#[test]
+fn a_file_that_comes_into_the_way_is_opened_and_nothing_else() {
+    let world = World::new(&[
+        ("main.c", "#include <a.h>\n#include <b.h>\n"),
+        ("one/", ""),
+        ("two/a.h", ""),
+        ("two/b.h", ""),
+    ]);
+    world
+        .ask("-Ione -Itwo main.c")
+        .files(&["main.c", "two/a.h", "two/b.h"])
+        .absent(&["one/a.h", "one/b.h"]);
+    world.put("one/b.h", "");
+    world
+        .ask("-Ione -Itwo main.c")
+        .reads(&["one/b.h"])
+        .files(&["main.c", "two/a.h", "one/b.h"])
+        .absent(&["one/a.h"]);
+    world.remove("one");
+    world
+        .ask("-Ione -Itwo main.c")
+        .reads(&[])
+        .files(&["main.c", "two/a.h", "two/b.h"])
+        .absent(&[]);
+}
+
+#[test]
+fn two_compilers_with_the_same_rules_share_what_was_parsed() {
+    let world = world();
+    world.ask("gcc: main.c");
+    let answer = world.ask("cc: main.c");
+    answer.reads(&[]).files(&["main.c", "a.h", "deep.h", "b.h"]);
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_opens_its_new_target() {
+    let world = World::new(&[
+        ("main.c", "#include \"a.h\"\n"),
+        ("a.h", "-> one.h"),
+        ("one.h", ""),
+        ("two.h", ""),
+    ]);
+    world.ask("main.c").reads(&["main.c", "one.h"]);
+    world.put("a.h", "-> two.h");
+    world
+        .ask("main.c")
+        .reads(&["two.h"])
+        .files(&["main.c", "a.h"])
+        .real(&["main.c", "two.h"]);
+}
