@@ -1,6 +1,6 @@
 //! Bases: what a compiler says of itself under one set of options, asked once and shared by all workers.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +9,7 @@ use crate::macros;
 use crate::names::{Id, known};
 use crate::options::{Command, Invocation, Language};
 use crate::refusal::Refusal;
+use crate::tree::Stamp;
 use crate::worker::{Worker, lock};
 
 /// All that the compiler's own facts depend on.
@@ -18,7 +19,7 @@ pub(crate) struct BaseKey {
     options: Vec<OsString>,
     language: Language,
     cwd: Option<Vec<u8>>,
-    variables: Vec<Option<Vec<u8>>>,
+    variables: Vec<(OsString, OsString)>,
     /// Default folders that exist now and did not when the compiler was first asked.
     appeared: Vec<Vec<u8>>,
 }
@@ -27,6 +28,8 @@ pub(crate) struct BaseKey {
 pub(crate) struct Base {
     pub(crate) facts: Facts,
     ask: Ask,
+    /// The programs and their settings that made the facts, with their stamps; `None`: there is none.
+    rests_on: Vec<(Vec<u8>, Option<Stamp>)>,
     values: Mutex<Arc<Vec<Id>>>,
 }
 
@@ -46,22 +49,24 @@ impl Worker {
             compiler: compiler.clone(),
             options: invocation.base.clone(),
             language,
-            cwd: (invocation.base_is_local
-                || (compiler.as_bytes().contains(&b'/') && !compiler.as_bytes().starts_with(b"/")))
-            .then(|| command.cwd.clone()),
-            variables: ["PATH", "GCC_EXEC_PREFIX", "COMPILER_PATH", "SDKROOT"]
-                .map(|name| command.variable(name).map(<[u8]>::to_vec))
-                .into(),
+            cwd: depends_on_folder(command, compiler, invocation).then(|| command.cwd.clone()),
+            variables: command
+                .env
+                .iter()
+                .filter(|(name, _)| facts::VARIABLES.iter().any(|known| name == known))
+                .cloned()
+                .collect(),
             appeared: appeared.to_vec(),
         };
         if let Some(base) = self.bases.get(&key) {
             return Ok(Arc::clone(base));
         }
         let known = lock(&self.shared.bases).get(&key).map(Arc::clone);
-        let base = match known {
+        // A compiler may be replaced while we live.
+        let base = match known.filter(|base| self.is_as_before(base)) {
             Some(base) => base,
             None => {
-                let base = Arc::new(self.ask_base(command, invocation, language, appeared)?);
+                let base = Arc::new(self.ask_base(command, invocation, &key)?);
                 lock(&self.shared.bases).insert(key.clone(), Arc::clone(&base));
                 base
             }
@@ -70,30 +75,59 @@ impl Worker {
         Ok(base)
     }
 
+    /// Whether the compiler is still the one that was asked. Its replacement makes the worker forget from now on.
+    fn is_as_before(&mut self, base: &Base) -> bool {
+        base.rests_on.iter().all(
+            |(path, before)| match (self.folders.rest_on(path), before) {
+                (Some(now), Some(before)) => now.is_same_as(before),
+                (None, None) => true,
+                _ => false,
+            },
+        )
+    }
+
     fn ask_base(
         &mut self,
         command: &Command,
         invocation: &Invocation,
-        language: Language,
-        appeared: &[Vec<u8>],
+        key: &BaseKey,
     ) -> Result<Base, Refusal> {
+        let (language, appeared) = (key.language, &key.appeared);
         let mut arguments = invocation.base.clone();
         arguments.extend(["-w", "-E", "-dD", "-v", "-x", language.name(), "-"].map(OsString::from));
         let env = command
             .env
             .iter()
-            .filter(|(name, _)| !FOLDER_VARIABLES.iter().any(|v| name == v))
+            .filter(|(name, _)| {
+                let mut left_out = FOLDER_VARIABLES.iter().chain(&facts::SIDE_EFFECTS);
+                !left_out.any(|v| name == v)
+            })
             .cloned()
             .collect();
         let ask = Ask {
             compiler: command.argv[0].clone(),
             arguments,
-            cwd: command.cwd.clone(),
+            // Asked elsewhere it would say the same, so that the answer kept on disk serves all folders.
+            cwd: key.cwd.clone().unwrap_or_else(|| b"/".to_vec()),
             env,
             script: facts::script(appeared),
         };
+        // Before the question, so that a replacement in between is noticed.
+        let mut rests_on = Vec::new();
+        for program in facts::candidates(&ask) {
+            let stamp = self.folders.rest_on(&program);
+            let is_there = stamp.is_some();
+            rests_on.push((program, stamp));
+            if is_there {
+                break;
+            }
+        }
         self.stats.questions_asked += 1;
         let said = self.shared.compiler.ask(&ask).map_err(Refusal::Compiler)?;
+        for program in facts::programs(&said) {
+            let stamp = self.folders.rest_on(&program);
+            rests_on.push((program, stamp));
+        }
         let answers = facts::read_answers(&said, facts::STOCK.len()).map_err(Refusal::Compiler)?;
         let facts = facts::read(&said, language).map_err(Refusal::Compiler)?;
         let mut values = vec![0; known::RESERVED.len()];
@@ -124,6 +158,7 @@ impl Worker {
         Ok(Base {
             facts,
             ask,
+            rests_on,
             values: Mutex::new(Arc::new(values)),
         })
     }
@@ -180,6 +215,19 @@ impl Worker {
         *slot = Arc::new(all);
         Ok(Arc::clone(&slot))
     }
+}
+
+/// Whether the compiler, or what it says, is another if asked in another folder.
+fn depends_on_folder(command: &Command, compiler: &OsStr, invocation: &Invocation) -> bool {
+    let name = compiler.as_bytes();
+    let is_relative = |path: &[u8]| !path.starts_with(b"/");
+    invocation.base_is_local
+        || if memchr::memchr(b'/', name).is_some() {
+            is_relative(name)
+        } else {
+            let path = command.variable("PATH").unwrap_or_default();
+            path.split(|&b| b == b':').any(is_relative)
+        }
 }
 
 fn builtin_definition(name: &str) -> Id {

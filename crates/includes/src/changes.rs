@@ -66,7 +66,7 @@ impl Worker {
         stale
     }
 
-    /// Forgets all that depends on the file system. Parsed files stay: they are compared by stamp.
+    /// Forgets all that depends on the file system. Parsed files and compilers' facts stay: they are compared by stamp.
     pub(crate) fn forget(&mut self) {
         self.folders.clear();
         self.contexts.clear();
@@ -83,5 +83,6 @@ impl Worker {
         self.summaries.clear();
         self.compared.clear();
         self.answers.clear();
+        self.bases.clear();
     }
 }

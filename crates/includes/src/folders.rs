@@ -52,10 +52,12 @@ pub(crate) struct Folders {
     by_real: FastMap<Arc<[u8]>, Vec<FolderId>>,
     /// Real folders already watched.
     watched: FastMap<Vec<u8>, ()>,
-    /// Real folders that cannot be watched, and their stamps.
+    /// Real folders and programs that cannot be watched, and their stamps.
     pub(crate) unwatched: Vec<(Vec<u8>, Option<Stamp>)>,
     /// Every entry, without links before it, whose change can change an answer.
     interest: FastMap<Box<[u8]>, ()>,
+    /// Real folders all of whose entries matter.
+    interest_below: FastMap<Box<[u8]>, ()>,
     pub(crate) looks: u64,
 }
 
@@ -76,6 +78,7 @@ impl Folders {
             watched: FastMap::default(),
             unwatched: Vec::new(),
             interest: FastMap::default(),
+            interest_below: FastMap::default(),
             looks: 0,
         }
     }
@@ -94,6 +97,9 @@ impl Folders {
             return true;
         }
         let (folder, name) = split(entry);
+        if self.interest_below.contains_key(folder) {
+            return true;
+        }
         for &id in self.by_real.get(folder).map_or(&[][..], Vec::as_slice) {
             if let Some(entries) = &mut self.list[id as usize].entries {
                 match self.tree.look(entry) {
@@ -136,6 +142,24 @@ impl Folders {
             }
             self.watched.insert(folder.to_vec(), ());
         }
+    }
+
+    /// The stamp of what stands at this path, if anything does; a change there is one that matters from now on, also
+    /// of the entries if it is a folder.
+    pub(crate) fn rest_on(&mut self, path: &[u8]) -> Option<Stamp> {
+        let walk = self.walk(path);
+        match walk.last {
+            Found::Folder => {
+                self.watch(&walk.real.clone());
+                self.interest_below.insert(walk.real.as_slice().into(), ());
+            }
+            Found::File if !self.watch_file(&walk.real) => {
+                let stamp = self.tree.stamp(&walk.real);
+                self.unwatched.push((walk.real.clone(), stamp));
+            }
+            _ => {}
+        }
+        self.tree.stamp(path)
     }
 
     /// Has changes of this file (a path without links, met before) reported. False: compare its stamp.

@@ -22,6 +22,7 @@ mod engine;
 mod environment;
 mod evaluate;
 mod expand;
+mod fact_store;
 mod facts;
 mod folders;
 mod known_makers;

@@ -1,14 +1,14 @@
 //! The compiler on this machine, and its answers kept on disk.
 
 use std::ffi::{OsStr, OsString};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::facts::{Ask, Compiler, Said};
+use crate::fact_store::{self, state};
+use crate::facts::{Ask, Compiler, Said, VARIABLES};
 
 /// Runs a program with what an [`Ask`] says; the path is that of the program.
 pub type Run = dyn Fn(&Ask, &Path) -> std::io::Result<Said> + Send + Sync;
@@ -59,9 +59,6 @@ fn speaks_for_itself(real: &Path) -> bool {
     !is_launcher && !is_script
 }
 
-/// Version of the file format.
-const MAGIC: &[u8] = b"includes-facts 1\n";
-
 /// The program a name stands for: found through `PATH` if it has no slash.
 fn locate(ask: &Ask) -> Option<PathBuf> {
     let cwd = Path::new(OsStr::from_bytes(&ask.cwd));
@@ -76,7 +73,10 @@ fn locate(ask: &Ask) -> Option<PathBuf> {
         .map(|(_, value)| value.clone())?;
     std::env::split_paths(&path)
         .map(|folder| cwd.join(folder).join(&ask.compiler))
-        .find(|file| file.is_file())
+        .find(|file| {
+            file.metadata()
+                .is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
+        })
 }
 
 /// All that the answer depends on, as one key: the program's identity and the question. `None` where that is not
@@ -86,7 +86,6 @@ fn key(ask: &Ask, program: &Path) -> Option<Vec<u8>> {
     if !speaks_for_itself(&real) {
         return None;
     }
-    let meta = real.metadata().ok()?;
     let mut key = Vec::new();
     let mut add = |bytes: &[u8]| {
         key.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
@@ -94,92 +93,38 @@ fn key(ask: &Ask, program: &Path) -> Option<Vec<u8>> {
     };
     add(program.as_os_str().as_bytes());
     add(real.as_os_str().as_bytes());
-    add(format!(
-        "{} {} {} {}",
-        meta.size(),
-        meta.mtime(),
-        meta.mtime_nsec(),
-        meta.ino()
-    )
-    .as_bytes());
+    add(state(&real).as_bytes());
     add(&ask.cwd);
     for argument in &ask.arguments {
         add(argument.as_bytes());
     }
     add(b"env");
-    for name in ["GCC_EXEC_PREFIX", "COMPILER_PATH", "SDKROOT", "SYSROOT"] {
-        add(ask
-            .env
-            .iter()
-            .rev()
-            .find(|(n, _)| n == name)
-            .map_or(OsStr::new(""), |(_, v)| v)
-            .as_bytes());
+    for (name, value) in &ask.env {
+        // `PATH` has done its part: the program is found.
+        if name != "PATH" && VARIABLES.iter().any(|known| name == known) {
+            add(name.as_bytes());
+            add(value.as_bytes());
+        }
     }
     add(&ask.script);
     Some(key)
-}
-
-fn decode(stored: &[u8], key: &[u8]) -> Option<Said> {
-    let mut rest = stored.strip_prefix(MAGIC)?;
-    let mut part = || -> Option<&[u8]> {
-        let (len, after) = rest.split_at_checked(8)?;
-        let len = usize::try_from(u64::from_le_bytes(len.try_into().ok()?)).ok()?;
-        let (part, after) = after.split_at_checked(len)?;
-        rest = after;
-        Some(part)
-    };
-    // The key is stored whole: a collision of file names is found out.
-    if part()? != key {
-        return None;
-    }
-    let output = part()?.to_vec();
-    let errors = part()?.to_vec();
-    Some(Said { output, errors })
-}
-
-fn encode(key: &[u8], said: &Said) -> Vec<u8> {
-    let mut out = MAGIC.to_vec();
-    for part in [key, &said.output, &said.errors] {
-        out.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        out.extend_from_slice(part);
-    }
-    out
-}
-
-/// Writes beside and renames, so that a reader sees all or nothing. Failing only costs the next build a question.
-fn store(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let Some(folder) = file.parent() else {
-        return Ok(());
-    };
-    std::fs::create_dir_all(folder)?;
-    let beside = file.with_extension(format!("{}.tmp", std::process::id()));
-    std::fs::write(&beside, bytes)?;
-    std::fs::rename(&beside, file)
 }
 
 impl Compiler for RealCompiler {
     fn ask(&self, ask: &Ask) -> Result<Said, String> {
         let program =
             locate(ask).ok_or_else(|| format!("{} is not in PATH", ask.compiler.display()))?;
-        let kept = self.store.as_ref().and_then(|folder| {
-            let key = key(ask, &program)?;
-            let mut hasher = DefaultHasher::new();
-            key.hash(&mut hasher);
-            Some((folder.join(format!("{:016x}", hasher.finish())), key))
-        });
-        if let Some((file, key)) = &kept
-            && let Some(said) = std::fs::read(file)
-                .ok()
-                .and_then(|stored| decode(&stored, key))
+        let kept = self.store.as_deref().zip(key(ask, &program));
+        if let Some((folder, key)) = &kept
+            && let Some(said) = fact_store::find(folder, key)
         {
             return Ok(said);
         }
         let said =
             (self.run)(ask, &program).map_err(|error| format!("{}: {error}", program.display()))?;
-        if let Some((file, key)) = &kept {
+        if let Some((folder, key)) = &kept {
             // A read-only or full disk must not fail the build.
-            let _ = store(file, &encode(key, &said));
+            let _ = fact_store::keep(folder, key, &said);
         }
         Ok(said)
     }
@@ -234,17 +179,5 @@ mod tests {
         assert!(program("gcc-12", b"\x7fELF\x02"));
         assert!(!program("my-gcc", b"#!/bin/sh\n"));
         assert!(!program("ccache", b"\x7fELF\x02"));
-    }
-
-    #[test]
-    fn a_stored_answer_is_found_by_its_whole_key() {
-        let said = Said {
-            output: b"out".to_vec(),
-            errors: b"err".to_vec(),
-        };
-        let stored = encode(b"key", &said);
-        assert_eq!(decode(&stored, b"key"), Some(said));
-        assert_eq!(decode(&stored, b"other"), None);
-        assert_eq!(decode(&stored[..stored.len() - 1], b"key"), None);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Every situation runs twice: with inotify, and with a tree that cannot watch anything, where stamps are compared.
 
+mod compilers;
 mod contents;
 mod folders;
 mod limits;

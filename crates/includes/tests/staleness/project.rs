@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
@@ -45,7 +46,12 @@ impl Tree for Blind {
 /// A project whose main file is compiled with `-Ifirst -Isecond`.
 pub(crate) struct Project {
     folder: tempfile::TempDir,
+    /// Spares each new engine the same questions.
+    _store: tempfile::TempDir,
     compilers: Arc<RealCompiler>,
+    compiler: OsString,
+    /// Searched before the usual `PATH`.
+    programs: Option<PathBuf>,
     engines: Vec<(&'static str, Engine)>,
 }
 
@@ -59,9 +65,13 @@ pub(crate) fn headers(names: &[&str]) -> Headers {
 impl Project {
     /// Writes these files; a text that starts with `->` is a link's target. `main.c` must be among them.
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let store = tempfile::tempdir().expect("temporary folder");
         let project = Project {
             folder: tempfile::tempdir().expect("temporary folder"),
-            compilers: Arc::new(RealCompiler::new(None)),
+            compilers: Arc::new(RealCompiler::new(Some(store.path().into()))),
+            _store: store,
+            compiler: "gcc".into(),
+            programs: None,
             engines: Vec::new(),
         };
         for (path, text) in files {
@@ -70,10 +80,39 @@ impl Project {
                 None => project.write(path, text),
             }
         }
-        project.with_engines(vec![
+        project.with_new_engines()
+    }
+
+    /// The two engines of all situations.
+    pub(crate) fn with_new_engines(self) -> Self {
+        self.with_engines(vec![
             ("inotify", Arc::new(RealTree::watched().expect("inotify"))),
             ("stamps", Arc::new(Blind(RealTree::frozen()))),
         ])
+    }
+
+    /// The same files compiled by another program, looked for in these folders first (joined by colons).
+    pub(crate) fn compiled_by(mut self, compiler: &str, folders: &[&str]) -> Self {
+        let folders: Vec<_> = folders.iter().map(|folder| self.path(folder)).collect();
+        self.compiler = compiler.into();
+        self.programs = Some(std::env::join_paths(folders).expect("plain names").into());
+        self
+    }
+
+    /// Keeps compilers' answers in this folder.
+    pub(crate) fn with_store(mut self, store: &Path) -> Self {
+        self.compilers = Arc::new(RealCompiler::new(Some(store.into())));
+        self
+    }
+
+    /// Writes a program that runs this shell command.
+    pub(crate) fn script(&self, path: &str, command: &str) {
+        self.make_folder_of(path);
+        let beside = self.path("beside");
+        std::fs::write(&beside, format!("#!/bin/sh\n{command}\n")).expect("temporary folder");
+        std::fs::set_permissions(&beside, PermissionsExt::from_mode(0o755))
+            .expect("temporary folder");
+        std::fs::rename(beside, self.path(path)).expect("temporary folder");
     }
 
     /// The same files under engines over these trees.
@@ -143,12 +182,22 @@ impl Project {
     }
 
     pub(crate) fn command(&self) -> Command {
+        let mut env: Vec<_> = std::env::vars_os().filter(|(n, _)| n != "CPATH").collect();
+        if let Some(programs) = &self.programs {
+            let path = env.iter_mut().find(|(name, _)| name == "PATH");
+            let (_, path) = path.expect("it is set");
+            let mut all = programs.clone().into_os_string();
+            all.push(":");
+            all.push(&*path);
+            *path = all;
+        }
+        let arguments = ["-Ifirst", "-Isecond", "-nostdinc", "main.c"];
         Command {
             cwd: self.root().into_os_string().into_vec(),
-            argv: ["gcc", "-Ifirst", "-Isecond", "-nostdinc", "main.c"]
-                .map(OsString::from)
-                .into(),
-            env: std::env::vars_os().filter(|(n, _)| n != "CPATH").collect(),
+            argv: std::iter::once(self.compiler.clone())
+                .chain(arguments.map(OsString::from))
+                .collect(),
+            env,
         }
     }
 
@@ -162,6 +211,8 @@ impl Project {
             .args(&command.argv[1..])
             .args(["-w", "-E", "-o", "/dev/null", "-MD", "-MF"])
             .arg(&rule)
+            .env_clear()
+            .envs(command.env)
             .current_dir(self.root())
             .stdin(Stdio::null())
             .stderr(Stdio::null())
