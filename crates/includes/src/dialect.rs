@@ -27,12 +27,56 @@ pub(crate) struct Dialect {
 }
 
 impl Dialect {
-    /// The same for text in which trigraphs are replaced already, or that has none.
-    pub(crate) fn without_trigraphs(self) -> Self {
+    /// The rules that can matter when this text is parsed. The others count when conditions are evaluated and macros
+    /// expanded, so one parse serves many standards.
+    pub(crate) fn that_matter_to(text: &[u8]) -> Self {
+        let has = |what: &[u8]| memchr::memmem::find(text, what).is_some();
+        // Every rule is named here: one that parsing looks at must not be forgotten.
         Dialect {
-            trigraphs: false,
-            ..self
+            raw_strings: has(b"R\""),
+            digit_separators: memchr::memchr(b'\'', text).is_some(),
+            trigraphs: has(b"??"),
+            line_comments: has(b"//"),
+            elifdef: has(b"elif"),
+            digraphs: has(b"%:"),
+            cplusplus: true,
+            asm: true,
+            clang: true,
+            named_operators: false,
+            has_true: false,
+            unsigned_char: false,
+            unsigned_wide: false,
+            keeps_comma: false,
+            va_opt: false,
         }
+    }
+
+    /// The rules that can matter to the text of a definition: what a line is was settled before.
+    pub(crate) fn that_matter_to_definition(text: &[u8]) -> Self {
+        let matters = text.iter().any(|b| matches!(b, b'\'' | b'"' | b'%'));
+        Dialect {
+            raw_strings: matters,
+            digit_separators: matters,
+            digraphs: matters,
+            cplusplus: true,
+            asm: true,
+            clang: true,
+            trigraphs: false,
+            line_comments: false,
+            elifdef: false,
+            named_operators: false,
+            has_true: false,
+            unsigned_char: false,
+            unsigned_wide: false,
+            keeps_comma: false,
+            va_opt: false,
+        }
+    }
+
+    /// These rules, where `mask` has them.
+    pub(crate) fn masked(self, mask: Self) -> Self {
+        let [code, mask] = [self, mask].map(|dialect| u16::from_le_bytes(dialect.code()));
+        Self::from_code((code & mask).to_le_bytes())
     }
 
     /// The bits as one byte pair, for keys.

@@ -1,6 +1,9 @@
 //! Directives: a file's bytes become a list of steps with jump targets. Done once per content and dialect.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::calls::{Call, Calls};
 use crate::dialect::Dialect;
@@ -139,6 +142,10 @@ pub(crate) struct Parsed {
     pub(crate) broken: Option<Bad>,
 }
 
+/// How the names of questions to the compiler begin.
+static QUESTION_STARTS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [Finder::new("__has_"), Finder::new("__is_")]);
+
 struct Builder<'a> {
     out: Parsed,
     dialect: Dialect,
@@ -237,8 +244,9 @@ impl Builder<'_> {
     fn line(&mut self, text: &[u8], number: u32) -> u32 {
         let mut tokens = Vec::new();
         tokenize(text, self.dialect, self.names, &mut tokens);
-        if memchr::memmem::find(text, b"__has_").is_some()
-            || memchr::memmem::find(text, b"__is_").is_some()
+        if QUESTION_STARTS
+            .iter()
+            .any(|start| start.find(text).is_some())
         {
             self.collect_questions(&tokens);
         }

@@ -19,8 +19,9 @@ pub(crate) struct Loaded {
     makers: AtomicU32,
     /// Of the content, for gcc's idea of "the same file".
     hash: u64,
-    /// Its bytes hold `??`: it may differ between dialects with and without trigraphs.
-    has_trigraphs: bool,
+    /// The rules it was parsed by, and those that another parse would have to share.
+    pub(crate) dialect: Dialect,
+    pub(crate) matters: Dialect,
 }
 
 impl Worker {
@@ -55,17 +56,9 @@ impl Worker {
         Some(loaded)
     }
 
-    /// The file as parsed by any worker, if it has not changed since. Most files are the same with and without
-    /// trigraphs, and kept once.
+    /// The file as parsed by any worker, if it has not changed since.
     fn load_shared(&mut self, real: &[u8], dialect: Dialect) -> Option<Arc<Loaded>> {
-        let plain = dialect.without_trigraphs();
-        let known = {
-            let parsed = lock(&self.shared.parsed);
-            let find = |dialect: Dialect| parsed.get(real, dialect.code());
-            find(plain)
-                .filter(|known| !dialect.trigraphs || !known.has_trigraphs)
-                .or_else(|| find(dialect))
-        };
+        let known = lock(&self.shared.parsed).get(real, dialect);
         if let Some(known) = known
             && let Some(now) = self.shared.tree.stamp(real)
             && now.is_same_as(&known.stamp)
@@ -74,8 +67,8 @@ impl Worker {
             return Some(known);
         }
         let (bytes, stamp) = self.shared.tree.read(real)?;
-        let has_trigraphs = memchr::memmem::find(&bytes, b"??").is_some();
-        let dialect = if has_trigraphs { dialect } else { plain };
+        let matters = Dialect::that_matter_to(&bytes);
+        let dialect = dialect.masked(matters);
         let mut parsed = parse(&bytes, dialect, self.makers.now(), &mut self.names);
         while self.makers.learn(&parsed.makers, &mut self.names) {
             parsed = parse(&bytes, dialect, self.makers.now(), &mut self.names);
@@ -92,15 +85,10 @@ impl Worker {
             parsed,
             makers: AtomicU32::new(self.makers.now().generation),
             hash: hasher.finish(),
-            has_trigraphs,
+            dialect,
+            matters,
         });
-        lock(&self.shared.parsed).keep(
-            &*self.shared.tree,
-            self.position,
-            real,
-            dialect.code(),
-            &loaded,
-        );
+        lock(&self.shared.parsed).keep(&*self.shared.tree, self.position, real, &loaded);
         Some(loaded)
     }
 

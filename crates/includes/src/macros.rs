@@ -35,10 +35,12 @@ pub(crate) fn intern(
         .iter()
         .rposition(|&b| !crate::tokens::is_blank(b))
         .map_or(0, |at| at + 1);
+    let text = &text[..end];
+    let dialect = dialect.masked(Dialect::that_matter_to_definition(text));
     scratch.clear();
     scratch.push(MARK);
-    scratch.extend_from_slice(&dialect.without_trigraphs().code());
-    scratch.extend_from_slice(&text[..end]);
+    scratch.extend_from_slice(&dialect.code());
+    scratch.extend_from_slice(text);
     names.id(scratch)
 }
 

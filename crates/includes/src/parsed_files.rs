@@ -6,17 +6,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::dialect::Dialect;
 use crate::loaded::Loaded;
 use crate::tree::{Changes, Tree};
-
-/// A dialect's code, and the file parsed by its rules.
-type InDialect = ([u8; 2], Arc<Loaded>);
 
 /// Parsed files.
 #[derive(Default)]
 pub(crate) struct ParsedFiles {
-    /// By real path, then by dialect.
-    by_path: HashMap<Vec<u8>, Vec<InDialect>>,
+    /// By real path: one for each set of rules that makes a difference.
+    by_path: HashMap<Vec<u8>, Vec<Arc<Loaded>>>,
     /// How much of the record of changes was taken notice of here.
     position: u64,
 }
@@ -38,20 +36,13 @@ impl ParsedFiles {
         self.position = now;
     }
 
-    pub(crate) fn get(&self, real: &[u8], code: [u8; 2]) -> Option<Arc<Loaded>> {
-        let (_, loaded) = self.by_path.get(real)?.iter().find(|(c, _)| *c == code)?;
-        Some(Arc::clone(loaded))
+    pub(crate) fn get(&self, real: &[u8], dialect: Dialect) -> Option<Arc<Loaded>> {
+        let fits = |file: &&Arc<Loaded>| dialect.masked(file.matters) == file.dialect;
+        self.by_path.get(real)?.iter().find(fits).map(Arc::clone)
     }
 
     /// Keeps a file that was read when the record of changes was `position` long, if it is still known to be as read.
-    pub(crate) fn keep(
-        &mut self,
-        tree: &dyn Tree,
-        position: u64,
-        real: &[u8],
-        code: [u8; 2],
-        file: &Arc<Loaded>,
-    ) {
+    pub(crate) fn keep(&mut self, tree: &dyn Tree, position: u64, real: &[u8], file: &Arc<Loaded>) {
         let is_changed = self.position > position
             && match tree.changes_since(position) {
                 Changes::Unknown => true,
@@ -59,8 +50,8 @@ impl ParsedFiles {
             };
         if !is_changed {
             let all = self.by_path.entry(real.to_vec()).or_default();
-            all.retain(|(c, _)| *c != code);
-            all.push((code, Arc::clone(file)));
+            all.retain(|known| known.stamp == file.stamp && known.dialect != file.dialect);
+            all.push(Arc::clone(file));
         }
     }
 }

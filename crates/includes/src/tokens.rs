@@ -49,12 +49,28 @@ pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r')
 }
 
+/// What a byte can be in an identifier: nothing, a later byte, or any.
+const IDENTIFIER_BYTES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let ascii = byte as u8;
+        table[byte] = if ascii.is_ascii_alphabetic() || matches!(ascii, b'_' | b'$' | 0x80..) {
+            2
+        } else {
+            ascii.is_ascii_digit() as u8
+        };
+        byte += 1;
+    }
+    table
+};
+
 pub(crate) fn starts_identifier(byte: u8, dialect: Dialect) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80 || (byte == b'$' && !dialect.asm)
+    IDENTIFIER_BYTES[usize::from(byte)] == 2 && (byte != b'$' || !dialect.asm)
 }
 
 pub(crate) fn continues_identifier(byte: u8, dialect: Dialect) -> bool {
-    starts_identifier(byte, dialect) || byte.is_ascii_digit()
+    IDENTIFIER_BYTES[usize::from(byte)] > 0 && (byte != b'$' || !dialect.asm)
 }
 
 /// Length of the identifier at the start of `text`, 0 if there is none.
@@ -63,8 +79,8 @@ pub(crate) fn identifier_len(text: &[u8], dialect: Dialect) -> usize {
         Some(&first) if starts_identifier(first, dialect) => {
             1 + text[1..]
                 .iter()
-                .take_while(|&&b| continues_identifier(b, dialect))
-                .count()
+                .position(|&b| !continues_identifier(b, dialect))
+                .unwrap_or(text.len() - 1)
         }
         _ => 0,
     }
@@ -77,6 +93,10 @@ const LONG_PUNCTUATORS: &[&[u8]] = &[
 ];
 
 fn punctuator_len(text: &[u8], dialect: Dialect) -> usize {
+    // Most are one byte long; the table need not be asked for them.
+    if !text.get(1).is_some_and(|b| b"%:.<=>*#&|-+".contains(b)) {
+        return 1;
+    }
     LONG_PUNCTUATORS
         .iter()
         .find(|p| {
