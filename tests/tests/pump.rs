@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use end_to_end::client::Client;
 use end_to_end::compilers::write_compiler;
-use end_to_end::programs::{Side, ours, stage};
+use end_to_end::programs::{Side, ours, packaged, stage};
 use end_to_end::run::{Done, LIMIT, processes_with, run, wait, wait_until};
 use end_to_end::server::{Server, Setup};
 use end_to_end::tree::{Tree, snapshot};
@@ -176,6 +176,59 @@ fn compiles_that_fail_on_the_server_only_are_told() {
     ] {
         assert!(stderr.contains(line), "{stderr}");
     }
+}
+
+#[test]
+fn scan_includes_shows_what_is_sent_as_the_packaged_client_does() {
+    let tree = Tree::new();
+    for (name, text) in [
+        (
+            "src/a.c",
+            "#include <stdio.h>\n#include \"../l/x.h\"\n#if __has_include(\"asked.h\")\n#endif\n",
+        ),
+        ("src/asked.h", ""),
+        ("real/x.h", "#include \"passed/../y.h\"\n"),
+        ("real/y.h", ""),
+    ] {
+        tree.write(name, text);
+    }
+    tree.link("real", "l");
+    for folder in ["src/empty", "real/passed"] {
+        tree.folder(folder);
+    }
+    let client = Client::of(Side::Ours, "127.0.0.1:1/4,lzo,cpp");
+    let script = "\"$OURS\" --scan-includes gcc -Iempty -c a.c >../ours\n\
+                  \"$PACKAGED\" --scan-includes gcc -Iempty -c a.c >../packaged\n";
+    let mut pump = client.command(ours("pump"), &tree.join("src"));
+    pump.args(["sh", "-ec", script])
+        .env("OURS", ours("distcc"))
+        .env("PACKAGED", packaged("distcc"));
+    let (_, stderr) = run(&mut pump).expect_success().text();
+    assert_eq!(stderr, "");
+    let read = |name| fs::read_to_string(tree.join(name)).unwrap();
+    assert_eq!(read("ours"), read("packaged"));
+    let ours = read("ours");
+    let root = tree.path().display().to_string();
+    let (system, own): (Vec<&str>, Vec<&str>) = ours
+        .lines()
+        .partition(|line| line.starts_with("SYSTEMDIR "));
+    assert!(system.contains(&"SYSTEMDIR /usr/include"), "{system:?}");
+    let mut own: Vec<String> = own.iter().map(|line| line.replace(&root, "")).collect();
+    // The order is that of the kinds.
+    assert_eq!(own[0], "FILE      /src/a.c");
+    own.sort();
+    let expected = [
+        "DIRECTORY /real",
+        "DIRECTORY /real/passed",
+        "DIRECTORY /src",
+        "DIRECTORY /src/empty",
+        "FILE      /real/x.h",
+        "FILE      /real/y.h",
+        "FILE      /src/a.c",
+        "FILE      /src/asked.h",
+        "SYMLINK   /l",
+    ];
+    assert_eq!(own, expected);
 }
 
 #[test]

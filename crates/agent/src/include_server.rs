@@ -1,21 +1,28 @@
 //! The include server: answers, over a Unix socket, which files a compile needs.
 //!
 //! It speaks the protocol of distcc 3.4's include server to any client. Where that one guesses
-//! a superset of the files from their text, this one asks the compiler: slower than guessing,
-//! and right.
+//! a superset of the files from their text, this one knows: the include engine (the crate
+//! `includes`) follows the compiler exactly, and where it refuses, the compiler is asked.
 //!
 //! Reading order: `flags` (the command line) and `startup` (into the background);
 //! `query_server` (the socket) and `report` (what is printed); `service` (one question
-//! answered), with its parts: `search` and `compiler` (what the command says), `system_dirs`,
-//! `closure` (what the compiler says), `run`, `limit`; `source` and `scan` (what files say),
-//! `client_tree` and `lookup` (what else is needed); `mirror` and `client_root` (the copies),
-//! `refusal` (why there is no answer).
+//! answered), with its parts: `job`, `search` and `compiler` (what the command says); `engine`
+//! and `seen` (what the include engine says), `engine_refusals`; `client_tree` (what must stand
+//! beside the files); `mirror` and `client_root` (the copies), `source` and `scan` (what files
+//! say), `refusal` (why there is no answer).
+//!
+//! The long way, for what the engine refuses: `by_list`, `closure` (the compiler's list),
+//! `system_dirs`, `run`, `limit`, `lookup` (what the list leaves out).
 
+mod by_list;
 mod client_root;
 mod client_tree;
 mod closure;
 mod compiler;
+mod engine;
+mod engine_refusals;
 mod flags;
+mod job;
 mod limit;
 mod lookup;
 mod mirror;
@@ -25,6 +32,7 @@ mod report;
 mod run;
 mod scan;
 mod search;
+mod seen;
 mod service;
 mod source;
 mod startup;

@@ -585,15 +585,80 @@ fn what_the_list_does_not_show_is_refused() {
     let files = [
         ("src/a.c", "#include \"x.h\"\n"),
         ("src/x.h", ""),
-        ("src/x.h.gch", ""),
+        ("src/x.h.pch", ""),
     ];
-    let line = refusal(&files, "gcc -c a.c");
+    let line = refusal(&files, "clang -c a.c -include x.h");
     assert!(line.starts_with("precompiled header '"), "{line}");
     assert_eq!(
         refusal(&files[..2], "gcc -c a.c -fplugin=x.so"),
         "option '-fplugin=x.so' for translation unit 'a.c'"
     );
     assert!(refusal(&files[..2], "gcc -c a.c -I{}/i @args").contains("options in a file: '@args'"));
+}
+
+/// The folder of a file that a server keeps of refusals, and the server.
+fn counting_server() -> (Tree, Server) {
+    let folder = Tree::new(&[]);
+    let file = folder.path("refusals").display().to_string();
+    (folder, Server::start_with(&["--refusals_file", &file]))
+}
+
+#[test]
+fn what_the_engine_refuses_is_told_by_the_compiler_and_counted() {
+    let (folder, server) = counting_server();
+    let tree = Tree::new(&[
+        ("src/a.c", "#include \"x.h\"\n"),
+        ("src/x.h", "#include \"y.h\"\n"),
+        ("src/y.h", "int y;\n"),
+    ]);
+    let argv = words("gcc -c a.c", &[]);
+    let expected = ["a.c", "/", "x.h", "y.h"];
+    let names = || {
+        let answer = ask_and_compare(&server, &tree, "src", &argv);
+        names_below(&answer, &tree.path("src"))
+    };
+    assert_eq!(names(), expected);
+    assert_eq!(folder.text("refusals"), "");
+    tree.write("src/x.h.gch", "");
+    for count in ["1 compile needed its ", "2 compiles needed their "] {
+        assert_eq!(names(), expected);
+        let told = folder.text("refusals");
+        assert!(told.starts_with(count), "{told}");
+        assert!(told.contains("precompiled header"), "{told}");
+    }
+    tree.remove("src/x.h.gch");
+    assert_eq!(names(), expected);
+    assert!(folder.text("refusals").starts_with("2 compiles "));
+    assert_eq!(server.stderr(), "");
+}
+
+#[test]
+fn a_header_that_must_be_used_precompiled_is_not_sent() {
+    let (folder, server) = counting_server();
+    let tree = Tree::new(&[
+        ("src/a.c", "#include \"x.h\"\n"),
+        ("src/x.h", "#error not precompiled\n"),
+        ("src/x.h.gch", ""),
+    ]);
+    assert_eq!(
+        server.ask(&tree.path("src"), words("gcc -c a.c", &[])),
+        None
+    );
+    assert!(
+        server.stderr().contains("precompiled header '"),
+        "{}",
+        server.stderr()
+    );
+    assert!(folder.text("refusals").starts_with("1 compile "));
+}
+
+#[test]
+fn a_compile_that_fails_is_no_refusal_of_the_engine() {
+    let (folder, server) = counting_server();
+    let tree = Tree::new(&[("src/a.c", "#include \"none.h\"\n#error\n")]);
+    let answer = server.ask(&tree.path("src"), words("gcc -c a.c", &[]));
+    assert!(answer.is_some());
+    assert_eq!(folder.text("refusals"), "");
 }
 
 #[test]

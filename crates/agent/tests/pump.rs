@@ -394,6 +394,19 @@ fn failed_compiles_are_told_at_the_end() {
 }
 
 #[test]
+fn compiles_that_the_engine_refused_are_told_at_the_end() {
+    let installed = Installed::new();
+    let tell = "echo 1 compile needed a list >${INCLUDE_SERVER_PORT%/socket}/refusals";
+    let stderr = |script| {
+        let said = installed.run(&["sh", "-c", script], &[("DISTCC_HOSTS", HOSTS)]);
+        said.stderr
+    };
+    assert_eq!(stderr(tell), "__________1 compile needed a list\n");
+    assert_eq!(stderr(":"), "");
+    installed.check_clean();
+}
+
+#[test]
 fn a_started_session_is_for_others() {
     let installed = Installed::new();
     let said = installed.run(&["--startup"], &[("DISTCC_HOSTS", HOSTS)]);
@@ -441,6 +454,7 @@ fn a_started_session_is_for_others() {
 
     fs::write(Path::new(&values[1]).join("stdout"), "figures\n").unwrap();
     fs::write(Path::new(&values[1]).join("discrepancy_counter"), "@").unwrap();
+    fs::write(Path::new(&values[1]).join("refusals"), "1 refusal\n").unwrap();
     let environment = [
         ("INCLUDE_SERVER_PID", &*values[0]),
         ("INCLUDE_SERVER_DIR", &values[1]),
@@ -452,6 +466,11 @@ fn a_started_session_is_for_others() {
         "__________Shutting down distcc-pump include server\nfigures\n"
     );
     assert!(said.stderr.contains("demoted"), "{}", said.stderr);
+    assert!(
+        said.stderr.starts_with("__________1 refusal\n"),
+        "{}",
+        said.stderr
+    );
     assert!(!is_running(pid));
     installed.check_clean();
     // Once more, and without any session, there is nothing to do.

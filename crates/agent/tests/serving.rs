@@ -195,13 +195,12 @@ fn nothing_is_left_after_a_signal() {
     }
 }
 
-#[test]
-fn compilers_end_with_the_server() {
+/// A server whose compiler hangs ends, and the compiler with it. The compiler answers words that
+/// the pattern `answered` matches.
+fn check_end_with_compiler(tree: &Tree, answered: &str) {
     let server = Server::start();
-    let tree = source();
-    // Answers what `-v` asks, and hangs when it has to preprocess.
     let script = format!(
-        "case \"$*\" in *-v*) exec gcc \"$@\";; esac\necho $$ >{}\nsleep 1000 & wait\n",
+        "case \"$*\" in {answered}) exec gcc \"$@\";; esac\necho $$ >{}\nsleep 1000 & wait\n",
         tree.path("running").display()
     );
     tree.script("cc", &script);
@@ -218,6 +217,19 @@ fn compilers_end_with_the_server() {
     let pid = tree.text("running").trim().parse().unwrap();
     assert!(!is_running(pid));
     assert_eq!(server.roots.names(""), Vec::<String>::new());
+}
+
+#[test]
+fn compilers_that_are_asked_about_themselves_end_with_the_server() {
+    check_end_with_compiler(&source(), "never");
+}
+
+#[test]
+fn compilers_that_list_files_end_with_the_server() {
+    let tree = source();
+    // The engine leaves this compile to the compiler.
+    tree.write("src/a.h.gch", "");
+    check_end_with_compiler(&tree, "*-v*");
 }
 
 #[test]

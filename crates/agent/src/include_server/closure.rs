@@ -30,7 +30,16 @@ pub(crate) enum Naming {
     AsSpelled,
 }
 
-/// The files that `compile` opens in `cwd`, the source first, as the compiler names them.
+/// What a compiler said that it opens.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// As the compiler names them, the source first.
+    pub(crate) names: Vec<OsString>,
+    /// False if the compile fails; the list ends where that is.
+    pub(crate) is_whole: bool,
+}
+
+/// The files that `compile` opens in `cwd`.
 /// `scratch` is a file name for the list.
 ///
 /// A compile that fails in preprocessing gets the list as far as it can be known: the server
@@ -45,7 +54,7 @@ pub(crate) fn list(
     naming: Naming,
     scratch: &Path,
     stop: &Stop,
-) -> Result<Vec<OsString>, Refusal> {
+) -> Result<List, Refusal> {
     let listed = |words: Vec<OsString>| -> Result<(ExitStatus, Option<Vec<OsString>>), Refusal> {
         let mut command = compiler.command(cwd);
         if naming == Naming::AsSpelled {
@@ -66,7 +75,10 @@ pub(crate) fn list(
     };
     let (status, names) = listed(compile.closure_command(scratch.as_os_str()))?;
     match names {
-        Some(names) if status.success() => return Ok(names),
+        Some(names) if status.success() => {
+            let is_whole = true;
+            return Ok(List { names, is_whole });
+        }
         None if status.success() => return Err(Refusal::NoList),
         // After an `#error` gcc goes on, and writes a list.
         Some(names) if status.code().is_some() => return existing(names, cwd),
@@ -80,13 +92,14 @@ pub(crate) fn list(
 }
 
 /// Without the files that do not exist; of these the source must not be one.
-fn existing(mut names: Vec<OsString>, cwd: &Path) -> Result<Vec<OsString>, Refusal> {
+fn existing(mut names: Vec<OsString>, cwd: &Path) -> Result<List, Refusal> {
     let exists = |name: &OsString| cwd.join(name).exists();
     match names.first() {
         Some(source) if !exists(source) => Err(Refusal::Missing(source.into())),
         _ => {
             names.retain(exists);
-            Ok(names)
+            let is_whole = false;
+            Ok(List { names, is_whole })
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Identity {
 
 /// Variables that move searches or outputs. Clients that have one of the first three do not ask
 /// an include server, and servers have none of them, so this process's own must not count.
-const REMOVED: &[&str] = &[
+pub(crate) const REMOVED: &[&str] = &[
     "CPATH",
     "C_INCLUDE_PATH",
     "CPLUS_INCLUDE_PATH",
@@ -38,6 +38,9 @@ const REMOVED: &[&str] = &[
     "SUNPRO_DEPENDENCIES",
 ];
 
+/// A distcc in disguise must not wait for a slot: the client that asks holds one.
+pub(crate) const SAFEGUARD: (&str, &str) = ("_DISTCC_SAFEGUARD", "1");
+
 impl Compiler {
     /// A call of it in `cwd`, without arguments yet.
     pub(crate) fn command(&self, cwd: &Path) -> Command {
@@ -46,8 +49,7 @@ impl Compiler {
         for name in REMOVED {
             command.env_remove(name);
         }
-        // A distcc in disguise must not wait for a slot: the client that asks holds one.
-        command.env("_DISTCC_SAFEGUARD", "1");
+        command.env(SAFEGUARD.0, SAFEGUARD.1);
         command
     }
 }

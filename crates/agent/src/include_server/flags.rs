@@ -1,7 +1,7 @@
 //! The command line of `include_server`.
 //!
 //! All options of distcc 3.4's include server are accepted. Those that repair or tune its
-//! guessing have no use here; each that is given is named once at the start.
+//! guessing have no use here; each that is given is named once at the start, with the reason.
 //!
 //! Source: `include_server(1)`, and what 3.4 does where it says less.
 
@@ -51,15 +51,16 @@ pub(crate) struct Flags {
     #[arg(short = 'w', long = "write_include_closure")]
     pub(crate) write_include_closure: bool,
 
-    /// Leave out of answers the folders that only have to exist.
-    #[arg(long = "no_force_dirs")]
-    pub(crate) no_force_dirs: bool,
+    /// Keep in this file a sentence about the compiles that needed the compiler's own list of
+    /// files.
+    #[arg(long = "refusals_file", value_name = "PATH")]
+    pub(crate) refusals_file: Option<PathBuf>,
 
     /// Stay in the foreground.
     #[arg(long, alias = "no-detach")]
     pub(crate) foreground: bool,
 
-    /// Not needed: the files are those that the compiler itself lists.
+    /// Not needed: the files are exactly those that the compiler reads.
     #[arg(short = 'x', long = "exact_analysis", alias = "simple_algorithm")]
     exact_analysis: bool,
 
@@ -71,9 +72,13 @@ pub(crate) struct Flags {
     #[arg(long = "unsafe_absolute_includes")]
     unsafe_absolute_includes: bool,
 
-    /// Not needed: macros are expanded by the compiler.
+    /// Not needed: macros are expanded as the compiler does.
     #[arg(long = "unsafe_no_unexpanded_functions")]
     unsafe_no_unexpanded_functions: bool,
+
+    /// Not needed: folders are sent only where the compile passes through them.
+    #[arg(long = "no_force_dirs")]
+    no_force_dirs: bool,
 
     /// Not needed: changed files are noticed.
     #[arg(long = "stat_reset_triggers", value_name = "LIST")]
@@ -147,11 +152,11 @@ impl Flags {
         [
             (
                 self.exact_analysis,
-                "-x is not needed: all files are those that the compiler lists",
+                "-x is not needed: the files are exactly those that the compiler reads",
             ),
             (
                 self.verify,
-                "-v is not needed: all files are those that the compiler lists",
+                "-v is not needed: the files are exactly those that the compiler reads",
             ),
             (
                 self.unsafe_absolute_includes,
@@ -159,7 +164,13 @@ impl Flags {
             ),
             (
                 self.unsafe_no_unexpanded_functions,
-                "--unsafe_no_unexpanded_functions is not needed: the compiler expands macros",
+                "--unsafe_no_unexpanded_functions is not needed: macros are expanded as the \
+                 compiler does",
+            ),
+            (
+                self.no_force_dirs,
+                "--no_force_dirs is not needed: folders are sent only where the compile passes \
+                 through them",
             ),
             (
                 self.stat_reset_triggers.is_some(),
@@ -212,17 +223,73 @@ mod tests {
         assert_eq!(flags.without_effect(), Vec::<&str>::new());
     }
 
+    /// What is left of the defaults once `option` is given, and what is said about it.
+    fn check(option: &str, has_effect: impl Fn(&Flags) -> bool, said: &[&str]) {
+        let before = flags("--port /s");
+        assert!(!has_effect(&before), "{option}");
+        let after = flags(&format!("--port /s {option}"));
+        assert_eq!(has_effect(&after), said.is_empty(), "{option}");
+        let words = after.without_effect();
+        assert_eq!(words.len(), said.len(), "{option}: {words:?}");
+        for (words, said) in words.iter().zip(said) {
+            assert!(words.contains(said), "{option}: {words}");
+        }
+    }
+
     #[test]
-    fn options_of_3_4_are_accepted() {
-        let flags = flags(
-            "--port=/s -d19 -e --no-email --email_bound 3 --path_observation_re= -s \
-             --stat_reset_triggers=a:b --stat_reset_triggers=c -t --unsafe_absolute_includes \
-             --no_force_dirs -v -w -x --simple_algorithm --unsafe_no_unexpanded_functions",
+    fn each_option_of_3_4_works_or_is_named_with_the_reason() {
+        let none = |_: &Flags| false;
+        check("--pid_file /p", |flags| flags.pid_file.is_some(), &[]);
+        for option in ["-d3", "-d 3", "--debug_pattern=3", "--debug_pattern 3"] {
+            check(option, |flags| flags.debug_pattern == 3, &[]);
+        }
+        for option in ["-s", "--statistics"] {
+            check(option, |flags| flags.statistics, &[]);
+        }
+        for option in ["-t", "--time"] {
+            check(option, |flags| flags.time, &[]);
+        }
+        for option in ["-w", "--write_include_closure"] {
+            check(option, |flags| flags.write_include_closure, &[]);
+        }
+        for option in ["-x", "--exact_analysis", "--simple_algorithm"] {
+            check(option, none, &["-x is not needed"]);
+        }
+        for option in ["-v", "--verify"] {
+            check(option, none, &["-v is not needed"]);
+        }
+        for option in ["-e", "--email", "--email_bound 3", "--email_bound=3"] {
+            check(option, none, &["no mail is sent"]);
+        }
+        for option in [
+            "--no_force_dirs",
+            "--unsafe_absolute_includes",
+            "--unsafe_no_unexpanded_functions",
+        ] {
+            check(option, none, &[&format!("{option} is not needed")]);
+        }
+        for option in ["--stat_reset_triggers=a:b", "--stat_reset_triggers a:b"] {
+            check(option, none, &["--stat_reset_triggers is not needed"]);
+        }
+        check(
+            "--path_observation_re=",
+            none,
+            &["--path_observation_re has no effect"],
         );
-        assert_eq!(flags.debug_pattern, 19);
-        assert!(flags.statistics && flags.time && flags.no_force_dirs);
-        assert!(flags.write_include_closure);
-        assert_eq!(flags.without_effect().len(), 7);
+        // It asks for what is so already.
+        assert!(flags("--port /s --no-email").without_effect().is_empty());
+    }
+
+    #[test]
+    fn options_may_be_given_together_and_again() {
+        let flags = flags(
+            "--port=/s -d19 -d3 -s -t -w -stw -x --exact_analysis --stat_reset_triggers=a \
+             --stat_reset_triggers=b --refusals_file /r",
+        );
+        assert_eq!(flags.debug_pattern, 3);
+        assert!(flags.statistics && flags.time && flags.write_include_closure);
+        assert_eq!(flags.refusals_file, Some("/r".into()));
+        assert_eq!(flags.without_effect().len(), 2);
     }
 
     #[test]

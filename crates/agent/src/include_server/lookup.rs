@@ -1,5 +1,5 @@
 //! Files beside those that the compiler lists: the ones it only asked for, looked at under
-//! another name, or would read in their place.
+//! another name, or would read in their place. For compiles that the include engine refuses.
 //!
 //! Works on the text of the listed files ([`super::scan`]) and repeats the compiler's search,
 //! so it can find too much, never too little: a file more in the client's tree changes nothing,
@@ -106,21 +106,10 @@ impl<'a> Lookup<'a> {
         Ok(found)
     }
 
-    /// A precompiled header that the compile would use, if there is one. When compilers only
-    /// list files they do not look for these.
-    pub(crate) fn precompiled(&self, listed: &[Listed<'_>]) -> Option<PathBuf> {
-        let mut headers: Vec<OsString> = listed
-            .iter()
-            .skip(1)
-            .map(|file| file.spelled.as_os_str().to_owned())
-            .collect();
-        // The first header of the source, and forced ones, are looked for in every folder.
+    /// A precompiled header that clang would take for a forced header, if there is one. Then
+    /// its list does not name what that header includes. (Under `-E`, gcc takes none.)
+    pub(crate) fn precompiled(&self) -> Option<PathBuf> {
         let mut done = HashSet::new();
-        if let Some(source) = listed.first() {
-            for name in &source.facts.included {
-                headers.extend(self.candidates(name, source.spelled, &mut done));
-            }
-        }
         let mut forced = Vec::new();
         for header in &self.search.forced {
             let name = Name {
@@ -137,12 +126,10 @@ impl<'a> Lookup<'a> {
                 self.cwd.join(name)
             }
         };
-        headers
+        forced
             .iter()
-            .map(with(".gch"))
+            .map(with(".pch"))
             .chain(forced.iter().map(with(".gch")))
-            // clang's own, for forced headers only.
-            .chain(forced.iter().map(with(".pch")))
             // The server has its own ones of these.
             .filter(|path| !self.system.contain(path))
             .find(|path| path.exists())
@@ -360,18 +347,17 @@ mod tests {
     }
 
     #[test]
-    fn precompiled_headers_are_found() {
-        let source = ("a.c", "#include <x.h>\n");
-        let precompiled = |listed: &[(&str, &str)], other: &str| {
-            let mut case = Case::new(listed, &[(other, "")]).bracket(&["i", "j"]);
+    fn precompiled_forced_headers_are_found() {
+        let precompiled = |other: &str| {
+            let mut case = Case::new(&[("a.c", "#include <x.h>\n")], &[(other, "")]);
+            case = case.bracket(&["i"]);
             case.search.forced = vec!["f.h".into()];
-            case.look(|lookup, listed| lookup.precompiled(listed))
+            case.look(|lookup, _| lookup.precompiled())
                 .map(|path| path.strip_prefix(case.dir.path()).unwrap().to_owned())
         };
-        let listed = [source, ("j/x.h", ""), ("k.h", "")];
-        for found in ["j/x.h.gch", "i/x.h.gch", "k.h.gch", "f.h.gch", "i/f.h.pch"] {
-            assert_eq!(precompiled(&listed, found), Some(found.into()));
+        for found in ["f.h.gch", "f.h.pch", "i/f.h.pch"] {
+            assert_eq!(precompiled(found), Some(found.into()));
         }
-        assert_eq!(precompiled(&listed, "other.h.gch"), None);
+        assert_eq!(precompiled("i/x.h.gch"), None);
     }
 }

@@ -56,11 +56,17 @@ impl Report {
                 "Preprocessing locally. Include server not covering: {reason} \
                  for translation unit '{unit}'"
             )),
-            Ok(answer) if self.answers => console::complain(&one_line(&format!(
-                "TRACE include server: {} files and {} links and folders for '{unit}' in {took:.3?}",
-                answer.files.len(),
-                answer.paths.len() - answer.files.len()
-            ))),
+            Ok(answer) if self.answers => {
+                let by_list = answer.by_list.as_ref().map_or(String::new(), |why| {
+                    format!(", told by the compiler, since: {why}")
+                });
+                console::complain(&one_line(&format!(
+                    "TRACE include server: {} files and {} links and folders for '{unit}' in \
+                     {took:.3?}{by_list}",
+                    answer.files.len(),
+                    answer.paths.len() - answer.files.len()
+                )));
+            }
             Ok(_) => {}
         }
         if let Some(figures) = &self.figures {
@@ -176,6 +182,7 @@ mod tests {
         let answer = Ok(Answer {
             paths: vec!["a".into(), "b".into(), "c".into()],
             files: vec!["/a".into()],
+            by_list: None,
         });
         figures.count("a.c", &answer, second);
         let text = figures.count("a\nb.c", &Err(Refusal::TimeLimit), 3 * second);

@@ -3,7 +3,8 @@
 //! A run is its own process group, so that what the compiler driver started ends with it. All
 //! runs end at once when the server stops. Needs `pidfd_open` (Linux 5.3).
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
@@ -11,8 +12,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+/// Of each of the two outputs.
+const LONGEST_OUTPUT: u64 = 64 << 20;
 
 /// Tells all runs that the server stops.
 #[derive(Debug)]
@@ -51,13 +56,60 @@ pub(crate) enum Ended {
     Stopped,
 }
 
+/// What a run wrote.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+}
+
 /// Runs `command` with nothing on its standard input.
 ///
 /// # Errors
 /// The program could not be started.
 pub(crate) fn run(command: &mut Command, limit: Duration, stop: &Stop) -> io::Result<Ended> {
+    run_on(command.stdin(Stdio::null()), limit, stop)
+}
+
+/// Runs `command` with `input` on its standard input.
+///
+/// # Errors
+/// As [`run`]; or there is no memory for files.
+pub(crate) fn run_with_input(
+    command: &mut Command,
+    input: &[u8],
+    limit: Duration,
+    stop: &Stop,
+) -> io::Result<(Ended, Output)> {
+    // Files, not pipes: nobody has to read while it runs.
+    let mut files = [file()?, file()?, file()?];
+    let [stdin, stdout, stderr] = &mut files;
+    stdin.write_all(input)?;
+    stdin.rewind()?;
+    command
+        .stdin(stdin.try_clone()?)
+        .stdout(stdout.try_clone()?)
+        .stderr(stderr.try_clone()?);
+    let ended = run_on(command, limit, stop)?;
+    let content = |file: &mut File| -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.take(LONGEST_OUTPUT).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let (stdout, stderr) = (content(stdout)?, content(stderr)?);
+    Ok((ended, Output { stdout, stderr }))
+}
+
+/// A file without a name, in memory.
+fn file() -> io::Result<File> {
+    Ok(memfd_create("compiler", MemfdFlags::CLOEXEC)?.into())
+}
+
+/// Runs `command` with whatever it has for its standard input.
+fn run_on(command: &mut Command, limit: Duration, stop: &Stop) -> io::Result<Ended> {
     let deadline = Instant::now() + limit;
-    let mut child = command.stdin(Stdio::null()).process_group(0).spawn()?;
+    let mut child = command.process_group(0).spawn()?;
     let pid = Pid::from_child(&child);
     let ended = wait(pid, deadline, stop);
     if !matches!(ended, Ok(None)) {
@@ -114,6 +166,16 @@ mod tests {
         };
         assert_eq!(status.code(), Some(3));
         assert!(run(&mut Command::new("/nonexistent"), Duration::ZERO, &stop).is_err());
+    }
+
+    #[test]
+    fn a_program_reads_its_input_and_its_outputs_are_told_apart() {
+        let stop = Stop::new().unwrap();
+        let mut command = shell("tr a-z A-Z; echo oops >&2");
+        let (_, output) =
+            run_with_input(&mut command, b"some text", Duration::from_secs(60), &stop).unwrap();
+        assert_eq!(output.stdout, b"SOME TEXT");
+        assert_eq!(output.stderr, b"oops\n");
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub(crate) struct Facts {
     pub(crate) asked: Asked,
     /// Operands of `#include`, `#include_next` and `#import`, where they are literal.
     pub(crate) included: Vec<Name>,
-    /// The first thing whose effect cannot be told from the text.
-    pub(crate) blocker: Option<Blocker>,
+    /// Things whose effect cannot be told from the text.
+    pub(crate) blockers: Vec<Blocker>,
     /// `#pragma once` or `#import`: gcc may pass over other names of the same file.
     pub(crate) once: bool,
     /// `#pragma GCC system_header`: gcc may list what is included from here by shorter names.
@@ -81,8 +81,8 @@ pub(crate) fn scan(content: &[u8]) -> Facts {
     let text = &*splice(content);
     let mut facts = Facts::default();
     let mut block = |found: bool, blocker| {
-        if found && facts.blocker.is_none() {
-            facts.blocker = Some(blocker);
+        if found {
+            facts.blockers.push(blocker);
         }
     };
     block(asks_for_embed(text), Blocker::Embed);
@@ -192,7 +192,9 @@ mod tests {
     use super::*;
 
     fn blocker(text: &str) -> Option<Blocker> {
-        scan(text.as_bytes()).blocker
+        let blockers = scan(text.as_bytes()).blockers;
+        assert!(blockers.len() < 2, "{blockers:?}");
+        blockers.first().copied()
     }
 
     #[test]
@@ -204,7 +206,7 @@ mod tests {
         let facts = scan(b"#if __has_include(<a>)\n#define HAS(x) __has_include(x)\n");
         assert_eq!(spell(&facts.asked.names), ["<a>"]);
         assert_eq!(facts.asked.macros, [b"HAS"]);
-        assert_eq!(facts.blocker, None);
+        assert_eq!(facts.blockers, []);
     }
 
     #[test]

@@ -10,11 +10,13 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
@@ -23,6 +25,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::client_root::{RootFolder, RootFolderError};
+use super::engine::Engine;
+use super::engine_refusals::EngineRefusals;
 use super::flags::Flags;
 use super::mirror::Mirror;
 use super::query_server::QueryServer;
@@ -122,16 +126,25 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
     }
     let signals = signals().map_err(StartError::System)?;
 
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let chosen = std::env::var_os("DISTCC_CLIENT_TMP");
     let roots = RootFolder::choose(chosen.as_deref()).map_err(StartError::RootFolder)?;
     roots.remove_stale_roots().map_err(StartError::Mirror)?;
     let mirror = Mirror::new(roots).map_err(StartError::Mirror)?;
+    let stop = Arc::new(Stop::new().map_err(StartError::System)?);
+    let processors = available_parallelism().map_or(2, NonZeroUsize::get);
+    let engine = Engine::new(
+        std::env::vars_os().collect(),
+        facts_folder(variable("XDG_CACHE_HOME"), variable("HOME")),
+        processors,
+        Arc::clone(&stop),
+    );
     let service = Service::new(
         std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()),
-        !flags.no_force_dirs,
-        // Some of them wait for the disk.
-        available_parallelism().map_or(4, |cpus| cpus.get() + 2),
-        Stop::new().map_err(StartError::System)?,
+        processors,
+        engine,
+        EngineRefusals::new(flags.refusals_file.clone()),
+        stop,
         mirror,
     );
     let report = Report::new(flags.debug_pattern, flags.statistics);
@@ -171,6 +184,16 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Where the user's programs keep what they can find out again: that is where compilers' facts
+/// are kept from build to build. Nowhere if the environment does not say.
+fn facts_folder(cache: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    let cache = cache
+        .and_then(absolute)
+        .or_else(|| Some(home.and_then(absolute)?.join(".cache")))?;
+    Some(cache.join("pumpcc/facts"))
+}
+
 fn write_pid(path: &Path, pid: u32) -> io::Result<()> {
     fs::write(path, format!("{pid}\n"))
 }
@@ -197,4 +220,24 @@ fn inherited(number: RawFd) -> Result<OwnedFd, StartError> {
     // Compilers must not hold it.
     fcntl_setfd(&descriptor, FdFlags::CLOEXEC).map_err(|error| StartError::System(error.into()))?;
     Ok(descriptor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_kept_where_caches_are() {
+        let folder = |cache: Option<&str>, home: Option<&str>| {
+            facts_folder(cache.map(OsString::from), home.map(OsString::from))
+                .map(|path| path.into_os_string().into_string().unwrap())
+        };
+        let at = |path: &str| Some(path.to_owned());
+        assert_eq!(folder(Some("/c"), Some("/h")), at("/c/pumpcc/facts"));
+        assert_eq!(folder(None, Some("/h")), at("/h/.cache/pumpcc/facts"));
+        // As the standard for this variable has it.
+        assert_eq!(folder(Some("c"), Some("/h")), at("/h/.cache/pumpcc/facts"));
+        assert_eq!(folder(None, Some("h")), None);
+        assert_eq!(folder(None, None), None);
+    }
 }

@@ -35,7 +35,13 @@ pub(crate) struct SystemDirs {
 impl SystemDirs {
     /// Whether the real path `path` is one of the folders or lies below one.
     pub(crate) fn contain(&self, path: &Path) -> bool {
-        self.searched.iter().any(|dir| path.starts_with(dir))
+        // Real paths: bytes say the same as components, and are compared faster.
+        let path = path.as_os_str().as_bytes();
+        self.searched.iter().any(|dir| {
+            let dir = dir.as_os_str().as_bytes();
+            path.strip_prefix(dir)
+                .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || dir == b"/")
+        })
     }
 
     /// The folders that lie in none of the others.

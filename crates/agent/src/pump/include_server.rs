@@ -17,6 +17,9 @@ use super::messages::PumpError;
 use super::process;
 use super::settings::Settings;
 
+/// The file in the session's folder that tells of compiles which the include engine refused.
+pub(super) const REFUSALS: &str = "refusals";
+
 /// How long the servers of a session live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifetime {
@@ -59,6 +62,8 @@ impl IncludeServer {
             .arg("--pid_file")
             .arg(&pid_file)
             .arg("-d1")
+            .arg("--refusals_file")
+            .arg(folder.join(REFUSALS))
             .args(further_arguments(settings)?)
             // Ctrl-C is for the build: the server is ended after it.
             .process_group(0)

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::hosts::{Listed, Why};
 
 /// Opens lines that stand between those of a build.
-const RULE: &str = "__________";
+pub(super) const RULE: &str = "__________";
 
 /// Why there is no session.
 #[derive(Debug)]

@@ -156,6 +156,7 @@ fn open(
 
 impl Session {
     fn end(self, settings: &Settings) {
+        shutdown::print_refusals(self.folder.path());
         shutdown::print_discrepancies(settings, self.folder.path());
         say(settings, &Progress::ShuttingDown);
         drop(self.include_server);

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::include_server::socket;
-use super::messages::{Progress, discrepancies};
+use super::include_server::{REFUSALS, socket};
+use super::messages::{Progress, RULE, discrepancies};
 use super::private_server::log;
 use super::process;
 use super::settings::Settings;
@@ -15,6 +15,8 @@ const FILES: &[&str] = &[
     "socket",
     "pid",
     "discrepancy_counter",
+    REFUSALS,
+    "refusals.new",
     "stdout",
     "stderr",
     "distccd.log",
@@ -29,6 +31,7 @@ pub(super) fn by_environment(settings: &Settings) {
     let Some(folder) = settings.session_folder.as_deref() else {
         return;
     };
+    print_refusals(folder);
     print_discrepancies(settings, folder);
     let started_for = |pid: &Option<_>, file: &Path| {
         pid.as_ref()
@@ -51,6 +54,13 @@ pub(super) fn by_environment(settings: &Settings) {
         let _ = fs::remove_file(folder.join(name)); // Most are not there.
     }
     let _ = fs::remove_dir(folder); // What is not ours stays.
+}
+
+/// Tells of compiles that the include engine refused, in the include server's words.
+pub(super) fn print_refusals(folder: &Path) {
+    if let Ok(told) = fs::read(folder.join(REFUSALS)) {
+        console::complain_bytes(&[RULE.as_bytes(), &told].concat());
+    }
 }
 
 /// Warns if compiles failed on a server only.

@@ -222,6 +222,8 @@ pub(crate) fn server_command(tree: &Tree, root_folder: &Path) -> Command {
         .arg("-d1")
         .env("DISTCC_CLIENT_TMP", root_folder)
         .env_remove("CPATH")
+        // Not in the folders of whoever runs the tests.
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .stdout(File::create(tree.path("stdout")).unwrap())
         .stderr(File::create(tree.path("stderr")).unwrap());
