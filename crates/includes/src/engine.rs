@@ -19,8 +19,10 @@ use crate::worker::{Shared, Worker};
 pub struct Settings {
     /// Remember what including a file did. Without it every file is evaluated each time, with the same result.
     pub memo: bool,
-    /// Words of 8 bytes that a worker may keep of summaries and answers before it starts anew; bounds memory.
+    /// Words of 8 bytes, about, that a worker may keep of summaries, answers and searches before it forgets them.
     pub summary_limit: usize,
+    /// The same for what all workers share (parsed files, names, compilers' facts): beyond it everything starts anew.
+    pub shared_limit: usize,
 }
 
 impl Default for Settings {
@@ -28,6 +30,7 @@ impl Default for Settings {
         Settings {
             memo: true,
             summary_limit: 40_000_000,
+            shared_limit: 100_000_000,
         }
     }
 }
@@ -110,9 +113,19 @@ pub struct Statistics {
     pub refusals: u64,
     /// Summaries in memory.
     pub summaries: u64,
+    /// Words of 8 bytes that all of it takes, about.
+    pub weight: u64,
 }
 
 impl Statistics {
+    /// Adds what a worker did that is no more.
+    fn add_past(&mut self, other: &Statistics) {
+        self.add(&Statistics {
+            summaries: 0,
+            ..*other
+        });
+    }
+
     fn add(&mut self, other: &Statistics) {
         self.units += other.units;
         self.answers_repeated += other.answers_repeated;
@@ -133,24 +146,64 @@ const TRIES: usize = 10;
 
 /// The include engine.
 pub struct Engine {
-    shared: Arc<Shared>,
     settings: Settings,
+    state: Mutex<State>,
+}
+
+struct State {
+    shared: Arc<Shared>,
     /// Workers at rest. One is taken out while it answers.
-    idle: Mutex<Vec<Worker>>,
+    idle: Vec<Worker>,
+    /// What workers did that are no more.
+    past: Statistics,
 }
 
 impl Engine {
     /// An engine over this tree and these compilers.
     pub fn new(tree: Arc<dyn Tree>, compiler: Arc<dyn Compiler>, settings: Settings) -> Self {
         Engine {
-            shared: Arc::new(Shared::new(tree, compiler)),
             settings,
-            idle: Mutex::default(),
+            state: Mutex::new(State {
+                shared: Arc::new(Shared::new(tree, compiler)),
+                idle: Vec::new(),
+                past: Statistics::default(),
+            }),
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_worker(&self) -> Worker {
+        let mut state = self.state();
+        let shared = Arc::clone(&state.shared);
+        let worker = state.idle.pop();
+        worker.unwrap_or_else(|| Worker::new(shared, self.settings.memo))
+    }
+
+    /// Puts a worker to rest, or away if what workers share has grown too much: they start anew then.
+    fn put_back(&self, mut worker: Worker, has_learned: bool) {
+        worker.stats.summaries = worker.summaries.len() as u64;
+        let weight = if has_learned {
+            worker.shared.weight()
+        } else {
+            0
+        };
+        let mut state = self.state();
+        let is_current = Arc::ptr_eq(&state.shared, &worker.shared);
+        if is_current && weight <= self.settings.shared_limit {
+            state.idle.push(worker);
+            return;
+        }
+        if is_current {
+            let (tree, compiler) = (&worker.shared.tree, &worker.shared.compiler);
+            state.shared = Arc::new(Shared::new(Arc::clone(tree), Arc::clone(compiler)));
+            let away: Vec<Worker> = std::mem::take(&mut state.idle);
+            away.iter()
+                .for_each(|other| state.past.add_past(&other.stats));
+        }
+        state.past.add_past(&worker.stats);
     }
 
     /// The closure of a compile.
@@ -158,11 +211,10 @@ impl Engine {
     /// # Errors
     /// [`Refusal`]: ask the compiler itself.
     pub fn closure(&self, command: &Command) -> Result<Arc<Closure>, Refusal> {
-        let worker = self.idle().pop();
-        let mut worker =
-            worker.unwrap_or_else(|| Worker::new(Arc::clone(&self.shared), self.settings.memo));
+        let mut worker = self.take_worker();
+        let looks = worker.looks();
         worker.notice_changes();
-        if worker.summaries.weight + worker.answers.weight > self.settings.summary_limit {
+        if worker.weight() > self.settings.summary_limit {
             worker.forget();
         }
         worker.stats.units += 1;
@@ -174,18 +226,21 @@ impl Engine {
             None => consistent_answer(&mut worker, command),
         };
         worker.stats.refusals += u64::from(result.is_err());
-        worker.stats.summaries = worker.summaries.len() as u64;
         // A worker that panicked is not put back: what it knows may be half changed.
-        self.idle().push(worker);
+        let has_learned = worker.looks() != looks;
+        self.put_back(worker, has_learned);
         result
     }
 
-    /// What all workers at rest did so far.
+    /// What workers did so far, those left out that are at work.
     pub fn statistics(&self) -> Statistics {
-        let mut sum = Statistics::default();
-        for worker in self.idle().iter() {
+        let state = self.state();
+        let mut sum = state.past;
+        for worker in &state.idle {
             sum.add(&worker.stats);
+            sum.weight += worker.weight() as u64;
         }
+        sum.weight += state.shared.weight() as u64;
         sum
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Folders {
     /// Real folders all of whose entries matter.
     interest_below: FastMap<Box<[u8]>, ()>,
     pub(crate) looks: u64,
+    /// Words of memory, about.
+    pub(crate) weight: usize,
 }
 
 /// A walk from the root, link by link.
@@ -80,6 +82,7 @@ impl Folders {
             interest: FastMap::default(),
             interest_below: FastMap::default(),
             looks: 0,
+            weight: 0,
         }
     }
 
@@ -126,6 +129,7 @@ impl Folders {
         }
         let id = FolderId::try_from(self.list.len()).unwrap_or(FolderId::MAX);
         let folder = self.resolve(path);
+        self.weight += 32 + 8 * folder.entries.as_ref().map_or(0, FastMap::len);
         if let Some(real) = &folder.real {
             self.by_real.entry(Arc::clone(real)).or_default().push(id);
         }
@@ -195,6 +199,7 @@ impl Folders {
             self.watch(&real);
             let next = join(&real, &part);
             self.looks += 1;
+            self.weight += 8;
             walk.last = self.tree.look(&next);
             self.interest.insert(next.as_slice().into(), ());
             match &walk.last {

@@ -24,6 +24,15 @@ pub(crate) struct Loaded {
     pub(crate) matters: Dialect,
 }
 
+impl Loaded {
+    /// Words of memory, about.
+    pub(crate) fn weight(&self) -> usize {
+        let parsed = &self.parsed;
+        let tokens: usize = parsed.lines.iter().map(|line| line.tokens.len()).sum();
+        32 + 8 * parsed.steps.len() + 4 * parsed.lines.len() + 2 * tokens + 8 * parsed.calls.len()
+    }
+}
+
 impl Worker {
     /// The parsed file; `None` if it cannot be read.
     pub(crate) fn load(&mut self, file: u32, dialect: Dialect) -> Option<Arc<Loaded>> {
@@ -76,7 +85,10 @@ impl Worker {
         self.stats.files_parsed += 1;
         self.stats.bytes_parsed += bytes.len() as u64;
         if !parsed.questions.is_empty() {
-            lock(&self.shared.questions).extend_from_slice(&parsed.questions);
+            let mut known = lock(&self.shared.questions);
+            known.extend_from_slice(&parsed.questions);
+            known.sort_unstable();
+            known.dedup();
         }
         let mut hasher = DefaultHasher::new();
         hasher.write(&bytes);

@@ -90,6 +90,8 @@ impl Eq for Key {}
 struct Table {
     map: FastMap<Key, Id>,
     list: Vec<Arc<Entry>>,
+    /// Words of memory, about.
+    weight: usize,
 }
 
 /// The table that all workers share.
@@ -114,6 +116,11 @@ impl SharedNames {
         SharedNames(Mutex::new(table))
     }
 
+    /// Words of memory, about.
+    pub(crate) fn weight(&self) -> usize {
+        self.table().weight
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         // The table is append-only, so a panic elsewhere cannot leave it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -131,6 +138,7 @@ impl Table {
         });
         let id = Id::try_from(self.list.len()).unwrap_or(Id::MAX);
         self.list.push(Arc::clone(&entry));
+        self.weight += 20 + bytes.len() / 8;
         self.map.insert(Key(Arc::clone(&entry)), id);
         (id, entry)
     }

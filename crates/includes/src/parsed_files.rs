@@ -17,6 +17,8 @@ pub(crate) struct ParsedFiles {
     by_path: HashMap<Vec<u8>, Vec<Arc<Loaded>>>,
     /// How much of the record of changes was taken notice of here.
     position: u64,
+    /// Words of memory, about.
+    pub(crate) weight: usize,
 }
 
 impl ParsedFiles {
@@ -26,10 +28,15 @@ impl ParsedFiles {
             return;
         }
         match tree.changes_since(self.position) {
-            Changes::Unknown => self.by_path.clear(),
+            Changes::Unknown => {
+                self.by_path.clear();
+                self.weight = 0;
+            }
             Changes::Entries(entries) => {
                 for entry in entries {
-                    self.by_path.remove(&entry);
+                    for file in self.by_path.remove(&entry).unwrap_or_default() {
+                        self.weight -= file.weight();
+                    }
                 }
             }
         }
@@ -50,8 +57,11 @@ impl ParsedFiles {
             };
         if !is_changed {
             let all = self.by_path.entry(real.to_vec()).or_default();
+            let weights = |all: &[Arc<Loaded>]| all.iter().map(|f| f.weight()).sum::<usize>();
+            self.weight -= weights(all);
             all.retain(|known| known.stamp == file.stamp && known.dialect != file.dialect);
             all.push(Arc::clone(file));
+            self.weight += weights(all);
         }
     }
 }

@@ -131,6 +131,13 @@ impl Shared {
             questions: Mutex::default(),
         }
     }
+
+    /// Words of memory of what workers share, about.
+    pub(crate) fn weight(&self) -> usize {
+        let bases = lock(&self.bases);
+        let values = bases.values().map(|base| Worker::base_values(base).len());
+        self.names.weight() + lock(&self.parsed).weight + values.sum::<usize>() / 2
+    }
 }
 
 /// Everything behind these locks is complete at any moment, so a panic elsewhere does not spoil it.
@@ -177,6 +184,20 @@ impl Worker {
         }
     }
 
+    /// Words of memory of what this worker may forget, about.
+    pub(crate) fn weight(&self) -> usize {
+        self.summaries.weight
+            + self.answers.weight
+            + self.folders.weight
+            + 64 * self.contexts.len()
+            + 32 * self.files.len()
+            + 16 * self.lookups.len()
+            + 16 * self.absent.len()
+            + 8 * self.visits.len()
+            + 4 * self.compared.len()
+    }
+
+    /// The context for this search request.
     pub(crate) fn context_for(
         &mut self,
         cwd: &[u8],

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use includes::{Ask, Closure, Command, Compiler, Engine, MemoryTree, Refusal, Said, Settings};
+use includes::{
+    Ask, Closure, Command, Compiler, Engine, MemoryTree, Refusal, Said, Settings, Statistics,
+};
 
 /// A compiler without macros, folders and features. Its name tells whether it is clang.
 struct Bare;
@@ -68,8 +70,12 @@ fn short(path: &[u8]) -> String {
 impl World {
     /// These files. A text `-> target` makes a link, a path that ends with a slash a folder.
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        Self::with_settings(files, Settings::default())
+    }
+
+    pub(crate) fn with_settings(files: &[(&str, &str)], settings: Settings) -> Self {
         let tree = Arc::new(MemoryTree::new());
-        let engine = Engine::new(Arc::clone(&tree) as _, Arc::new(Bare), Settings::default());
+        let engine = Engine::new(Arc::clone(&tree) as _, Arc::new(Bare), settings);
         let world = World { tree, engine };
         for (path, text) in files {
             world.put(path, text);
@@ -87,6 +93,10 @@ impl World {
 
     pub(crate) fn remove(&self, path: &str) {
         self.tree.remove(&full(path));
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.engine.statistics()
     }
 
     /// Asks for `gcc arguments`, or another compiler if the line begins with its name and a colon.
