@@ -6,6 +6,7 @@
 
 mod commands;
 mod output;
+mod progress;
 mod scan;
 mod verify;
 
@@ -52,7 +53,7 @@ pub(crate) struct Flags {
     /// Print nothing but figures: compiles per second, files parsed, summaries used, refusals.
     #[arg(long)]
     timing: bool,
-    /// Scan everything this often; figures are given for each pass.
+    /// Scan everything this often; --timing and --verify speak of each pass.
     #[arg(long, default_value_t = 1, value_name = "N")]
     passes: usize,
     /// Use this C compiler, or its C++ sibling, instead of the one each command names.

@@ -1,6 +1,6 @@
 //! Printing: make rules, JSON, figures, messages. All output leaves through here.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use std::sync::Arc;
 
@@ -18,18 +18,6 @@ pub(crate) fn error(message: &str) {
 /// A line of results.
 pub(crate) fn line(text: &str) -> Result<(), String> {
     writeln!(std::io::stdout(), "{text}").map_err(|error| format!("standard output: {error}"))
-}
-
-/// Progress, on a terminal only.
-pub(crate) fn progress(done: usize, total: usize) {
-    let mut stderr = std::io::stderr();
-    if stderr.is_terminal() {
-        let _ = write!(
-            stderr,
-            "\r{done}/{total}{}",
-            if done == total { "\n" } else { "" }
-        );
-    }
 }
 
 /// Prints one compile's closure.
@@ -63,16 +51,27 @@ fn make(closure: &Closure) -> Vec<u8> {
     out.extend_from_slice(b".o:");
     for file in closure.files.iter().filter(|f| f.listed) {
         out.extend_from_slice(b" \\\n ");
-        for &byte in &*file.spelled {
-            match byte {
-                b' ' | b'#' => out.extend_from_slice(&[b'\\', byte]),
-                b'$' => out.extend_from_slice(b"$$"),
-                _ => out.push(byte),
-            }
-        }
+        protect(&file.spelled, &mut out);
     }
     out.push(b'\n');
     out
+}
+
+/// Writes a path so that make reads it as one word, as the compilers do.
+fn protect(path: &[u8], out: &mut Vec<u8>) {
+    for (at, &byte) in path.iter().enumerate() {
+        match byte {
+            b' ' | b'\t' => {
+                // A backslash before the protecting one must itself be doubled.
+                let before = path[..at].iter().rev().take_while(|&&b| b == b'\\');
+                out.extend(before);
+                out.extend_from_slice(&[b'\\', byte]);
+            }
+            b'#' => out.extend_from_slice(b"\\#"),
+            b'$' => out.extend_from_slice(b"$$"),
+            _ => out.push(byte),
+        }
+    }
 }
 
 fn json(command: &Command, result: &Result<Arc<Closure>, Refusal>) -> Value {

@@ -1,4 +1,4 @@
-//! The scan: asks the engine for every command, on several threads, and reports.
+//! The scan: asks the engine for every command, on several threads, as often as wanted, and reports.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,22 +7,72 @@ use std::time::{Duration, Instant};
 
 use includes::{Closure, Command, Engine, RealCompiler, RealTree, Refusal, Settings};
 
-use crate::verify::{self, Verdict};
+use crate::commands::Compile;
+use crate::progress::Progress;
+use crate::verify::{self, Theirs, Verdict};
 use crate::{Flags, commands, output};
+
+type Scanned = Result<Arc<Closure>, Refusal>;
 
 #[derive(Default)]
 struct Tally {
     same: usize,
     different: usize,
-    /// The engine refused and the compiler fails as well.
-    failing: usize,
     refused: usize,
+    /// The compiler itself fails, whatever the engine says.
+    failing: usize,
     files: usize,
 }
 
-/// Does what the flags say. The code is 1 if something differs or was refused.
+/// Does what the flags say. The code is 1 if something differs or was refused, in any pass.
 pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
-    let commands = read_commands(flags)?;
+    let compiles = commands::read(flags)?;
+    let engine = engine(flags)?;
+    let mut theirs = Vec::new();
+    let mut failed = false;
+    for pass in 1..=flags.passes.max(1) {
+        let started = Instant::now();
+        let results = in_parallel(flags.jobs, "scanned", &compiles, |compile| {
+            scan(&engine, &compile.command)
+        });
+        let elapsed = started.elapsed();
+        if flags.timing {
+            figures(flags, &engine, pass, elapsed, compiles.len())?;
+        }
+        failed |= if flags.verify {
+            // What the compiler said holds for later passes, unless files are expected to change.
+            if theirs.is_empty() || flags.revalidate {
+                theirs = in_parallel(flags.jobs, "verified", &compiles, |compile| {
+                    verify::ask(&compile.command)
+                })
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()?;
+            }
+            let label = match flags.passes {
+                0 | 1 => String::new(),
+                _ => format!("pass {pass}: "),
+            };
+            compare(&label, &compiles, &results, &theirs)?
+        } else {
+            let closures = pass == 1 && !flags.timing;
+            print(flags, closures.then_some(&compiles), &results, pass == 1)?
+        };
+    }
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+fn scan(engine: &Engine, command: &Command) -> Scanned {
+    let result = engine.closure(command);
+    // Nothing is found from there, and no compiler can be run: but what is missing is the folder.
+    if result.is_err()
+        && let Some(message) = verify::missing_folder(command)
+    {
+        return Err(Refusal::Command(message));
+    }
+    result
+}
+
+fn engine(flags: &Flags) -> Result<Engine, String> {
     let settings = Settings {
         memo: !flags.no_memo,
         ..Settings::default()
@@ -32,92 +82,30 @@ pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
     } else {
         RealTree::frozen()
     };
-    let engine = Engine::new(
-        Arc::new(tree),
-        Arc::new(RealCompiler::new(flags.facts.clone())),
-        settings,
-    );
-    let mut failed = false;
-    for pass in 1..=flags.passes.max(1) {
-        let started = Instant::now();
-        let results = scan(&engine, &commands, flags.jobs.max(1));
-        let elapsed = started.elapsed();
-        if flags.timing {
-            figures(flags, &engine, pass, elapsed, &commands)?;
-        }
-        if pass > 1 {
-            continue;
-        }
-        let mut tally = Tally::default();
-        for (at, (command, result)) in commands.iter().zip(&results).enumerate() {
-            report(flags, command, result, &mut tally)?;
-            if flags.verify {
-                output::progress(at + 1, commands.len());
-            }
-        }
-        if flags.verify {
-            output::line(&format!(
-                "{} compiles: {} same, {} different, {} refused, {} that the compiler itself fails on; {} files on average",
-                commands.len(),
-                tally.same,
-                tally.different,
-                tally.refused,
-                tally.failing,
-                tally.files / results.len().max(1),
-            ))?;
-        }
-        failed = tally.different + tally.refused > 0;
-    }
-    Ok(if failed {
-        ExitCode::from(1)
-    } else {
-        ExitCode::SUCCESS
-    })
+    let compiler = RealCompiler::new(flags.facts.clone());
+    Ok(Engine::new(Arc::new(tree), Arc::new(compiler), settings))
 }
 
-fn read_commands(flags: &Flags) -> Result<Vec<Command>, String> {
-    let env: Vec<_> = std::env::vars_os().collect();
-    let mut list = match &flags.compilation_database {
-        Some(file) => {
-            let text =
-                std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-            commands::from_database(&text, &env)
-                .map_err(|why| format!("{}: {why}", file.display()))?
-        }
-        None if flags.command.is_empty() => {
-            return Err("no command: give one after `--`, or --compilation-database".into());
-        }
-        None => {
-            let cwd =
-                std::env::current_dir().map_err(|error| format!("current directory: {error}"))?;
-            vec![Command {
-                cwd: cwd.into_os_string().into_encoded_bytes(),
-                argv: flags.command.clone(),
-                env,
-            }]
-        }
-    };
-    if let Some(compiler) = &flags.compiler {
-        for command in &mut list {
-            commands::exchange_compiler(command, compiler);
-        }
-    }
-    Ok(list)
-}
-
-/// The results in the order of the commands.
-fn scan(engine: &Engine, commands: &[Command], jobs: usize) -> Vec<Result<Arc<Closure>, Refusal>> {
+/// What `work` makes of each compile, in their order.
+fn in_parallel<T: Send>(
+    jobs: usize,
+    what: &'static str,
+    compiles: &[Compile],
+    work: impl Fn(&Compile) -> T + Sync,
+) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::with_capacity(commands.len()));
+    let progress = Progress::new(what, compiles.len());
+    let results = Mutex::new(Vec::with_capacity(compiles.len()));
     std::thread::scope(|scope| {
-        for _ in 0..jobs {
+        for _ in 0..jobs.max(1) {
             scope.spawn(|| {
                 let mut mine = Vec::new();
-                while let Some((at, command)) = {
+                while let Some((at, compile)) = {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    commands.get(at).map(|c| (at, c))
+                    compiles.get(at).map(|compile| (at, compile))
                 } {
-                    mine.push((at, engine.closure(command)));
+                    mine.push((at, work(compile)));
+                    progress.step();
                 }
                 results
                     .lock()
@@ -131,49 +119,77 @@ fn scan(engine: &Engine, commands: &[Command], jobs: usize) -> Vec<Result<Arc<Cl
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn report(
+/// Prints closures, if wanted, and refusals. Whether there was one.
+fn print(
     flags: &Flags,
-    command: &Command,
-    result: &Result<Arc<Closure>, Refusal>,
-    tally: &mut Tally,
-) -> Result<(), String> {
-    let name = command
-        .argv
-        .last()
-        .map_or(String::new(), |a| a.to_string_lossy().into_owned());
-    tally.files += result.as_ref().map_or(0, |closure| closure.files.len());
-    if !flags.verify {
-        if let Err(refusal) = result {
-            tally.refused += 1;
+    closures: Option<&Vec<Compile>>,
+    results: &[Scanned],
+    first: bool,
+) -> Result<bool, String> {
+    for refusal in results.iter().filter_map(|result| result.as_ref().err()) {
+        if first {
             output::error(&refusal.to_string());
         }
-        return if flags.timing {
-            Ok(())
-        } else {
-            output::closure(flags.format, command, result)
-        };
     }
-    match (verify::compare(command, result.as_deref().ok())?, result) {
-        (Verdict::CompilerFails(_), Err(_)) => tally.failing += 1,
-        (Verdict::CompilerFails(message), Ok(_)) => {
+    for (compile, result) in closures.into_iter().flatten().zip(results) {
+        output::closure(flags.format, &compile.command, result)?;
+    }
+    Ok(results.iter().any(Result::is_err))
+}
+
+/// Prints what differs from the compiler's answers, and a line with the sums. Whether anything differs or was refused.
+fn compare(
+    label: &str,
+    compiles: &[Compile],
+    results: &[Scanned],
+    theirs: &[Theirs],
+) -> Result<bool, String> {
+    let mut tally = Tally::default();
+    for ((compile, result), theirs) in compiles.iter().zip(results).zip(theirs) {
+        tally.files += result.as_ref().map_or(0, |closure| closure.files.len());
+        report(
+            &format!("{label}{}", compile.name),
+            result,
+            theirs,
+            &mut tally,
+        )?;
+    }
+    output::line(&format!(
+        "{label}{} compiles: {} same, {} different, {} refused, {} that the compiler itself fails on; {} files on average",
+        compiles.len(),
+        tally.same,
+        tally.different,
+        tally.refused,
+        tally.failing,
+        tally.files / results.len().max(1),
+    ))?;
+    Ok(tally.different + tally.refused > 0)
+}
+
+fn report(name: &str, result: &Scanned, theirs: &Theirs, tally: &mut Tally) -> Result<(), String> {
+    match (theirs, result) {
+        (Err(_), Err(_)) => tally.failing += 1,
+        (Err(message), Ok(_)) => {
             tally.failing += 1;
             output::line(&format!("{name}: only the compiler fails: {message}"))?;
         }
-        (_, Err(refusal)) => {
+        (Ok(_), Err(refusal)) => {
             tally.refused += 1;
             output::line(&format!("{name}: refused: {refusal}"))?;
         }
-        (Verdict::Same, Ok(_)) => tally.same += 1,
-        (Verdict::Different(theirs, ours), Ok(_)) => {
-            tally.different += 1;
-            output::line(&format!("{name}: different"))?;
-            for path in theirs {
-                output::line(&format!("  only the compiler: {}", path.display()))?;
+        (Ok(theirs), Ok(closure)) => match verify::compare(closure, theirs) {
+            Verdict::Same => tally.same += 1,
+            Verdict::Different { theirs, ours } => {
+                tally.different += 1;
+                output::line(&format!("{name}: different"))?;
+                for path in theirs {
+                    output::line(&format!("  only the compiler: {}", path.display()))?;
+                }
+                for path in ours {
+                    output::line(&format!("  only we: {}", path.display()))?;
+                }
             }
-            for path in ours {
-                output::line(&format!("  only we: {}", path.display()))?;
-            }
-        }
+        },
     }
     Ok(())
 }
@@ -183,13 +199,12 @@ fn figures(
     engine: &Engine,
     pass: usize,
     elapsed: Duration,
-    commands: &[Command],
+    compiles: usize,
 ) -> Result<(), String> {
     let s = engine.statistics();
-    let each = elapsed.as_secs_f64() * 1e3 / commands.len().max(1) as f64;
+    let each = elapsed.as_secs_f64() * 1e3 / compiles.max(1) as f64;
     output::line(&format!(
-        "pass {pass}: {} compiles in {:.1} ms, {each:.4} ms each, {:.0} a second; so far: {} files parsed ({:.1} MB), {} evaluated, {} summary hits, {} guard skips, {} summaries, {} searches, {} questions to compilers, {} refusals; {}",
-        commands.len(),
+        "pass {pass}: {compiles} compiles in {:.1} ms, {each:.4} ms each, {:.0} a second; so far: {} files parsed ({:.1} MB), {} evaluated, {} summary hits, {} guard skips, {} summaries, {} searches, {} questions to compilers, {} refusals; {}",
         elapsed.as_secs_f64() * 1e3,
         1e3 / each,
         s.files_parsed,

@@ -8,44 +8,44 @@ use std::process::{Command as Process, Stdio};
 
 use includes::{Closure, Command};
 
+/// What the compiler itself reads, or the first message with which it fails.
+pub(crate) type Theirs = Result<BTreeSet<PathBuf>, String>;
+
 /// What the comparison found.
 pub(crate) enum Verdict {
     Same,
-    /// Files only the compiler lists, files only we list.
-    Different(Vec<PathBuf>, Vec<PathBuf>),
-    /// The compiler fails on this compile: its first message.
-    CompilerFails(String),
+    /// Files that only one of the two lists.
+    Different {
+        theirs: Vec<PathBuf>,
+        ours: Vec<PathBuf>,
+    },
 }
 
-/// Compares; `None`: the engine refused, only whether the compiler fails is of interest.
-pub(crate) fn compare(command: &Command, closure: Option<&Closure>) -> Result<Verdict, String> {
-    let theirs = match ask(command)? {
-        Ok(theirs) => theirs,
-        Err(message) => return Ok(Verdict::CompilerFails(message)),
-    };
-    let Some(closure) = closure else {
-        return Ok(Verdict::Same);
-    };
+/// Compares real paths: what the compiler lists, and what the engine says that it lists.
+pub(crate) fn compare(closure: &Closure, theirs: &BTreeSet<PathBuf>) -> Verdict {
     let ours: BTreeSet<PathBuf> = closure
         .files
         .iter()
         .filter(|f| f.listed)
         .map(|f| PathBuf::from(OsString::from_vec(f.real.to_vec())))
         .collect();
-    if ours == theirs {
-        return Ok(Verdict::Same);
+    if ours == *theirs {
+        return Verdict::Same;
     }
-    Ok(Verdict::Different(
-        theirs.difference(&ours).cloned().collect(),
-        ours.difference(&theirs).cloned().collect(),
-    ))
+    Verdict::Different {
+        theirs: theirs.difference(&ours).cloned().collect(),
+        ours: ours.difference(theirs).cloned().collect(),
+    }
 }
 
-/// Runs the compiler for its dependencies. The inner error is the compiler's own.
-fn ask(command: &Command) -> Result<Result<BTreeSet<PathBuf>, String>, String> {
+/// Runs the compiler for its dependencies. The outer error: it cannot be run.
+pub(crate) fn ask(command: &Command) -> Result<Theirs, String> {
+    if let Some(message) = missing_folder(command) {
+        return Ok(Err(message));
+    }
+    let cwd = Path::new(OsStr::from_bytes(&command.cwd));
     let folder = tempfile::tempdir().map_err(|error| format!("making a folder: {error}"))?;
     let rule = folder.path().join("rule");
-    let cwd = Path::new(OsStr::from_bytes(&command.cwd));
     let mut process = Process::new(&command.argv[0]);
     process
         .args(preprocessing(&command.argv[1..]))
@@ -76,6 +76,12 @@ fn ask(command: &Command) -> Result<Result<BTreeSet<PathBuf>, String>, String> {
             path.canonicalize().unwrap_or(path)
         })
         .collect()))
+}
+
+/// What to say if the command's folder is missing.
+pub(crate) fn missing_folder(command: &Command) -> Option<String> {
+    let folder = Path::new(OsStr::from_bytes(&command.cwd));
+    (!folder.is_dir()).then(|| format!("there is no folder {}", folder.display()))
 }
 
 /// The arguments without those that say what to write.
