@@ -19,6 +19,8 @@ use crate::worker::{Shared, Worker};
 pub struct Settings {
     /// Remember what including a file did. Without it every file is evaluated each time, with the same result.
     pub memo: bool,
+    /// Keep whole closures too, by command, as long as nothing they rest on changes.
+    pub answers: bool,
     /// Words of 8 bytes, about, that a worker may keep of summaries, answers and searches before it forgets them.
     pub summary_limit: usize,
     /// The same for what all workers share (parsed files, names, compilers' facts): beyond it everything starts anew.
@@ -29,6 +31,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             memo: true,
+            answers: true,
             summary_limit: 40_000_000,
             shared_limit: 100_000_000,
         }
@@ -223,7 +226,15 @@ impl Engine {
                 worker.stats.answers_repeated += 1;
                 Ok(closure)
             }
-            None => consistent_answer(&mut worker, command),
+            None => {
+                let result = consistent_answer(&mut worker, command);
+                if let Ok(closure) = &result
+                    && self.settings.answers
+                {
+                    worker.answers.insert(command, closure);
+                }
+                result
+            }
         };
         worker.stats.refusals += u64::from(result.is_err());
         // A worker that panicked is not put back: what it knows may be half changed.
@@ -262,11 +273,7 @@ fn answer(worker: &mut Worker, command: &Command) -> Result<Arc<Closure>, Refusa
     let tree = Arc::clone(&worker.shared.tree);
     let invocation = options::read(command, &|path| tree.read(path).map(|(bytes, _)| bytes))?;
     let context = evaluate::run(worker, command, &invocation)?;
-    let closure = Arc::new(collect(worker, command, &invocation.input, context)?);
-    if worker.memo {
-        worker.answers.insert(command, &closure);
-    }
-    Ok(closure)
+    collect(worker, command, &invocation.input, context).map(Arc::new)
 }
 
 /// What the union has seen already: for each index the epoch of the unit that saw it last. Kept by the worker, so

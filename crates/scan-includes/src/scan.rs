@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use includes::{Closure, Command, Engine, RealCompiler, RealTree, Refusal, Settings};
 
-use crate::commands::Compile;
+use scan_includes::database::Compile;
+
 use crate::progress::Progress;
 use crate::verify::{self, Theirs, Verdict};
 use crate::{Flags, commands, output};
@@ -75,6 +76,7 @@ fn scan(engine: &Engine, command: &Command) -> Scanned {
 fn engine(flags: &Flags) -> Result<Engine, String> {
     let settings = Settings {
         memo: !flags.no_memo,
+        answers: !flags.no_memo,
         ..Settings::default()
     };
     let tree = if flags.revalidate {
@@ -96,23 +98,25 @@ fn in_parallel<T: Send>(
     let next = AtomicUsize::new(0);
     let progress = Progress::new(what, compiles.len());
     let results = Mutex::new(Vec::with_capacity(compiles.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                let mut mine = Vec::new();
-                while let Some((at, compile)) = {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    compiles.get(at).map(|compile| (at, compile))
-                } {
-                    mine.push((at, work(compile)));
-                    progress.step();
-                }
-                results
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .extend(mine);
-            });
+    let share = || {
+        let mut mine = Vec::new();
+        while let Some((at, compile)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            compiles.get(at).map(|compile| (at, compile))
+        } {
+            mine.push((at, work(compile)));
+            progress.step();
         }
+        results
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(mine);
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..jobs {
+            scope.spawn(share);
+        }
+        share();
     });
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(at, _)| *at);

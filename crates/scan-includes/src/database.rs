@@ -1,0 +1,217 @@
+//! Compile databases: `compile_commands.json`, as CMake, Meson, Ninja and Bear write it.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use includes::Command;
+use serde_json::Value;
+
+/// A compile, and what messages call it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Compile {
+    /// The file that the entry names, or the last argument.
+    pub name: String,
+    /// What is run.
+    pub command: Command,
+}
+
+/// Reads a compile database. Relative folders start at `cwd`; all commands get the environment `env`.
+///
+/// # Errors
+/// A sentence that names what is wrong with it.
+pub fn from_database(
+    text: &[u8],
+    cwd: &[u8],
+    env: &[(OsString, OsString)],
+) -> Result<Vec<Compile>, String> {
+    let database: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let list = database.as_array().ok_or("it is not a list of compiles")?;
+    list.iter()
+        .enumerate()
+        .map(|(at, entry)| {
+            entry_compile(entry, cwd, env).map_err(|why| {
+                let file = entry.get("file").and_then(Value::as_str);
+                let file = file.map_or(String::new(), |file| format!(" ({file})"));
+                format!("entry {}{file}: {why}", at + 1)
+            })
+        })
+        .collect()
+}
+
+fn entry_compile(
+    entry: &Value,
+    cwd: &[u8],
+    env: &[(OsString, OsString)],
+) -> Result<Compile, String> {
+    let text = |name: &str| match entry.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str())),
+        Some(_) => Err(format!("\"{name}\" is no string")),
+    };
+    let directory = text("directory")?.ok_or("no \"directory\"")?;
+    // Of the two forms the list says more exactly what is meant.
+    let argv = match (entry.get("arguments"), text("command")?) {
+        (Some(Value::Array(list)), _) => list
+            .iter()
+            .map(|word| word.as_str().map(OsString::from))
+            .collect::<Option<Vec<_>>>()
+            .ok_or("an argument is no string")?,
+        (Some(_), _) => return Err("\"arguments\" is no list".into()),
+        (None, Some(line)) => split(line.as_bytes())?,
+        (None, None) => return Err("neither \"arguments\" nor \"command\"".into()),
+    };
+    let Some(last) = argv.last() else {
+        return Err("an empty command".into());
+    };
+    let name = text("file")?.map_or(last.to_string_lossy().into_owned(), String::from);
+    // As other tools do: from where we are, not from where the database is.
+    let folder = match directory.as_bytes() {
+        [b'/', ..] => directory.as_bytes().to_vec(),
+        [] | b"." => cwd.to_vec(),
+        relative => [cwd, b"/", relative].concat(),
+    };
+    Ok(Compile {
+        name,
+        command: Command {
+            cwd: folder,
+            argv,
+            env: env.to_vec(),
+        },
+    })
+}
+
+/// The words of a shell command line: quotes and backslashes, nothing else.
+fn split(line: &[u8]) -> Result<Vec<OsString>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut bytes = line.iter().peekable();
+    while let Some(&byte) = bytes.next() {
+        match (byte, quote) {
+            (b'\\', Some(b'"')) if !matches!(bytes.peek(), Some(b'"' | b'\\' | b'$' | b'`')) => {
+                word.get_or_insert_default().push(byte)
+            }
+            (b'\\', None | Some(b'"')) => word.get_or_insert_default().extend(bytes.next()),
+            (b, Some(q)) if b == q => quote = None,
+            (b, Some(_)) => word.get_or_insert_default().push(b),
+            (b'"' | b'\'', None) => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            (b, None) if b.is_ascii_whitespace() => words.extend(word.take()),
+            (b, None) => word.get_or_insert_default().push(b),
+        }
+    }
+    if quote.is_some() {
+        return Err("a quote in the command does not end".into());
+    }
+    words.extend(word);
+    Ok(words.into_iter().map(OsString::from_vec).collect())
+}
+
+/// Exchanges the compiler for `compiler`, or for its C++ sibling where the command names a C++ compiler.
+pub fn exchange_compiler(command: &mut Command, compiler: &str) {
+    let Some(first) = command.argv.first_mut() else {
+        return;
+    };
+    let name = Path::new(&*first).file_name().unwrap_or_default();
+    let is_cxx = name.as_bytes().windows(2).any(|pair| pair == b"++");
+    *first = if is_cxx {
+        cxx_sibling(compiler).into()
+    } else {
+        compiler.into()
+    };
+}
+
+fn cxx_sibling(compiler: &str) -> String {
+    let (folder, name) = compiler.split_at(compiler.rfind('/').map_or(0, |at| at + 1));
+    let name = if name.contains("++") {
+        name.to_owned()
+    } else {
+        name.replace("gcc", "g++").replace("clang", "clang++")
+    };
+    format!("{folder}{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: &[&str]) {
+        assert_eq!(split(line.as_bytes()).expect("closed"), expected, "{line}");
+    }
+
+    #[test]
+    fn splits_like_a_shell() {
+        check(
+            r#"gcc -DX="\"a b\"" 'c d' e\ f "" "\n""#,
+            &["gcc", "-DX=\"a b\"", "c d", "e f", "", "\\n"],
+        );
+        assert!(split(b"gcc 'x.c").is_err());
+    }
+
+    #[test]
+    fn reads_both_forms_of_entries_and_prefers_the_list() {
+        let text = br#"[{"directory":"/a","file":"x.c","arguments":["gcc","x.c"]},
+            {"directory":"/a","file":"x.c","command":"gcc 'x.c'"},
+            {"directory":"/a","file":"x.c","command":"gcc y.c","arguments":["gcc","x.c"]}]"#;
+        let compiles = from_database(text, b"/here", &[]).expect("valid");
+        assert_eq!(compiles[0], compiles[1]);
+        assert_eq!(compiles[0], compiles[2]);
+        assert_eq!(compiles[0].name, "x.c");
+    }
+
+    #[test]
+    fn a_relative_directory_starts_where_we_are() {
+        let folder = |directory: &str| {
+            let text = format!(r#"[{{"directory":"{directory}","command":"gcc x.c"}}]"#);
+            let compiles = from_database(text.as_bytes(), b"/here", &[]).expect("valid");
+            String::from_utf8_lossy(&compiles[0].command.cwd).into_owned()
+        };
+        assert_eq!(folder("/a"), "/a");
+        assert_eq!(folder("b"), "/here/b");
+        assert_eq!(folder("."), "/here");
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_database() {
+        let complain = |text: &str| from_database(text.as_bytes(), b"/", &[]).expect_err(text);
+        assert!(complain("[").contains("line 1"));
+        assert_eq!(complain("{}"), "it is not a list of compiles");
+        assert_eq!(complain("[{}]"), "entry 1: no \"directory\"");
+        assert_eq!(
+            complain(r#"[{"directory":"/","file":"x.c"}]"#),
+            "entry 1 (x.c): neither \"arguments\" nor \"command\""
+        );
+        assert_eq!(
+            complain(r#"[{"directory":"/","arguments":"gcc x.c"}]"#),
+            "entry 1: \"arguments\" is no list"
+        );
+        assert_eq!(
+            complain(r#"[{"directory":"/","command":""}]"#),
+            "entry 1: an empty command"
+        );
+        assert_eq!(
+            complain(r#"[{"directory":"/","command":"gcc 'x.c"}]"#),
+            "entry 1: a quote in the command does not end"
+        );
+    }
+
+    #[test]
+    fn exchanges_a_compiler_for_the_sibling_of_its_language() {
+        let exchanged = |from: &str, to: &str| {
+            let mut command = Command {
+                cwd: Vec::new(),
+                argv: vec![from.into()],
+                env: Vec::new(),
+            };
+            exchange_compiler(&mut command, to);
+            command.argv[0].to_string_lossy().into_owned()
+        };
+        assert_eq!(exchanged("gcc", "clang"), "clang");
+        assert_eq!(exchanged("/usr/bin/g++-12", "clang"), "clang++");
+        assert_eq!(exchanged("c++", "/gcc/bin/gcc-12"), "/gcc/bin/g++-12");
+        assert_eq!(exchanged("c++", "clang++"), "clang++");
+    }
+}

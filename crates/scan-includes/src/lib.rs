@@ -1,0 +1,3 @@
+//! What `scan-includes` shares with the benchmarks: reading compile databases.
+
+pub mod database;
