@@ -89,9 +89,13 @@ impl Tree for Interrupted {
 fn an_edit_at_any_moment_gives_the_answer_before_or_after() {
     for is_blind in [false, true] {
         let tree = Arc::new(Interrupted::new(is_blind));
-        // Both headers change at once, when the folder's link does: one of each would be torn.
+        // Both headers change at once, when the folder's link does. The two spellings of that folder are looked at
+        // one after the other: one header of each state would be torn.
         let project = Project::new(&[
-            ("main.c", "#include <a.h>\n#include <b.h>\n"),
+            (
+                "main.c",
+                "#include \"first/a.h\"\n#include \"./first/b.h\"\n",
+            ),
             ("one/a.h", "#include \"x.h\"\n"),
             ("one/b.h", "#include \"y.h\"\n"),
             ("one/x.h", ""),
