@@ -94,7 +94,8 @@ impl Worker {
     ) -> Result<Base, Refusal> {
         let (language, appeared) = (key.language, &key.appeared);
         let mut arguments = invocation.base.clone();
-        arguments.extend(["-w", "-E", "-dD", "-v", "-x", language.name(), "-"].map(OsString::from));
+        arguments.extend(facts::arguments(language).map(OsString::from));
+        arguments.push("-".into());
         let env = command
             .env
             .iter()

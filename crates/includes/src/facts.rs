@@ -219,6 +219,28 @@ pub(crate) fn script(appeared: &[Vec<u8>]) -> Vec<u8> {
     script
 }
 
+/// Folders named in the question, which stand in the answer where those of a command will: `-I`, `-isystem`. They
+/// hold no headers and are on every machine.
+const BRACKET_MARKER: &str = "/";
+const SYSTEM_MARKER: &str = "/usr";
+
+/// The words of the question but for the command's own options.
+pub(crate) fn arguments(language: Language) -> [&'static str; 10] {
+    let name = language.name();
+    [
+        "-I",
+        BRACKET_MARKER,
+        "-isystem",
+        SYSTEM_MARKER,
+        "-w",
+        "-E",
+        "-dD",
+        "-v",
+        "-x",
+        name,
+    ]
+}
+
 /// Reads what [`script`] brought out.
 pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
     let mut facts = Facts::default();
@@ -289,15 +311,22 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
     }
     // Not by `__clang__`: `-undef` takes it away.
     facts.dialect.clang = memchr::memmem::find(&said.errors, b"clang version ").is_some();
-    let mut searching = false;
+    let mut list = None;
     for line in said.errors.split(|&b| b == b'\n') {
-        if line.starts_with(b"#include <...>") || line.starts_with(b"#include \"...\"") {
-            searching = true;
+        if line.starts_with(b"#include <...>") {
+            list = Some(List::Bracket);
+        } else if line.starts_with(b"#include \"...\"") {
+            list = Some(List::Quote);
         } else if line.starts_with(b"End of search list") {
-            searching = false;
-        } else if searching && line.starts_with(b" ") {
+            list = None;
+        } else if line.starts_with(b" ")
+            && let Some(list) = &list
+        {
             if line.ends_with(b" (framework directory)") {
                 return Err("it searches frameworks".into());
+            }
+            if *list == List::Quote {
+                return Err(own_folder(&line[1..]));
             }
             facts.folders.push(line[1..].to_vec());
         } else if let Some(rest) = line.strip_prefix(b"ignoring nonexistent directory \"") {
@@ -306,7 +335,30 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
                 .push(rest.strip_suffix(b"\"").unwrap_or(rest).to_vec());
         }
     }
+    // What a script around the compiler adds behind the command's folders is as good as a default folder.
+    for marker in [BRACKET_MARKER, SYSTEM_MARKER] {
+        match facts.folders.first() {
+            Some(folder) if folder == marker.as_bytes() => drop(facts.folders.remove(0)),
+            Some(folder) => return Err(own_folder(folder)),
+            None => return Err("it does not tell where it searches".into()),
+        }
+    }
     Ok(facts)
+}
+
+/// The two lists of folders that `-v` prints.
+#[derive(PartialEq, Eq)]
+enum List {
+    Quote,
+    Bracket,
+}
+
+/// Folders that the command's own would come behind: which, is not known.
+fn own_folder(folder: &[u8]) -> String {
+    format!(
+        "it searches {} by itself, before folders of the command",
+        String::from_utf8_lossy(folder)
+    )
 }
 
 /// Whether a line marker's name stands for the input (`<stdin>`, `<built-in>`...) or the working folder (`/folder//`).
@@ -363,7 +415,7 @@ mod tests {
     fn reads_macros_folders_and_rules() {
         let said = Said {
             output: b"# 0 \"<built-in>\"\n#define __STDC__ 1\n#define __INT8_C(c) c\n# 1 \"/usr/include/stdc-predef.h\" 1 3 4\n#define _STDC_PREDEF_H 1\n# 1 \"<stdin>\"\npumpcc_builtin 0\npumpcc_is elifdef\npumpcc_end\n".to_vec(),
-            errors: b"ignoring nonexistent directory \"/no\"\n#include <...> search starts here:\n /a b\n /c\nEnd of search list.\n".to_vec(),
+            errors: b"ignoring nonexistent directory \"/no\"\n#include <...> search starts here:\n /\n /usr\n /a b\n /c\nEnd of search list.\n".to_vec(),
         };
         let facts = read(&said, Language::C).expect("complete");
         assert_eq!(
@@ -385,7 +437,8 @@ mod tests {
     fn a_compiler_that_adds_a_file_is_refused() {
         let said = |marker: &str| Said {
             output: format!("# 1 \"<stdin>\"\n# 1 \"/w//\"\n{marker}\npumpcc_end\n").into_bytes(),
-            errors: Vec::new(),
+            errors: b"#include <...> search starts here:\n /\n /usr\nEnd of search list.\n"
+                .to_vec(),
         };
         assert!(read(&said(""), Language::C).is_ok());
         let why = read(&said("# 1 \"forced.h\" 1"), Language::C).expect_err("forced.h is read");
@@ -416,6 +469,34 @@ mod tests {
             "Found candidate GCC installation: /usr/bin/../lib/gcc/x/12\n \"/usr/lib/llvm-14/bin/clang\" -cc1 -E\n",
             &["/usr/bin/../lib/gcc/x", "/usr/lib/llvm-14/bin/clang"],
         );
+    }
+
+    #[test]
+    fn a_compiler_that_searches_folders_of_its_own_first_is_refused() {
+        let folders = |quote: &str, bracket: &str| {
+            let said = Said {
+                output: b"pumpcc_end\n".to_vec(),
+                errors: format!(
+                    "#include \"...\" search starts here:\n{quote}\
+                     #include <...> search starts here:\n{bracket}End of search list.\n"
+                )
+                .into_bytes(),
+            };
+            read(&said, Language::C).map(|facts| facts.folders)
+        };
+        assert_eq!(
+            folders("", " /\n /usr\n /own\n"),
+            Ok(vec![b"/own".to_vec()])
+        );
+        for (quote, bracket) in [
+            ("", " /own\n /\n /usr\n"),
+            ("", " /\n /own\n /usr\n"),
+            (" /own\n", " /\n /usr\n"),
+        ] {
+            let why = folders(quote, bracket).expect_err("the order is not known");
+            assert!(why.starts_with("it searches /own by itself"), "{why}");
+        }
+        assert!(folders("", "").is_err());
     }
 
     #[test]

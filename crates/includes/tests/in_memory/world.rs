@@ -34,14 +34,20 @@ impl Compiler for Bare {
             }
         }
         output += "pumpcc_end\n";
-        let errors = if ask.compiler == "clang" {
-            "clang version 0\n"
-        } else {
-            ""
-        };
+        let mut errors = String::new();
+        if ask.compiler == "clang" {
+            errors += "clang version 0\n";
+        }
+        errors += "#include <...> search starts here:\n";
+        for folder in ask.arguments.windows(2) {
+            if folder[0] == "-I" || folder[0] == "-isystem" {
+                errors += &format!(" {}\n", folder[1].display());
+            }
+        }
+        errors += "End of search list.\n";
         Ok(Said {
             output: output.into_bytes(),
-            errors: errors.into(),
+            errors: errors.into_bytes(),
         })
     }
 }
