@@ -565,6 +565,101 @@ fn default_folders_are_told_by_the_compiler_and_compared_by_whole_names() {
 }
 
 #[test]
+fn a_compiler_that_changes_is_asked_again() {
+    let server = Server::start();
+    let tree = Tree::new(&[
+        ("src/a.c", "#ifdef NEW\n#include \"new.h\"\n#endif\n"),
+        ("src/new.h", ""),
+    ]);
+    let names = |options: &str| {
+        tree.script("my-cc", &format!("exec gcc \"$@\" {options}\n"));
+        let argv = words("../my-cc -c a.c", &[]);
+        let answer = server.ask(&tree.path("src"), argv).unwrap();
+        names_below(&answer, &tree.path("src"))
+    };
+    assert_eq!(names(""), ["a.c", "/"]);
+    assert_eq!(names("-DNEW"), ["a.c", "/", "new.h"]);
+    assert_eq!(names(""), ["a.c", "/"]);
+}
+
+/// What a script around the compiler adds is known to the compiler alone.
+#[test]
+fn a_compiler_with_folders_of_its_own_lists_its_files() {
+    let (folder, server) = counting_server();
+    let tree = Tree::new(&[
+        ("src/a.c", "#include <x.h>\n"),
+        ("own/x.h", "int own;\n"),
+        ("i/x.h", "int i;\n"),
+    ]);
+    let own = tree.path("own").display().to_string();
+    tree.script("my-cc", &format!("exec gcc -I{own} \"$@\"\n"));
+    let argv = words("../my-cc -c a.c -I../i", &[]);
+    let answer = server.ask(&tree.path("src"), argv).unwrap();
+    assert!(!answer.contains_key(&tree.path("i/x.h")));
+    let told = folder.text("refusals");
+    assert!(
+        told.contains("own by itself, before folders of the command"),
+        "{told}"
+    );
+}
+
+#[test]
+fn headers_of_system_folders_have_the_names_that_gcc_gives_them() {
+    let (folder, server) = counting_server();
+    let tree = Tree::new(&[
+        (
+            "src/a.c",
+            "#include <x.h>\n#include <l.h>\n#include \"p.h\"\n",
+        ),
+        ("s/x.h", "const char *x = __FILE__;\n"),
+        ("s/same.h", "const char *l = __FILE__;\n"),
+        ("s/l.h", "-> same.h"),
+        ("i/p.h", "const char *p = __FILE__;\n"),
+    ]);
+    // Longer than what it stands for.
+    let argv = words(
+        "gcc -c a.c -isystem{}/src/../src/../s -I{}/src/../i",
+        &[&tree.path(""), &tree.path("")],
+    );
+    let answer = ask_and_compare(&server, &tree, "src", &argv);
+    let first_line = |name: &str| {
+        let Sent::File(content) = &answer[&tree.path(name)] else {
+            panic!("{name}")
+        };
+        let text = String::from_utf8_lossy(content).into_owned();
+        text.lines()
+            .next()
+            .unwrap()
+            .replace(&tree.path("").display().to_string(), "")
+    };
+    assert_eq!(first_line("s/x.h"), "#line 1 \"/s/x.h\"");
+    assert_eq!(first_line("s/same.h"), "#line 1 \"/s/same.h\"");
+    assert_eq!(first_line("i/p.h"), "#line 1 \"/src/../i/p.h\"");
+    assert_eq!(folder.text("refusals"), "");
+}
+
+/// gcc takes the real name and looks for quoted includes beside that.
+#[test]
+fn a_linked_header_of_a_system_folder_is_left_to_gcc() {
+    let (folder, server) = counting_server();
+    let long = "long_long_long_long_long_long_long_long_long_long_long_long_long_long_long";
+    let tree = Tree::new(&[
+        ("src/a.c", "#include <x.h>\n"),
+        ("r/x.h", "#include \"y.h\"\n"),
+        ("r/y.h", "int real;\n"),
+        (&format!("{long}/x.h"), "-> ../r/x.h"),
+        (&format!("{long}/y.h"), "int beside_the_link;\n"),
+    ]);
+    let argv = words(
+        &format!("gcc -c a.c -isystem{{}}/{long}"),
+        &[&tree.path("")],
+    );
+    let answer = ask_and_compare(&server, &tree, "src", &argv);
+    assert!(answer.contains_key(&tree.path("r/y.h")));
+    assert!(folder.text("refusals").contains("shorter names"));
+}
+
+#[test]
 fn what_the_list_does_not_show_is_refused() {
     for (text, reason) in [
         (

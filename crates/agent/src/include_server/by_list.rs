@@ -15,7 +15,7 @@ use command::Compile;
 
 use super::client_tree::{ClientTree, Disk, Needs};
 use super::closure::{self, Naming};
-use super::job::{Found, Job, may_be_renamed};
+use super::job::{Found, Job};
 use super::limit::Limit;
 use super::lookup::{Listed, Lookup};
 use super::mirror::Mirror;
@@ -127,10 +127,13 @@ impl Lists {
             .iter()
             .filter(|file| system.let_send(file))
             .collect();
-        let is_renamed = may_be_renamed(&job.search, &sent, |file| {
-            let (source, _) = self.sources.look(&file.real, file.identity)?;
-            Ok(source.facts.system_header)
-        })?;
+        let mut is_renamed = sent.iter().any(|file| job.search.renames(file));
+        if !is_renamed && sent.iter().any(|file| file.has_shorter_name()) {
+            for file in sent {
+                let (source, _) = self.sources.look(&file.real, file.identity)?;
+                is_renamed |= source.facts.system_header;
+            }
+        }
         if !is_renamed {
             return Ok((as_spelled, tree));
         }

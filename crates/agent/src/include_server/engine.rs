@@ -1,18 +1,17 @@
 //! The include engine as this server keeps it: one for all threads, which watches the files it
 //! has read, and finds what compilers say of themselves in a folder that outlives the build.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use includes::{Ask, Closure, RealCompiler, RealTree, Refusal, Said, Settings};
 
-use super::compiler::{Compiler, Identity, REMOVED, SAFEGUARD};
+use super::compiler::{REMOVED, SAFEGUARD};
 use super::job::Job;
 use super::limit::Limit;
 use super::run::{Ended, Stop, run_with_input};
@@ -28,16 +27,8 @@ pub(crate) struct Engine {
     /// Each question that is answered at the same time has a memory of its own to fill, so more
     /// of them than processors would only cost.
     places: Limit,
-    current: Mutex<Current>,
-}
-
-/// Complete whenever the lock is free.
-#[derive(Default)]
-struct Current {
-    /// Made for the first question.
-    engine: Option<Arc<includes::Engine>>,
-    /// Those that the engine has asked. It takes compilers for unchanging.
-    compilers: HashMap<PathBuf, Identity>,
+    /// Made for the first question; or why there is none.
+    engine: OnceLock<Result<includes::Engine, String>>,
 }
 
 impl Engine {
@@ -56,7 +47,7 @@ impl Engine {
             facts,
             stop,
             places: Limit::new(places),
-            current: Mutex::default(),
+            engine: OnceLock::new(),
         }
     }
 
@@ -75,37 +66,23 @@ impl Engine {
             env: self.environment.clone(),
         };
         let engine = self
-            .engine_for(&job.compiler)
-            .map_err(|error| Refusal::Compiler(format!("no changes can be watched: {error}")))?;
+            .engine
+            .get_or_init(|| self.make().map_err(|error| error.to_string()))
+            .as_ref()
+            .map_err(|why| Refusal::Compiler(format!("no changes can be watched: {why}")))?;
         let _place = self.places.take();
         engine.closure(&command)
     }
 
-    /// The engine; a new one if this compiler is not the program any more that it was.
-    fn engine_for(&self, compiler: &Compiler) -> io::Result<Arc<includes::Engine>> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        match current.compilers.get(&compiler.program) {
-            Some(known) if *known == compiler.identity => {}
-            Some(_) => *current = Current::default(),
-            None => {}
-        }
-        current
-            .compilers
-            .entry(compiler.program.clone())
-            .or_insert_with(|| compiler.identity.clone());
-        if let Some(engine) = &current.engine {
-            return Ok(Arc::clone(engine));
-        }
+    fn make(&self) -> io::Result<includes::Engine> {
         let stop = Arc::clone(&self.stop);
         let compilers = RealCompiler::new(self.facts.clone())
             .run_by(Box::new(move |ask, program| run(ask, program, &stop)));
-        let engine = Arc::new(includes::Engine::new(
+        Ok(includes::Engine::new(
             Arc::new(RealTree::watched()?),
             Arc::new(compilers),
             Settings::default(),
-        ));
-        current.engine = Some(Arc::clone(&engine));
-        Ok(engine)
+        ))
     }
 }
 

@@ -1,6 +1,8 @@
 //! One compile, understood, and the files that were found for it.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use command::Compile;
@@ -46,28 +48,53 @@ impl SystemDirs {
     }
 }
 
-/// Whether gcc may name one of these files otherwise when it compiles, and so find other files
-/// beside it. It does so for headers from system folders, and for what is included by a header
-/// that says it is one; `says_so` tells that of a file.
-pub(crate) fn may_be_renamed<Error>(
-    search: &Search,
-    sent: &[&Found],
-    mut says_so: impl FnMut(&Found) -> Result<bool, Error>,
-) -> Result<bool, Error> {
-    let bytes = |path: &Path| path.as_os_str().len();
-    if !sent
-        .iter()
-        .any(|file| bytes(&file.real) < bytes(&file.spelled))
-    {
-        return Ok(false);
+impl Found {
+    /// Whether the real path is the shorter one. gcc takes it for the name of headers from system
+    /// folders then, and of what is included by a header that says it is one.
+    pub(crate) fn has_shorter_name(&self) -> bool {
+        self.real.as_os_str().len() < self.spelled.as_os_str().len()
     }
-    if !search.system.is_empty() || !search.after.is_empty() {
-        return Ok(true);
+}
+
+impl Search {
+    /// Whether gcc, which has found this file through a folder of `-isystem` or `-idirafter`, or
+    /// beside one found so, names it by its real path.
+    pub(crate) fn renames(&self, file: &Found) -> bool {
+        let spelled = file.spelled.as_os_str().as_bytes();
+        let is_within = |folder: &OsString| {
+            let folder = folder.as_bytes();
+            let folder = folder.strip_suffix(b"/").unwrap_or(folder);
+            spelled
+                .strip_prefix(folder)
+                .is_some_and(|rest| rest.starts_with(b"/"))
+        };
+        file.has_shorter_name() && self.system.iter().chain(&self.after).any(is_within)
     }
-    for file in sent {
-        if says_so(file)? {
-            return Ok(true);
-        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shorter_real_paths_count_in_system_folders() {
+        let search = Search {
+            system: vec!["/long/../s/".into(), "rel".into()],
+            after: vec!["/longer/../a".into()],
+            ..Search::default()
+        };
+        let renames = |spelled: &str, real: &str| {
+            search.renames(&Found {
+                spelled: spelled.into(),
+                real: real.into(),
+                identity: None,
+            })
+        };
+        assert!(renames("/long/../s/x.h", "/s/x.h"));
+        assert!(renames("/longer/../a/d/x.h", "/a/d/x.h"));
+        assert!(renames("rel/../../x.h", "/x.h"));
+        assert!(!renames("/long/../s/x.h", "/elsewhere/and/longer/x.h"));
+        assert!(!renames("/other/../s/x.h", "/s/x.h"));
+        assert!(!renames("rela/../../x.h", "/x.h"));
     }
-    Ok(false)
 }

@@ -1,14 +1,15 @@
 //! What the include engine says of a compile, and which files that means on disk at the moment.
 
-use std::ffi::OsStr;
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use includes::{Closure, DefaultFolder};
 
-use super::client_tree::{ClientTree, KnownLinks, Needs};
-use super::job::{Found, Job, may_be_renamed};
+use super::client_tree::{ClientTree, Ground, KnownLinks, Needs};
+use super::job::{Found, Job};
 use super::refusal::Refusal;
 use super::scan::Blocker;
 use super::source::{self, Source};
@@ -67,11 +68,7 @@ impl Seen {
     /// What must exist beside the files: all by what the engine met, nothing is asked of the disk.
     pub(crate) fn beside(&self, job: &Job<'_>) -> Needs {
         let closure = &self.closure;
-        let links = KnownLinks::new(
-            closure.links.iter().map(|(at, text)| (&**at, &**text)),
-            closure.files.iter().map(|file| &*file.real),
-        );
-        let mut tree = ClientTree::new(&self.system, links);
+        let mut tree = ClientTree::new(&self.system, self.links());
         // A folder first and then what is in it: each is named, as 3.4 does.
         let mut folders: Vec<_> = closure.folders.iter().collect();
         folders.sort_unstable_by_key(|folder| (folder.len(), *folder));
@@ -103,21 +100,36 @@ impl Seen {
         source.facts.blockers.iter().copied().find(counts)
     }
 
-    /// Whether gcc may know files by shorter names than the engine does, and find others beside
-    /// them.
-    ///
-    /// # Errors
-    /// Those of `says_so`, which tells whether a file says that it is a system header.
-    pub(crate) fn may_be_renamed(
-        &self,
-        job: &Job<'_>,
-        says_so: impl FnMut(&Found) -> Result<bool, Refusal>,
-    ) -> Result<bool, Refusal> {
-        if !self.system.is_gcc {
-            return Ok(false);
+    /// The files by the names that the compile gives them. gcc's differ from the engine's where it
+    /// takes the real path for a header; `None` if it then finds other files beside that.
+    pub(crate) fn as_named(&self, job: &Job<'_>) -> Option<Cow<'_, [Found]>> {
+        let keeps = |word: &OsString| word == "-fno-canonical-system-headers";
+        let is_renamed = |file: &Found| job.search.renames(file);
+        if !self.system.is_gcc
+            || !self.found.iter().any(is_renamed)
+            || job.compile.argv().iter().any(keeps)
+        {
+            return Some(Cow::Borrowed(&self.found));
         }
-        let sent: Vec<&Found> = self.found.iter().collect();
-        may_be_renamed(&job.search, &sent, says_so)
+        let links = self.links();
+        let mut found = self.found.clone();
+        for file in found.iter_mut().filter(|file| is_renamed(file)) {
+            let path = job.cwd.join(&file.spelled);
+            let folder = path.parent().and_then(|folder| links.real_folder(folder));
+            if folder.as_deref() != file.real.parent() {
+                return None;
+            }
+            file.spelled.clone_from(&file.real);
+        }
+        Some(Cow::Owned(found))
+    }
+
+    fn links(&self) -> KnownLinks<'_> {
+        let closure = &self.closure;
+        KnownLinks::new(
+            closure.links.iter().map(|(at, text)| (&**at, &**text)),
+            closure.files.iter().map(|file| &*file.real),
+        )
     }
 }
 

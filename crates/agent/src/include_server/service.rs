@@ -20,7 +20,7 @@ use super::by_list::Lists;
 use super::compiler;
 use super::engine::Engine;
 use super::engine_refusals::EngineRefusals;
-use super::job::{Job, Needed};
+use super::job::{Found, Job, Needed};
 use super::mirror::Mirror;
 use super::refusal::Refusal;
 use super::run::Stop;
@@ -165,16 +165,13 @@ impl Service {
         job: &Job<'_>,
         seen: &Seen,
     ) -> Result<Result<Answer, includes::Refusal>, Refusal> {
-        let is_renamed = seen.may_be_renamed(job, |file| {
-            let (source, _) = self.sources.look(&file.real, file.identity)?;
-            Ok(source.facts.system_header)
-        })?;
-        if is_renamed {
-            return Ok(Err(includes::Refusal::Unmodelled {
-                file: job.compile.input().to_owned().into_vec(),
-                what: "gcc may take shorter names for headers of system folders".into(),
-            }));
-        }
+        let shorter_names = || includes::Refusal::Unmodelled {
+            file: job.compile.input().to_owned().into_vec(),
+            what: "gcc takes shorter names for headers, and may find others beside them".into(),
+        };
+        let Some(found) = seen.as_named(job) else {
+            return Ok(Err(shorter_names()));
+        };
         let mut texts = HashMap::new();
         for file in &seen.found {
             let (source, text) = self.sources.look(&file.real, file.identity)?;
@@ -184,11 +181,18 @@ impl Service {
             if let Some(blocker) = seen.blocker(&source) {
                 return Err(Refusal::Text(file.real.clone(), blocker));
             }
+            // Which headers are included by one that says so, is not known here.
+            if seen.system.is_gcc
+                && source.facts.system_header
+                && seen.found.iter().any(Found::has_shorter_name)
+            {
+                return Ok(Err(shorter_names()));
+            }
             texts.extend(text.map(|text| (file.real.clone(), text)));
         }
         let needed = Needed {
             system: &seen.system,
-            found: &seen.found,
+            found: &found,
             beside: seen.beside(job),
             texts,
         };
