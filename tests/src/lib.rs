@@ -13,8 +13,10 @@ pub mod run;
 pub mod tree;
 
 pub mod client;
+pub mod compile_database;
 pub mod compilers;
 pub mod include_server;
 pub mod server;
 
 pub mod project;
+pub mod scanned;

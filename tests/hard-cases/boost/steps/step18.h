@@ -1,0 +1,1 @@
+// Chosen by the step of an iteration.

@@ -1,0 +1,1 @@
+// The last wrapper: there is no other behind it.

@@ -1,0 +1,1 @@
+// Where counting.h ends.

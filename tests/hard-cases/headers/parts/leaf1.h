@@ -1,0 +1,1 @@
+#define LEAF_1 // Another leaf is next.

@@ -1,0 +1,1 @@
+#define ENTRY(name) .globl name; name:

@@ -1,0 +1,1 @@
+/* Notes of the 64 bit half. */

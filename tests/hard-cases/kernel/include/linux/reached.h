@@ -1,0 +1,1 @@
+// Chosen by the configuration.

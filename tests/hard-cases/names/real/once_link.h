@@ -1,0 +1,1 @@
+once_real.h

@@ -1,0 +1,6 @@
+// only: gcc
+// std: c99 gnu17
+// One file by two names in two folders: gcc looks beside the name used, clang beside the first (which is refused).
+#define ONLY_BESIDE
+#include "linked/used.h"
+#include "used_link.h"

@@ -1,0 +1,1 @@
+real/inner/used.h
