@@ -161,6 +161,7 @@ impl Reader<'_> {
             )),
             Kind::Number => number(&self.names.entry(token.text).bytes),
             Kind::Character => character(&self.names.entry(token.text).bytes, self.dialect),
+            _ if token.is(known::HASH) => Err(Trouble::Unmodelled("an assertion in a condition")),
             _ => Err(Trouble::Malformed(
                 "a condition holds something that is no number",
             )),

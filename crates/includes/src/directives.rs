@@ -364,6 +364,8 @@ impl Builder<'_> {
             ))),
             b"" if text.first().is_some_and(u8::is_ascii_digit) => self.out.renumbered = true,
             b"" if text.is_empty() || self.dialect.asm => {}
+            // Only a condition that asks for an assertion matters, and that one is refused.
+            b"assert" | b"unassert" if !self.dialect.clang => {}
             b"assert" | b"unassert" | b"embed" | b"include_macros" | b"__include_macros"
             | b"__public_macro" | b"__private_macro" => {
                 self.bad(Bad::Unmodelled(format!(

@@ -197,6 +197,7 @@ fn attempt(
         main,
         refusal: None,
     };
+    unit.list_files_of_the_compiler(command, &base.facts);
     if language != Language::Finished {
         unit.prelude(command, invocation, &base.facts)?;
         let main = Visit {
@@ -212,6 +213,19 @@ fn attempt(
 }
 
 impl Unit<'_> {
+    /// What the compiler reads for itself and lists.
+    fn list_files_of_the_compiler(&mut self, command: &Command, facts: &facts::Facts) {
+        for path in &facts.lists {
+            let path = absolute(&command.cwd, path);
+            let header = [b"\"", path.as_slice(), b"\""].concat();
+            let header = self.worker.names.id(&header);
+            let lookup = self
+                .worker
+                .lookup(self.context, header, Form::Include, 0, Place::Main);
+            self.worker.items.push(Item::Visit(lookup));
+        }
+    }
+
     /// What the command line does before the main file: definitions, then gcc's own header, `-imacros`, `-include`.
     fn prelude(
         &mut self,
@@ -639,6 +653,19 @@ impl Surroundings for Unit<'_> {
     fn builtin(&mut self, definition: Id) -> Result<Token, Trouble> {
         let text = match definition {
             known::DEF_FILE | known::DEF_BASE_FILE => {
+                // For clang a `#line` also renames the base file.
+                let of = if definition == known::DEF_FILE {
+                    Some(Arc::clone(&self.loaded))
+                } else if self.dialect.clang {
+                    self.worker.load(self.main, self.dialect)
+                } else {
+                    None
+                };
+                if of.is_some_and(|loaded| loaded.parsed.renumbered) {
+                    return Err(Trouble::Unmodelled(
+                        "a file's name in a directive beside #line",
+                    ));
+                }
                 let file = if definition == known::DEF_FILE {
                     self.file
                 } else {

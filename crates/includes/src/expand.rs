@@ -252,7 +252,9 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
             known::DEF_LINE | known::DEF_COUNTER | known::DEF_LEVEL if self.text => {
                 Token::new(Kind::Number, known::ZERO, false)
             }
-            known::DEF_DATE | known::DEF_BASE_FILE | known::DEF_UNKNOWN if self.text => {
+            known::DEF_DATE | known::DEF_FILE | known::DEF_BASE_FILE | known::DEF_UNKNOWN
+                if self.text =>
+            {
                 Token::new(Kind::Text, self.world.names().id(b"\"\""), false)
             }
             known::DEF_HAS_INCLUDE | known::DEF_HAS_INCLUDE_NEXT => {

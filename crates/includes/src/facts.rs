@@ -9,6 +9,7 @@ use crate::options::Language;
 use crate::search::absolute;
 pub(crate) use crate::stock_questions::STOCK;
 use crate::tree::{join, split};
+use crate::words::split_words;
 
 /// One run of a compiler as a preprocessor: `argv... -E -dD -v -x language -` with `script` as its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +140,8 @@ pub(crate) struct Facts {
     /// Default folders that do not exist.
     pub(crate) absent_folders: Vec<Vec<u8>>,
     pub(crate) dialect: Dialect,
+    /// Lists of what sanitizers leave alone, which clang reads and names as dependencies.
+    pub(crate) lists: Vec<Vec<u8>>,
     /// Built-in macros that no list of macros shows.
     pub(crate) builtins: Vec<&'static str>,
     /// The header that gcc includes before all others.
@@ -311,6 +314,9 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
     }
     // Not by `__clang__`: `-undef` takes it away.
     facts.dialect.clang = memchr::memmem::find(&said.errors, b"clang version ").is_some();
+    if facts.dialect.clang {
+        facts.lists = sanitizer_lists(&said.errors);
+    }
     let mut list = None;
     for line in said.errors.split(|&b| b == b'\n') {
         if line.starts_with(b"#include <...>") {
@@ -364,6 +370,24 @@ fn own_folder(folder: &[u8]) -> String {
 /// Whether a line marker's name stands for the input (`<stdin>`, `<built-in>`...) or the working folder (`/folder//`).
 fn is_no_file(name: &[u8]) -> bool {
     name.starts_with(b"<") || name.ends_with(b"//") || name.is_empty()
+}
+
+/// The lists in the inner command that clang shows.
+fn sanitizer_lists(errors: &[u8]) -> Vec<Vec<u8>> {
+    let commands = errors
+        .split(|&b| b == b'\n')
+        .filter(|line| memchr::memmem::find(line, b" -cc1 ").is_some());
+    commands
+        .flat_map(split_words)
+        .filter_map(|word| {
+            let names = [
+                &b"-fsanitize-ignorelist="[..],
+                b"-fsanitize-system-ignorelist=",
+            ];
+            let path = names.iter().find_map(|name| word.strip_prefix(*name))?;
+            Some(path.to_vec())
+        })
+        .collect()
 }
 
 /// The script that asks `questions`, such as `__has_builtin(x)`.

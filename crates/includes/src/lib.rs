@@ -25,12 +25,15 @@ mod expand;
 mod fact_store;
 mod facts;
 mod folders;
+mod invocation;
 mod known_makers;
+mod language;
 mod linked_doubles;
 mod loaded;
 mod macros;
 mod makers;
 mod names;
+mod option_tables;
 mod options;
 mod parsed_files;
 mod real_compiler;
@@ -45,6 +48,7 @@ mod tokens;
 mod tree;
 mod trigraphs;
 mod watcher;
+mod words;
 mod worker;
 
 pub use engine::{

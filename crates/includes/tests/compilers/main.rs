@@ -1,4 +1,6 @@
 //! Small trees whose closures are compared with what gcc and clang themselves list (`-E -MD`).
 
+mod builtins;
+mod options;
 mod pragmas;
 mod reference;

@@ -101,6 +101,9 @@ impl Tree {
     pub(crate) fn theirs(&self, line: &str) -> Option<BTreeSet<PathBuf>> {
         let command = self.command(line);
         let rule = self.folder.join("rule.d");
+        for old in ["rule.d", "x.d"] {
+            let _ = std::fs::remove_file(self.folder.join(old)); // There may be none.
+        }
         let status = Process::new(&command.argv[0])
             .args(&command.argv[1..])
             .args(["-w", "-E", "-o", "/dev/null", "-MD", "-MF"])
@@ -115,7 +118,9 @@ impl Tree {
         if !status.success() {
             return None;
         }
-        let rule = std::fs::read(rule).expect("the compiler wrote it");
+        // A `-Wp,-MD,x.d` in the command wins over ours.
+        let rule = std::fs::read(self.folder.join("x.d")).or_else(|_| std::fs::read(rule));
+        let rule = rule.ok()?;
         Some(
             prerequisites(&rule)
                 .iter()
