@@ -1,6 +1,39 @@
 //! Larger real projects, through our programs from end to end: `make corpus-test`.
 
+use end_to_end::compile_database::of_corpus;
 use end_to_end::project::Project;
+use end_to_end::scanned::expect_no_difference;
+use end_to_end::tree::Tree;
+
+/// `scan-includes` beside both compilers, twice over all compiles of a project.
+fn check_scan(name: &str, at_least: usize) {
+    let tree = Tree::new();
+    let entries = of_corpus(name, &tree);
+    assert!(entries.len() >= at_least, "{} compiles", entries.len());
+    for compiler in ["gcc", "clang"] {
+        expect_no_difference(&entries, &["--compiler", compiler, "--passes", "2", "-j2"]);
+    }
+}
+
+#[test]
+fn git_is_scanned_like_both_compilers() {
+    check_scan("git", 450);
+}
+
+#[test]
+fn redis_is_scanned_like_both_compilers() {
+    check_scan("redis", 80);
+}
+
+#[test]
+fn fmtlib_is_scanned_like_both_compilers() {
+    check_scan("fmtlib", 20);
+}
+
+#[test]
+fn googletest_is_scanned_like_both_compilers() {
+    check_scan("googletest", 20);
+}
 
 #[test]
 fn redis_is_built_by_the_servers_and_runs() {
