@@ -68,6 +68,12 @@ impl Tree {
         }
     }
 
+    /// The same tree with an environment variable.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Tree {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
     /// The command `line`; `%` stands for the folder, and words are parted by single blanks (`\u{1}` is a blank).
     pub(crate) fn command(&self, line: &str) -> Command {
         let folder = self.folder.to_str().expect("a plain path");
