@@ -287,6 +287,8 @@ pub(crate) struct Marks {
     summaries: Vec<u32>,
     folders: Vec<u32>,
     absent: Vec<u32>,
+    /// Files and absent paths of the closure before: the next one is often as long.
+    lengths: (usize, usize),
 }
 
 impl Marks {
@@ -331,10 +333,13 @@ fn collect(
     let default_folders = default_folders(worker, command);
     let mut marks = std::mem::take(&mut worker.marks);
     marks.begin(worker);
+    let mut closure = Closure::default();
+    closure.files.reserve(marks.lengths.0);
+    closure.absent.reserve(marks.lengths.1);
     let mut gathering = Gathering {
         worker,
         marks,
-        closure: Closure::default(),
+        closure,
         clang: worker.contexts[context as usize].dialect.clang,
         notes: Vec::new(),
         linked: Vec::new(),
@@ -346,7 +351,7 @@ fn collect(
     }
     let Gathering {
         mut closure,
-        marks,
+        mut marks,
         mut notes,
         linked,
         clang,
@@ -355,6 +360,7 @@ fn collect(
     if clang && !linked.is_empty() {
         linked_doubles::check(worker, &marks.files(), &linked)?;
     }
+    marks.lengths = (closure.files.len(), closure.absent.len());
     worker.marks = marks;
     closure.links.sort_unstable();
     closure.links.dedup();

@@ -623,7 +623,7 @@ impl Unit<'_> {
         let loaded = Arc::clone(&self.loaded);
         let line = &loaded.parsed.lines[line as usize];
         self.line = line.number;
-        let result = expand_condition(self, line.tokens.clone())
+        let result = expand_condition(self, &line.tokens)
             .and_then(|tokens| condition::holds(&tokens, self.dialect, &mut self.worker.names));
         result.map_err(|trouble| self.stop(trouble))
     }

@@ -62,9 +62,73 @@ pub(crate) fn expand<S: Surroundings>(
 /// Expands `tokens` as a condition: `defined` is answered.
 pub(crate) fn expand_condition<S: Surroundings>(
     world: &mut S,
-    tokens: Vec<Token>,
+    tokens: &[Token],
 ) -> Result<Vec<Token>, Trouble> {
-    Expansion::new(world, false).all(tokens, true)
+    match expand_plain(world, tokens) {
+        Some(expanded) => Ok(expanded),
+        // It reads the same names once more, in the same order.
+        None => Expansion::new(world, false).all(tokens.to_vec(), true),
+    }
+}
+
+/// The common case of a condition, in which macros stand for single numbers. `None`: it is not that plain.
+fn expand_plain<S: Surroundings>(world: &mut S, tokens: &[Token]) -> Option<Vec<Token>> {
+    let mut out = Vec::with_capacity(tokens.len());
+    let mut rest = tokens;
+    while let [token, after @ ..] = rest {
+        rest = after;
+        if token.kind != Kind::Identifier {
+            out.push(*token);
+            continue;
+        }
+        if token.text == known::DEFINED {
+            let name = match after {
+                [open, name, close, ..] if open.is(known::LPAREN) && close.is(known::RPAREN) => {
+                    rest = &after[3..];
+                    name
+                }
+                [name, ..] => {
+                    rest = &after[1..];
+                    name
+                }
+                [] => return None,
+            };
+            if name.kind != Kind::Identifier {
+                return None;
+            }
+            out.push(is_defined(world, *name, token.space));
+            continue;
+        }
+        let definition = world.value(token.text);
+        if definition == 0 {
+            out.push(*token);
+            continue;
+        }
+        if (known::DEF_FILE..=known::DEF_UNKNOWN).contains(&definition) {
+            return None;
+        }
+        let entry = macros::parsed(definition, world.names());
+        match entry.parsed.get()? {
+            found if found.function || found.malformed => return None,
+            found => match found.body.as_slice() {
+                [number] if number.kind == Kind::Number => out.push(Token {
+                    space: token.space,
+                    ..*number
+                }),
+                _ => return None,
+            },
+        }
+    }
+    Some(out)
+}
+
+fn is_defined<S: Surroundings>(world: &mut S, name: Token, space: bool) -> Token {
+    let text = if world.value(name.text) != 0 {
+        known::ONE
+    } else {
+        known::ZERO
+    };
+    Token::new(Kind::Number, text, space)
 }
 
 /// Expands `tokens` as text, for the sake of the pragmas made.
@@ -188,12 +252,7 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
         if parenthesis && !self.next().is_some_and(|t| t.is(known::RPAREN)) {
             return Err(Trouble::Malformed("`defined` is not closed"));
         }
-        let text = if self.world.value(name.text) != 0 {
-            known::ONE
-        } else {
-            known::ZERO
-        };
-        Ok(Token::new(Kind::Number, text, space))
+        Ok(is_defined(self.world, name, space))
     }
 
     /// Starts the expansion of `name`. False: it is a function-like macro without arguments, an ordinary word.

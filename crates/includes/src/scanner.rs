@@ -19,6 +19,8 @@ pub(crate) struct Scanner<'a> {
     pub(crate) raw_strings: Vec<usize>,
     /// Something the scanner does not model stands at this offset.
     pub(crate) unmodelled: Option<usize>,
+    /// Neither raw strings nor digraphs: text can be searched for directives.
+    searchable: bool,
 }
 
 /// What stands between two stops of the scanner.
@@ -53,6 +55,7 @@ impl<'a> Scanner<'a> {
         } else {
             0
         };
+        let has = |rule: bool, what: &[u8]| rule && memchr::memmem::find(src, what).is_some();
         Scanner {
             src,
             at,
@@ -60,6 +63,7 @@ impl<'a> Scanner<'a> {
             hidden: Vec::new(),
             raw_strings: Vec::new(),
             unmodelled: None,
+            searchable: !has(dialect.raw_strings, b"R\"") && !has(dialect.digraphs, b"%:"),
         }
     }
 
@@ -135,8 +139,8 @@ impl<'a> Scanner<'a> {
                 Some(b'\\') => match self.splice(at) {
                     Some(end) => at = end,
                     None => {
-                        at = self.after_splices(at + 1)
-                            + usize::from(self.byte(self.after_splices(at + 1)) != Some(b'\n'))
+                        at = self.after_splices(at + 1);
+                        at += usize::from(self.byte(at).is_some_and(|b| b != b'\n'));
                     }
                 },
                 Some(byte) => {
@@ -272,6 +276,61 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Whether the line that starts at `start` continues the one before.
+    fn continues(&self, start: usize) -> bool {
+        let before = &self.src[..start.saturating_sub(1)];
+        let last = before.iter().rposition(|&b| !is_blank(b));
+        last.is_some_and(|last| before[last] == b'\\')
+    }
+
+    /// From within a line of text to the next line that may be none, by looking only at what could begin a directive
+    /// or a comment. Literals matter where they could hide a comment's beginning, and nowhere else.
+    fn skip_text(&mut self) {
+        // No literal and no comment is open here.
+        let mut outside = self.at;
+        let mut from = self.at;
+        loop {
+            let Some(hit) = memchr::memchr2(b'#', b'/', &self.src[from..]) else {
+                self.at = self.src.len();
+                return;
+            };
+            let at = from + hit;
+            from = at + 1;
+            let comment = match self.src[at] {
+                b'/' => match self.comment(at) {
+                    None => continue,
+                    end => end,
+                },
+                _ => None,
+            };
+            let line_before = |end: usize| {
+                memchr::memrchr(b'\n', &self.src[outside..end]).map(|n| outside + n + 1)
+            };
+            let mut start = line_before(at).unwrap_or(outside);
+            while start > outside && self.continues(start) {
+                start = line_before(start - 1).unwrap_or(outside);
+            }
+            let before = &self.src[start..at];
+            if start > outside
+                && before
+                    .iter()
+                    .all(|&b| is_blank(b) || matches!(b, b'\n' | b'\\'))
+            {
+                self.at = start;
+                return;
+            }
+            if let Some(end) = comment {
+                if memchr::memchr2(b'"', b'\'', before).is_some() {
+                    self.at = start;
+                    self.text_line();
+                    return;
+                }
+                outside = end;
+                from = end;
+            }
+        }
+    }
+
     /// The next piece of the file. A cleaned directive is put into `line`.
     pub(crate) fn next(&mut self, line: &mut Vec<u8>) -> Option<Piece> {
         let text = self.at;
@@ -291,7 +350,11 @@ impl<'a> Scanner<'a> {
                 Some(_) => 0,
             };
             if hash == 0 {
-                self.text_line();
+                if self.searchable {
+                    self.skip_text();
+                } else {
+                    self.text_line();
+                }
                 continue;
             }
             if self.src[text..start]
@@ -436,6 +499,52 @@ mod tests {
             }
         }
         assert_eq!(got, expected, "{src}");
+    }
+
+    /// All pieces of `src`, each with its text.
+    fn pieces(src: &[u8], is_searched: bool) -> Vec<(bool, Range<usize>, Vec<u8>)> {
+        let dialect = Dialect {
+            line_comments: true,
+            digit_separators: true,
+            ..Dialect::default()
+        };
+        let mut scanner = Scanner::new(src, dialect);
+        scanner.searchable = is_searched;
+        let mut line = Vec::new();
+        let mut pieces = Vec::new();
+        while let Some(piece) = scanner.next(&mut line) {
+            pieces.push(match piece {
+                Piece::Text(range) => (false, range, Vec::new()),
+                Piece::Directive { start, end, plain } => {
+                    let text = plain.map_or(line.clone(), |range| src[range].to_vec());
+                    (true, start..end, text)
+                }
+            });
+        }
+        pieces
+    }
+
+    #[test]
+    fn searching_text_finds_what_reading_it_finds() {
+        const WORDS: [&str; 16] = [
+            "\n", "\n", "\n#d", "#", "/*", "*/", "//", "/", "\"", "'", "\\", "\\\n", "\\ \n", " ",
+            "x", "1'0",
+        ];
+        let mut state = 1_u64;
+        for _ in 0..20_000 {
+            let mut src = String::new();
+            for _ in 0..24 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                src += WORDS[usize::try_from(state >> 60).unwrap_or(0)];
+            }
+            assert_eq!(
+                pieces(src.as_bytes(), true),
+                pieces(src.as_bytes(), false),
+                "{src:?}"
+            );
+        }
     }
 
     #[test]
