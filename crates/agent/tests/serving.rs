@@ -183,6 +183,24 @@ fn many_questions_are_answered_at_once() {
 }
 
 #[test]
+fn facts_about_compilers_are_kept_if_they_can_be() {
+    let caches = Tree::new(&[("file", "")]);
+    for (cache, kept) in [("cache", true), ("file/cache", false)] {
+        let tree = Tree::new(&[]);
+        let roots = Tree::new(&[]);
+        let mut command = server_command(&tree, &roots.path(""));
+        command.env("XDG_CACHE_HOME", caches.path(cache));
+        assert!(command.status().unwrap().success());
+        let pid = tree.text("pid").trim().parse().unwrap();
+        let server = Server { tree, roots, pid };
+        check(&server, &source());
+        assert_eq!(server.stderr(), "");
+        assert_eq!(caches.path(cache).exists(), kept);
+    }
+    assert!(!caches.names("cache/pumpcc/facts").is_empty());
+}
+
+#[test]
 fn nothing_is_left_after_a_signal() {
     for signal in ["-TERM", "-INT", "-HUP"] {
         let server = Server::start();
