@@ -1,9 +1,10 @@
 //! The include engine as this server keeps it: one for all threads, which watches the files it
 //! has read, and finds what compilers say of themselves in a folder that outlives the build.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -71,7 +72,7 @@ impl Engine {
             .as_ref()
             .map_err(|why| Refusal::Compiler(format!("no changes can be watched: {why}")))?;
         let _place = self.places.take();
-        engine.closure(&command)
+        guarded(job.compile.input(), || engine.closure(&command))
     }
 
     fn make(&self) -> io::Result<includes::Engine> {
@@ -86,6 +87,20 @@ impl Engine {
     }
 }
 
+/// The engine's answer, where a panic is one more reason to ask the compiler: the engine takes a
+/// worker that panicked out of use. The panic itself has been told on standard error.
+fn guarded(
+    input: &OsStr,
+    closure: impl FnOnce() -> Result<Arc<Closure>, Refusal>,
+) -> Result<Arc<Closure>, Refusal> {
+    catch_unwind(AssertUnwindSafe(closure)).unwrap_or_else(|_| {
+        Err(Refusal::Unmodelled {
+            file: input.as_bytes().to_vec(),
+            what: "the engine failed, which is a defect to report".into(),
+        })
+    })
+}
+
 fn run(ask: &Ask, program: &Path, stop: &Stop) -> io::Result<Said> {
     let mut command = Command::new(program);
     command
@@ -94,7 +109,7 @@ fn run(ask: &Ask, program: &Path, stop: &Stop) -> io::Result<Said> {
         .envs(ask.env.iter().map(|(name, value)| (name, value)))
         // What is looked for in the answer is translated otherwise.
         .env("LC_ALL", "C")
-        .current_dir(Path::new(std::ffi::OsStr::from_bytes(&ask.cwd)));
+        .current_dir(Path::new(OsStr::from_bytes(&ask.cwd)));
     let (ended, output) = run_with_input(&mut command, &ask.script, TIME_LIMIT, stop)?;
     match ended {
         // The script holds errors on purpose.
@@ -104,5 +119,18 @@ fn run(ask: &Ask, program: &Path, stop: &Stop) -> io::Result<Said> {
         }),
         Ended::TimedOut => Err(io::Error::other("it takes too long")),
         Ended::Stopped => Err(io::Error::other("the include server is ending")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_engine_is_a_refusal() {
+        let refusal = guarded(OsStr::new("a.c"), || panic!("for a test")).unwrap_err();
+        assert!(refusal.to_string().starts_with("a.c: "), "{refusal}");
+        let closure = guarded(OsStr::new("a.c"), || Ok(Arc::default()));
+        assert_eq!(closure, Ok(Arc::default()));
     }
 }
