@@ -10,6 +10,7 @@ use crate::dialect::Dialect;
 use crate::macros;
 use crate::makers::{Kind as MakerKind, Makers};
 use crate::names::{Id, Names, known};
+use crate::option_pragmas::OptionPragma;
 use crate::scanner::{Piece, Scanner};
 use crate::text;
 use crate::tokens::{Token, identifier_len, is_blank, tokenize};
@@ -76,6 +77,8 @@ pub(crate) enum Step {
     Pop {
         name: Id,
     },
+    /// A pragma that changes options, and macros with them.
+    Options(OptionPragma),
     /// Something noted about the text here.
     Note {
         note: u32,

@@ -11,6 +11,7 @@ use crate::facts;
 use crate::loaded::Loaded;
 use crate::macros;
 use crate::names::{Id, Names, known};
+use crate::option_pragmas::{self, OptionPragma};
 use crate::options::{Command, Invocation, Language, Prelude};
 use crate::refusal::Refusal;
 use crate::search::{ChainRequest, Place, absolute};
@@ -55,6 +56,8 @@ pub(crate) struct Unit<'w> {
     frames: usize,
     main: u32,
     refusal: Option<Refusal>,
+    /// A condition has asked for a macro that a pragma may have changed.
+    is_unsure: bool,
 }
 
 /// Evaluates a compile; the worker's items then say what happened.
@@ -196,6 +199,7 @@ fn attempt(
         frames: 0,
         main,
         refusal: None,
+        is_unsure: false,
     };
     unit.list_files_of_the_compiler(command, &base.facts);
     if language != Language::Finished {
@@ -510,6 +514,7 @@ impl Unit<'_> {
                         Ok(tokens) => tokens,
                         Err(trouble) => return Err(self.stop(trouble)),
                     };
+                    self.sure()?;
                     let header = header_name(&tokens, &mut self.worker.names)
                         .map_err(|trouble| self.refuse(trouble))?;
                     let header = self.worker.names.id(&header);
@@ -518,6 +523,7 @@ impl Unit<'_> {
                 Step::Once => self.mark_once(),
                 Step::Push { name } => self.push_macro(name),
                 Step::Pop { name } => self.pop_macro(name),
+                Step::Options(pragma) => self.options(pragma),
                 Step::Call { call } => self.call(&parsed.calls[call as usize])?,
                 Step::Note { note } => self.worker.items.push(Item::Note(self.file, note)),
                 Step::Bad { why } => return Err(self.bad(&parsed.bads[why as usize])),
@@ -562,11 +568,45 @@ impl Unit<'_> {
                 )));
             }
         }
-        expand_text(self, call.tokens.clone()).map_err(|trouble| {
+        let expanded = expand_text(self, call.tokens.clone());
+        // In text such a macro decides nothing that matters here.
+        self.is_unsure = false;
+        expanded.map_err(|trouble| {
             // Of what the compiler finds wrong in text, we see but a part.
             let (Trouble::Malformed(what) | Trouble::Unmodelled(what)) = trouble;
             self.stop(Trouble::Unmodelled(what))
         })
+    }
+
+    /// gcc obeys in C alone, where it reads and compiles at once.
+    fn options(&mut self, pragma: OptionPragma) {
+        if self.dialect.clang || self.dialect.cplusplus || self.dialect.asm {
+            return;
+        }
+        let [target, optimize] = option_pragmas::STATES.map(|state| self.worker.names.id(state));
+        match pragma {
+            OptionPragma::Target => self.worker.env.write(target, known::IS_ON),
+            OptionPragma::Optimize => self.worker.env.write(optimize, known::IS_ON),
+            OptionPragma::Push => [target, optimize]
+                .into_iter()
+                .for_each(|state| self.push_macro(state)),
+            OptionPragma::Pop => [target, optimize]
+                .into_iter()
+                .for_each(|state| self.pop_macro(state)),
+            OptionPragma::Reset => [target, optimize]
+                .into_iter()
+                .for_each(|state| self.worker.env.write(state, 0)),
+        }
+    }
+
+    /// Refuses what was decided by a macro that a pragma may have changed.
+    fn sure(&self) -> Result<(), Stop> {
+        if !self.is_unsure {
+            return Ok(());
+        }
+        Err(self.bad(&Bad::Unmodelled(
+            "a condition on a macro that `#pragma GCC target` or `optimize` may change".into(),
+        )))
     }
 
     fn stack_of(&mut self, name: Id) -> Id {
@@ -593,7 +633,11 @@ impl Unit<'_> {
                     next,
                     negated,
                     ..
-                } => ((self.worker.env.read(name) != 0) != negated, next),
+                } => {
+                    let defined = self.value(name) != 0;
+                    self.sure()?;
+                    (defined != negated, next)
+                }
                 _ => return Ok(pc + 1),
             };
             if taken {
@@ -623,7 +667,9 @@ impl Unit<'_> {
         let loaded = Arc::clone(&self.loaded);
         let line = &loaded.parsed.lines[line as usize];
         self.line = line.number;
-        let result = expand_condition(self, &line.tokens)
+        let expanded = expand_condition(self, &line.tokens);
+        self.sure()?;
+        let result = expanded
             .and_then(|tokens| condition::holds(&tokens, self.dialect, &mut self.worker.names));
         result.map_err(|trouble| self.stop(trouble))
     }
@@ -639,7 +685,13 @@ impl Unit<'_> {
 
 impl Surroundings for Unit<'_> {
     fn value(&mut self, name: Id) -> Id {
-        self.worker.env.read(name)
+        let worker = &mut *self.worker;
+        if let Some(state) = worker.option_macros.state_of(name, &mut worker.names) {
+            let state = worker.names.id(option_pragmas::STATES[usize::from(state)]);
+            let file = &worker.files[self.file as usize].real;
+            self.is_unsure |= !option_pragmas::is_indifferent(file) && worker.env.read(state) != 0;
+        }
+        worker.env.read(name)
     }
 
     fn names(&mut self) -> &mut Names {
@@ -735,6 +787,7 @@ impl Surroundings for Unit<'_> {
             Ok(None) => {}
             Ok(Some(Step::Push { name })) => self.push_macro(name),
             Ok(Some(Step::Pop { name })) => self.pop_macro(name),
+            Ok(Some(Step::Options(pragma))) => self.options(pragma),
             Ok(Some(_)) => self.mark_once(),
             Err(bad) => {
                 self.refusal = self.refusal_of(&bad).into();

@@ -33,6 +33,7 @@ mod loaded;
 mod macros;
 mod makers;
 mod names;
+mod option_pragmas;
 mod option_tables;
 mod options;
 mod parsed_files;

@@ -9,6 +9,7 @@ use crate::dialect::Dialect;
 use crate::directives::{Bad, Note, Step};
 use crate::makers::{Makers, Needle};
 use crate::names::{Id, Names, known};
+use crate::option_pragmas::option_pragma;
 use crate::tokens::{Kind, Token, is_blank, tokenize};
 
 const WORDS: [&[u8]; 4] = [b"__DATE__", b"__TIME", b"incbin", b".include"];
@@ -162,6 +163,9 @@ pub(crate) fn pragma(tokens: &[Token], names: &mut Names) -> Result<Option<Step>
             } else {
                 Step::Pop { name }
             }))
+        }
+        Some(b"GCC") if let Some(pragma) = word(1).as_deref().and_then(option_pragma) => {
+            Ok(Some(Step::Options(pragma)))
         }
         Some(b"GCC") if matches!(word(1).as_deref(), Some(b"dependency" | b"pch_preprocess")) => {
             Err(Bad::Unmodelled("#pragma GCC dependency".into()))

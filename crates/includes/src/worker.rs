@@ -17,6 +17,7 @@ use crate::folders::{Folders, Link};
 use crate::known_makers::{KnownMakers, SharedMakers};
 use crate::loaded::Loaded;
 use crate::names::{FastMap, Id, Names, SharedNames};
+use crate::option_pragmas::OptionMacros;
 use crate::parsed_files::ParsedFiles;
 use crate::search::{Chain, ChainRequest, Place, Query, Searches, absolute, search};
 use crate::summary::{Item, Root, Summaries};
@@ -114,6 +115,7 @@ pub(crate) struct Worker {
     pub(crate) makers: KnownMakers,
     /// Their generation when the oldest summary was made.
     pub(crate) summarised_makers: u32,
+    pub(crate) option_macros: OptionMacros,
     /// `push_macro` stacks: (value on top, rest).
     pub(crate) stacks: FastMap<(Id, Id), Id>,
     pub(crate) stack_cells: Vec<(Id, Id)>,
@@ -178,6 +180,7 @@ impl Worker {
             base: None,
             makers: KnownMakers::new(Arc::clone(&shared.makers)),
             summarised_makers: 0,
+            option_macros: OptionMacros::default(),
             stacks: FastMap::default(),
             stack_cells: vec![(0, 0)],
             shared,

@@ -201,3 +201,51 @@ fn a_file_that_was_read_before_a_maker_was_known_is_read_again() {
     tree.expect("clang -nostdinc -c none.c", "none.c h.h deep.h");
     tree.expect("clang -nostdinc -c some.c", "some.c h.h makers.h");
 }
+
+/// The reference here is not `-E`, which does not obey, but a real compile.
+#[test]
+fn macros_that_a_pragma_for_options_changes_are_not_asked_in_vain() {
+    let closure = |pragmas: &str, command: &str| {
+        let main = format!("{pragmas}\n#ifdef __AVX2__\n#include \"a.h\"\n#endif\n");
+        let tree = Tree::new(&[("main.c", &main), ("a.h", "")]);
+        tree.closure(&format!("{command} -c main.c"))
+            .map(|closure| {
+                closure
+                    .files
+                    .iter()
+                    .any(|file| file.spelled.ends_with(b"a.h"))
+            })
+    };
+    let target = "#pragma GCC target(\"avx2\")";
+    let made = "#define P(x) _Pragma(#x)\nP(GCC target(\"avx2\"))";
+    for pragmas in [target, made] {
+        let refused = closure(pragmas, "gcc");
+        assert!(
+            matches!(refused, Err(Refusal::Unmodelled { .. })),
+            "{refused:?}"
+        );
+        for command in ["clang", "gcc -x c++", "gcc -x assembler-with-cpp"] {
+            assert_eq!(closure(pragmas, command), Ok(false), "{command}");
+        }
+    }
+    let sealed = format!("#pragma GCC push_options\n{target}\n#pragma GCC pop_options");
+    let reset = format!("{target}\n#pragma GCC reset_options");
+    for pragmas in [
+        &sealed,
+        &reset,
+        "#pragma GCC optimize(\"O2\")",
+        "#pragma GCC push_options",
+    ] {
+        assert_eq!(closure(pragmas, "gcc"), Ok(false), "{pragmas}");
+    }
+    assert_eq!(closure("#pragma GCC pop_options", "gcc -mavx2"), Ok(true));
+}
+
+/// These headers seal each part in such pragmas.
+#[test]
+fn intrinsics_are_no_reason_to_refuse() {
+    let tree = Tree::new(&[("main.c", "#include <immintrin.h>\n#include <x86intrin.h>\n")]);
+    for options in ["", " -O2", " -mavx2"] {
+        tree.expect(&format!("gcc{options} -c main.c"), "main.c");
+    }
+}
