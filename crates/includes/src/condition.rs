@@ -117,7 +117,12 @@ impl Reader<'_> {
                 _ => live,
             };
             let right = self.binary(strength + 1, right_live)?;
-            left = apply(operator, left, right, right_live)?;
+            left = match operator {
+                known::SHIFT_LEFT | known::SHIFT_RIGHT if self.dialect.clang => {
+                    clang_shift(operator, left, right)
+                }
+                _ => apply(operator, left, right, right_live)?,
+            };
         }
     }
 
@@ -241,6 +246,16 @@ fn apply(operator: Id, a: Value, b: Value, live: bool) -> Result<Value, Trouble>
     Ok(Value { bits, unsigned })
 }
 
+/// clang takes counts as unsigned, and of a count to the right only 32 bits, at most 63.
+fn clang_shift(operator: Id, a: Value, b: Value) -> Value {
+    let bits = if operator == known::SHIFT_LEFT {
+        shift(a, i128::from(b.bits), true)
+    } else {
+        shift(a, i128::from((b.bits & 0xffff_ffff).min(63)), false)
+    };
+    Value { bits, ..a }
+}
+
 fn shift(a: Value, count: i128, left: bool) -> u64 {
     let all_sign = if !a.unsigned && a.bits.cast_signed() < 0 {
         u64::MAX
@@ -305,12 +320,14 @@ fn number(text: &[u8]) -> Result<Value, Trouble> {
 }
 
 fn character(text: &[u8], dialect: Dialect) -> Result<Value, Trouble> {
-    let (wide, text) = match text.strip_prefix(b"L") {
-        Some(rest) => (true, rest),
-        None => (false, text),
+    let (wide, text, unsigned) = match text.first() {
+        Some(b'L') => (true, &text[1..], dialect.unsigned_wide),
+        // `char16_t` and `char32_t` are unsigned.
+        Some(b'u' | b'U') => (true, &text[1..], true),
+        _ => (false, text, false),
     };
     let Some(inner) = text.strip_prefix(b"'").and_then(|t| t.strip_suffix(b"'")) else {
-        return Err(Trouble::Unmodelled("a Unicode character in a condition"));
+        return Err(Trouble::Malformed("a character constant does not end"));
     };
     let mut values = Vec::new();
     let mut at = 0;
@@ -361,7 +378,7 @@ fn character(text: &[u8], dialect: Dialect) -> Result<Value, Trouble> {
         [] => Err(Trouble::Malformed("an empty character constant")),
         [one] if wide && (one.is_ascii() || inner.starts_with(b"\\")) => Ok(Value {
             bits: u64::from(*one),
-            unsigned: dialect.unsigned_wide,
+            unsigned,
         }),
         _ if wide => Err(Trouble::Unmodelled("a wide character in a condition")),
         [one] if dialect.unsigned_char => Ok(Value::signed(i64::from(*one))),
@@ -381,12 +398,18 @@ mod tests {
     use std::sync::Arc;
 
     fn check(condition: &str, expected: Option<bool>) {
+        check_with(condition, false, expected);
+    }
+
+    fn check_with(condition: &str, clang: bool, expected: Option<bool>) {
         let mut names = Names::new(Arc::new(SharedNames::new()));
         let mut tokens = Vec::new();
         let dialect = Dialect {
             cplusplus: true,
             named_operators: true,
             has_true: true,
+            unicode_characters: true,
+            clang,
             ..Dialect::default()
         };
         tokenize(condition.as_bytes(), dialect, &mut names, &mut tokens);
@@ -395,6 +418,21 @@ mod tests {
             expected,
             "{condition}"
         );
+    }
+
+    #[test]
+    fn compilers_differ_in_shifts_by_odd_counts() {
+        for (condition, gcc, clang) in [
+            ("(10 >> 4294967296) == 10", false, true),
+            ("(0xFFFFFFFFFFFFFFFFu >> 64) == 1", false, true),
+            ("(1 << -1) == 0", true, true),
+            ("(4 >> -1) == 0", false, true),
+            ("(1 << 4294967296) == 0", true, true),
+            ("(-1 >> 100) == -1", true, true),
+        ] {
+            check_with(condition, false, Some(gcc));
+            check_with(condition, true, Some(clang));
+        }
     }
 
     #[test]
@@ -412,6 +450,8 @@ mod tests {
         check("true && unknown == 0", Some(true));
         check("L'\\0' - 1 > 0", Some(false));
         check("L'ab'", None);
+        check("u'a' == 97 && U'\\0' - 1 > 0", Some(true));
+        check("u'\u{e9}'", None);
         check("not 1 or 1'000 == 1000", None);
         check("1.0", None);
         check("201703L >= 201703", Some(true));

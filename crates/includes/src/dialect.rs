@@ -21,6 +21,8 @@ pub(crate) struct Dialect {
     pub(crate) digraphs: bool,
     /// `__VA_OPT__` is known.
     pub(crate) va_opt: bool,
+    /// `u'a'` and `U'a'` are characters.
+    pub(crate) unicode_characters: bool,
     /// Assembler with directives: `'` and unknown `#` lines are harmless.
     pub(crate) asm: bool,
     pub(crate) clang: bool,
@@ -39,6 +41,7 @@ impl Dialect {
             line_comments: has(b"//"),
             elifdef: has(b"elif"),
             digraphs: has(b"%:"),
+            unicode_characters: has(b"u'") || has(b"U'"),
             cplusplus: true,
             asm: true,
             clang: true,
@@ -58,6 +61,7 @@ impl Dialect {
             raw_strings: matters,
             digit_separators: matters,
             digraphs: matters,
+            unicode_characters: matters,
             cplusplus: true,
             asm: true,
             clang: true,
@@ -97,6 +101,7 @@ impl Dialect {
             self.va_opt,
             self.keeps_comma,
             self.digraphs,
+            self.unicode_characters,
         ];
         bits.iter()
             .enumerate()
@@ -123,6 +128,7 @@ impl Dialect {
             va_opt: bit(12),
             keeps_comma: bit(13),
             digraphs: bit(14),
+            unicode_characters: bit(15),
         }
     }
 }
@@ -133,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_code_keeps_every_bit() {
-        for at in 0..15 {
+        for at in 0..16 {
             let code = (1u16 << at).to_le_bytes();
             assert_eq!(Dialect::from_code(code).code(), code);
         }

@@ -13,7 +13,7 @@ use crate::names::{Id, Names, known};
 use crate::option_pragmas::OptionPragma;
 use crate::scanner::{Piece, Scanner};
 use crate::text;
-use crate::tokens::{Token, identifier_len, is_blank, tokenize};
+use crate::tokens::{Kind, Token, identifier_len, is_blank, tokenize};
 use crate::trigraphs;
 
 /// How an include is written.
@@ -229,6 +229,19 @@ fn count_lines(src: &[u8], counted: &mut (usize, u32), offset: usize) -> u32 {
     counted.1
 }
 
+/// Where the first `<...>` after `__has_include(` stands.
+fn asked_header(text: &[u8]) -> Option<Range<usize>> {
+    const WORD: &[u8] = b"__has_include";
+    memchr::memmem::find_iter(text, WORD).find_map(|at| {
+        let rest = &text[at + WORD.len()..];
+        let rest = skip_blanks(rest.strip_prefix(b"_next").unwrap_or(rest));
+        let rest = skip_blanks(rest.strip_prefix(b"(")?);
+        let end = memchr::memchr(b'>', rest).filter(|_| rest.starts_with(b"<"))?;
+        let start = text.len() - rest.len();
+        Some(start..start + end + 1)
+    })
+}
+
 fn skip_blanks(text: &[u8]) -> &[u8] {
     &text[text.iter().take_while(|&&b| is_blank(b)).count()..]
 }
@@ -246,7 +259,15 @@ impl Builder<'_> {
 
     fn line(&mut self, text: &[u8], number: u32) -> u32 {
         let mut tokens = Vec::new();
-        tokenize(text, self.dialect, self.names, &mut tokens);
+        let mut rest = text;
+        // The compiler reads `<...>` as one word here, whatever quotes are in it.
+        while let Some(header) = asked_header(rest) {
+            tokenize(&rest[..header.start], self.dialect, self.names, &mut tokens);
+            let name = self.names.id(&rest[header.clone()]);
+            tokens.push(Token::new(Kind::Text, name, false));
+            rest = &rest[header.end..];
+        }
+        tokenize(rest, self.dialect, self.names, &mut tokens);
         if QUESTION_STARTS
             .iter()
             .any(|start| start.find(text).is_some())
@@ -318,7 +339,11 @@ impl Builder<'_> {
                         next: 0,
                         negated: keyword == b"ifndef",
                     }),
-                    None => self.broken("a condition without a name"),
+                    None => {
+                        // An error, but only where it is evaluated: like `#if` without a condition.
+                        let line = self.line(b"", number);
+                        self.push(Step::If { line, next: 0 });
+                    }
                 }
             }
             b"if" => {
@@ -350,7 +375,14 @@ impl Builder<'_> {
                     end: 0,
                     negated: keyword == b"elifndef",
                 }),
-                None => self.broken("a condition without a name"),
+                None => {
+                    let line = self.line(b"", number);
+                    self.continue_group(Step::Elif {
+                        line,
+                        next: 0,
+                        end: 0,
+                    });
+                }
             },
             b"else" => self.continue_group(Step::Else { end: 0 }),
             b"endif" => self.endif(),
@@ -382,11 +414,6 @@ impl Builder<'_> {
                 String::from_utf8_lossy(keyword)
             ))),
         }
-    }
-
-    fn broken(&mut self, why: &str) {
-        self.push(Step::Endif);
-        self.out.broken = Some(Bad::Error(why.into()));
     }
 
     fn define(&mut self, rest: &[u8]) {

@@ -205,6 +205,7 @@ pub(crate) fn script(appeared: &[Vec<u8>]) -> Vec<u8> {
         ?\x3f=define pumpcc_trigraph 1\n\
         #ifdef pumpcc_trigraph\npumpcc_is trigraphs\n#endif\n\
         #if 1'000 == 1000 /* ' */\npumpcc_is digit_separators\n#endif\n\
+        #if u'a' == 97 && U'a' == 97\npumpcc_is unicode_characters\n#endif\n\
         R\"x(\n#define pumpcc_not_raw 1\n)x\"\n\
         #ifndef pumpcc_not_raw\npumpcc_is raw_strings\n#endif\n\
         pumpcc_end\n",
@@ -294,6 +295,7 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
                 b"named_operators" => dialect.named_operators = true,
                 b"trigraphs" => dialect.trigraphs = true,
                 b"digit_separators" => dialect.digit_separators = true,
+                b"unicode_characters" => dialect.unicode_characters = true,
                 b"raw_strings" => dialect.raw_strings = true,
                 _ => {}
             }

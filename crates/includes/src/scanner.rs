@@ -13,7 +13,7 @@ pub(crate) struct Scanner<'a> {
     src: &'a [u8],
     at: usize,
     dialect: Dialect,
-    /// Offsets of raw strings that directives depend on: elsewhere they may be taken for ordinary strings.
+    /// Offsets of raw strings without which a skipped group would end elsewhere.
     pub(crate) hidden: Vec<usize>,
     /// Where the quotes of raw strings stand, so far.
     pub(crate) raw_strings: Vec<usize>,
@@ -221,20 +221,40 @@ impl<'a> Scanner<'a> {
         self.quoted(at)
     }
 
-    /// Whether directives are other ones for a compiler that takes this raw string for an ordinary one.
+    /// Whether a skipped group goes on otherwise for a compiler that takes this raw string for plain text there: it
+    /// meets other conditionals, or another end of the last line.
     fn hides(&self, raw: Range<usize>) -> bool {
-        let rest = &self.src[raw.end..];
-        let rest = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
-        let text = &self.src[raw];
-        [text, rest]
-            .iter()
-            .any(|part| memchr::memmem::find(part, b"/*").is_some())
-            || text.split(|&b| b == b'\n').skip(1).any(|line| {
-                let line = line.trim_ascii_start();
-                [&b"#"[..], b"%:", b"??="]
+        if self.dialect.trigraphs && memchr::memmem::find(&self.src[raw.clone()], b"??").is_some() {
+            return true;
+        }
+        let plain = Dialect {
+            raw_strings: false,
+            ..self.dialect
+        };
+        let [mut within, after] = [raw.start, raw.end].map(|at| {
+            let mut scanner = Scanner::new(self.src, plain);
+            scanner.at = at;
+            scanner.text_line();
+            scanner
+        });
+        while within.at < after.at {
+            within.start_of_line();
+            let rest = &within.src[within.at..];
+            let hash = [&b"#"[..], b"%:"].into_iter().find(|h| rest.starts_with(h));
+            if let Some(hash) = hash {
+                within.at += hash.len();
+                within.start_of_line();
+                let rest = &within.src[within.at..];
+                if [&b"if"[..], b"el", b"end"]
                     .iter()
-                    .any(|hash| line.starts_with(hash))
-            })
+                    .any(|word| rest.starts_with(word))
+                {
+                    return true;
+                }
+            }
+            within.text_line();
+        }
+        within.at != after.at
     }
 
     /// Skips blanks, comments and splices. Leaves the position at what decides the kind of line.
@@ -566,6 +586,26 @@ mod tests {
         check("auto n = 1'000'000; /*'*/\n#yes\n", &["yes"]);
         check("char q = '\"'; \n#yes \"/*\"\n", &["yes \"/*\""]);
         check("\"a\\\n#no\n#yes", &["yes"]);
+    }
+
+    #[test]
+    fn finds_raw_strings_that_a_skipped_group_depends_on() {
+        let dialect = Dialect {
+            raw_strings: true,
+            line_comments: true,
+            ..Dialect::default()
+        };
+        for (src, hidden) in [
+            ("R\"(\n#version 330\n #define x\n)\";\n#endif\n", false),
+            ("R\"(\n#version 330\n # endif\n)\";\n", true),
+            ("R\"(\n/*\n)\";\n#endif\n", true),
+            ("R\"(\n/* */ don't\n)\";\n#endif\n", false),
+            ("R\"x(\")x\" /*\n#endif\n*/;\n", true),
+        ] {
+            let mut scanner = Scanner::new(src.as_bytes(), dialect);
+            while scanner.next(&mut Vec::new()).is_some() {}
+            assert_eq!(!scanner.hidden.is_empty(), hidden, "{src}");
+        }
     }
 
     #[test]

@@ -129,7 +129,7 @@ pub(crate) enum Place {
     Main,
     /// Found beside its includer (gcc only: for clang such a file inherits its includer's place).
     Beside,
-    /// An absolute path.
+    /// An absolute path: `#include_next` is a plain include there too.
     Absolute,
     /// At this index of the chain.
     Chain(u16),
@@ -202,13 +202,13 @@ pub(crate) fn search(
     let mut look_beside = quoted && !chain.not_beside;
     if form == Form::Next {
         match place {
-            Place::Main => {}
+            Place::Main | Place::Absolute => {}
             Place::Chain(at) => {
                 start = usize::from(at) + 1;
                 look_beside = false;
             }
-            Place::Beside | Place::Absolute if clang => {}
-            Place::Beside | Place::Absolute => {
+            Place::Beside if clang => {}
+            Place::Beside => {
                 start = 0;
                 look_beside = false;
             }

@@ -204,7 +204,10 @@ fn one(rest: &[u8], first: u8, dialect: Dialect) -> (Kind, usize) {
                     raw_string_len(&rest[name..]).map(|n| (Kind::Text, n))
                 }
                 Some(b'"') if !raw => quoted_len(&rest[name..]).map(|n| (Kind::Text, n)),
-                Some(b'\'') if !raw && plain != b"u8" => {
+                Some(b'\'')
+                    if !raw
+                        && (plain == b"L" || (plain != b"u8" && dialect.unicode_characters)) =>
+                {
                     quoted_len(&rest[name..]).map(|n| (Kind::Character, n))
                 }
                 _ => None,
