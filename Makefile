@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
+PROGRAMS ?= 100000
+SEED     ?= 1
 
 # Asked only when needed: `make help` must work before Rust is there.
 # Under sudo there may be no rustc.
@@ -43,6 +45,12 @@ corpus-test: ## build redis and git, pumped, and compare; scan four projects bes
 	@scripts/setup build test corpus
 	@$(MAKE) --no-print-directory staged
 	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test corpus
+
+.PHONY: fuzz
+fuzz: ## compare the include engine with gcc and clang on PROGRAMS=100000 random programs, from SEED=1
+	@scripts/setup build test
+	INCLUDES_PROGRAMS=$(PROGRAMS) INCLUDES_EDITED_PROGRAMS=$(PROGRAMS:%000=%0) INCLUDES_SEED=$(SEED) \
+	    cargo test --release -p includes --test differential -- --nocapture
 
 .PHONY: lint
 lint: ## formatting, clippy, shellcheck

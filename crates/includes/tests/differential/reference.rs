@@ -1,0 +1,98 @@
+//! What the compilers themselves list.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Process, Stdio};
+
+use includes::Command;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::program::ROOT;
+
+/// The files that the compiler lists, or its first error.
+///
+/// The driver is asked, not the compiler behind it: that would save a fifth of the time, and what the driver
+/// does with the command line would go untested.
+pub(crate) fn listed(command: &Command, root: &Path) -> Result<BTreeSet<PathBuf>, String> {
+    let rule = root.join("rule.d");
+    let cwd = Path::new(std::ffi::OsStr::from_bytes(&command.cwd));
+    let mut child = Process::new(&command.argv[0])
+        .args(&command.argv[1..])
+        .args(["-w", "-E", "-o", "/dev/null", "-MD", "-MF"])
+        .arg(&rule)
+        .env_clear()
+        .envs(command.env.iter().cloned())
+        .current_dir(cwd)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        // The driver's children go with it.
+        .process_group(0)
+        .spawn()
+        .expect("the compiler is installed");
+    let mut stderr = child.stderr.take().expect("it is a pipe");
+    let Some(said) = said_in_time(&mut stderr) else {
+        // A header that includes itself twice keeps the compiler busy for ever.
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        kill_process_group(group.expect("it runs"), Signal::KILL).expect("it is our child");
+        child.wait().expect("it is our child");
+        return Err("it does not end".into());
+    };
+    if !child.wait().expect("it is our child").success() {
+        let said = String::from_utf8_lossy(&said);
+        let error = said.lines().find_map(|line| line.split_once("error: "));
+        // Names of temporary folders would make each error another one.
+        let error = error.map_or(&*said, |(_, error)| error);
+        return Err(error.replace(&*root.to_string_lossy(), ROOT));
+    }
+    let rule = std::fs::read_to_string(&rule).expect("the compiler wrote it");
+    Ok(prerequisites(&rule)
+        .map(|path| cwd.join(&path).canonicalize().expect("it was read"))
+        .collect())
+}
+
+/// All that comes through a pipe, or nothing if its other end stays open for too long.
+fn said_in_time(pipe: &mut std::process::ChildStderr) -> Option<Vec<u8>> {
+    let patience = Timespec {
+        tv_sec: 10,
+        tv_nsec: 0,
+    };
+    let mut said = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let mut waiting = [PollFd::new(&*pipe, PollFlags::IN)];
+        if poll(&mut waiting, Some(&patience)).expect("the pipe is open") == 0 {
+            return None;
+        }
+        match pipe.read(&mut buffer).expect("the pipe is open") {
+            0 => return Some(said),
+            len => said.extend_from_slice(&buffer[..len]),
+        }
+    }
+}
+
+/// The files of a make rule.
+fn prerequisites(rule: &str) -> impl Iterator<Item = String> {
+    let files = rule.split_once(": ").map_or("", |(_, files)| files);
+    let files = files.replace("\\\n", " ").replace("\\ ", "\u{1}");
+    let words: Vec<String> = files
+        .split_whitespace()
+        .map(|word| {
+            word.replace('\u{1}', " ")
+                .replace("\\#", "#")
+                .replace("$$", "$")
+        })
+        .collect();
+    words.into_iter()
+}
+
+#[test]
+fn a_rule_with_blanks_in_names_is_read() {
+    let rule = "a.o: a\\ b.c \\\n  /x/h'$$1.h \\\n c.h\n";
+    let files: Vec<_> = prerequisites(rule).collect();
+    assert_eq!(files, ["a b.c", "/x/h'$1.h", "c.h"]);
+}
