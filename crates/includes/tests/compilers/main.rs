@@ -2,6 +2,7 @@
 
 mod builtins;
 mod inputs;
+mod libcxx;
 mod options;
 mod pragmas;
 mod reference;
