@@ -1,7 +1,7 @@
 //! Differential tests: random programs, and what the engine says of them against gcc and clang.
 //!
 //! `INCLUDES_PROGRAMS` sets how many programs are tried with each compiler, `INCLUDES_EDITED_PROGRAMS` how many
-//! live through edits, and `INCLUDES_SEED` where both begin. With `CI=true` or `FULL=1` there are more. A
+//! live through edits, and `INCLUDES_SEED` where both begin. A
 //! difference prints its seed, the command that replays it, and the program made small.
 
 mod command_lines;
@@ -26,13 +26,6 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var_os(name)
         .and_then(|v| v.to_str().and_then(|v| v.parse().ok()))
         .unwrap_or(default)
-}
-
-/// More programs are tried where nobody waits.
-fn in_full() -> bool {
-    ["CI", "FULL"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|v| v == "true" || v == "1"))
 }
 
 /// Calls `each` for every seed, on all cores.
@@ -66,25 +59,22 @@ fn compilers() -> (tempfile::TempDir, Arc<RealCompiler>) {
 fn random_programs_have_the_closures_that_the_compilers_see() {
     let (_store, compilers) = compilers();
     let tallies = Reference::ALL.map(|_| Mutex::<Tally>::default());
-    for_all_seeds(
-        number("INCLUDES_PROGRAMS", if in_full() { 5000 } else { 500 }),
-        |seed| {
-            for (reference, tally) in Reference::ALL.into_iter().zip(&tallies) {
-                let program = program::program(seed, reference);
-                let verdict = judge(&program, &compilers);
-                let trouble = tally.lock().expect("no panic").count(verdict);
-                let Some(trouble) = trouble else {
-                    continue;
-                };
-                let (program, trouble) = shrink::shrink(program, trouble, &compilers);
-                println!(
-                    "seed {seed}, {}: {trouble}\n{program}    \
+    for_all_seeds(number("INCLUDES_PROGRAMS", 500), |seed| {
+        for (reference, tally) in Reference::ALL.into_iter().zip(&tallies) {
+            let program = program::program(seed, reference);
+            let verdict = judge(&program, &compilers);
+            let trouble = tally.lock().expect("no panic").count(verdict);
+            let Some(trouble) = trouble else {
+                continue;
+            };
+            let (program, trouble) = shrink::shrink(program, trouble, &compilers);
+            println!(
+                "seed {seed}, {}: {trouble}\n{program}    \
                 again: INCLUDES_SEED={seed} INCLUDES_PROGRAMS=1 cargo test -p includes --test differential random_programs\n",
-                    reference.name()
-                );
-            }
-        },
-    );
+                reference.name()
+            );
+        }
+    });
     let mut failed = false;
     for (reference, tally) in Reference::ALL.into_iter().zip(tallies) {
         let tally = tally.into_inner().expect("no panic");
@@ -107,14 +97,11 @@ fn random_programs_have_the_closures_that_the_compilers_see() {
 fn an_engine_that_lives_through_edits_answers_like_a_new_one() {
     let (_store, compilers) = compilers();
     let failures = Mutex::new(Vec::new());
-    for_all_seeds(
-        number("INCLUDES_EDITED_PROGRAMS", if in_full() { 300 } else { 40 }),
-        |seed| {
-            if let Err(failure) = edits::survive(seed, &compilers) {
-                failures.lock().expect("no panic").push(failure);
-            }
-        },
-    );
+    for_all_seeds(number("INCLUDES_EDITED_PROGRAMS", 40), |seed| {
+        if let Err(failure) = edits::survive(seed, &compilers) {
+            failures.lock().expect("no panic").push(failure);
+        }
+    });
     let failures = failures.into_inner().expect("no panic");
     assert!(
         failures.is_empty(),
