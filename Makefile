@@ -52,6 +52,11 @@ fuzz: ## compare the include engine with gcc and clang on PROGRAMS=100000 random
 	INCLUDES_PROGRAMS=$(PROGRAMS) INCLUDES_EDITED_PROGRAMS=$(PROGRAMS:%000=%0) INCLUDES_SEED=$(SEED) \
 	    cargo test --release -p includes --test differential -- --nocapture
 
+.PHONY: bench-includes
+bench-includes: ## the include engine beside clang-scan-deps and the compilers' own -M (some minutes, idle machine)
+	@scripts/setup build test corpus bench
+	cargo run --release -p bench --bin include-engine
+
 .PHONY: lint
 lint: ## formatting, clippy, shellcheck
 	@scripts/setup build

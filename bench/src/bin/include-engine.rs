@@ -21,6 +21,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use end_to_end::compile_database::{self, Entry};
+use end_to_end::programs::repository;
+use end_to_end::tree::Tree;
 use includes::{Command, Engine, RealCompiler, RealTree, Settings};
 use scan_includes::database;
 
@@ -29,11 +32,11 @@ type Failure = Box<dyn Error>;
 /// Compare the include engine with clang-scan-deps and the compilers' own -M.
 #[derive(Debug, Parser)]
 struct Flags {
-    /// Rows: a name and compile databases, as NAME=FILE,FILE. One header below a database's folders is edited and put back.
-    #[arg(required = true)]
+    /// Rows: a name and compile databases, as NAME=FILE,FILE. A header that most of the compiles read is edited and put
+    /// back. Without any: git, fmtlib and googletest from their Debian sources, and units that use Boost a lot.
     rows: Vec<String>,
     /// The program to compare with.
-    #[arg(long, default_value = "clang-scan-deps")]
+    #[arg(long, default_value = "clang-scan-deps-14")]
     scan_deps: String,
     /// Times each figure is measured.
     #[arg(long, default_value_t = 5)]
@@ -51,7 +54,13 @@ fn main() -> Result<(), Failure> {
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut threads = Vec::new();
-    for row in &flags.rows {
+    let tree = Tree::new();
+    let rows = if flags.rows.is_empty() {
+        projects(&tree)?
+    } else {
+        flags.rows.clone()
+    };
+    for row in &rows {
         let (name, files) = row.split_once('=').ok_or("a row is NAME=FILE,FILE")?;
         let mut databases = Vec::new();
         for file in files.split(',') {
@@ -67,6 +76,40 @@ fn main() -> Result<(), Failure> {
         println!("  {line}");
     }
     Ok(())
+}
+
+/// The rows of the README's table: projects unpacked and prepared below `tree`.
+fn projects(tree: &Tree) -> Result<Vec<String>, Failure> {
+    let write = |name: &str, entries: &[Entry]| -> Result<String, Failure> {
+        let file = tree.join(format!("{name}.json"));
+        std::fs::write(&file, compile_database::json(entries))?;
+        Ok(file.display().to_string())
+    };
+    let mut files = Vec::new();
+    for name in ["git", "fmtlib", "googletest"] {
+        files.push(write(name, &compile_database::of_corpus(name, tree))?);
+    }
+    // Boost's headers are copied, so that one of them can be edited.
+    let boost = tree.join("boost-headers");
+    std::fs::create_dir(&boost)?;
+    let copied = Process::new("cp")
+        .args(["-a", "/usr/include/boost"])
+        .arg(&boost)
+        .status()?;
+    if !copied.success() {
+        return Err("Boost is needed: apt-get install libboost-dev".into());
+    }
+    let units = Path::new(repository()).join("tests/hard-cases/boost");
+    let mut entries = compile_database::of_units(&units, "gcc");
+    for entry in &mut entries {
+        entry.command.push_str(&format!(" '-I{}'", boost.display()));
+    }
+    let boost = write("boost", &entries)?;
+    Ok(vec![
+        format!("git={}", files[0]),
+        format!("fmtlib + googletest={},{}", files[1], files[2]),
+        format!("Boost={boost}"),
+    ])
 }
 
 /// A compile database.

@@ -181,8 +181,16 @@ impl Engine {
     fn take_worker(&self) -> Worker {
         let mut state = self.state();
         let shared = Arc::clone(&state.shared);
-        let worker = state.idle.pop();
-        worker.unwrap_or_else(|| Worker::new(shared, self.settings.memo))
+        // The one that this thread had before is in its processor's cache.
+        let me = std::thread::current().id();
+        let mine = state.idle.iter().position(|w| w.thread == Some(me));
+        let worker = match mine {
+            Some(at) => Some(state.idle.swap_remove(at)),
+            None => state.idle.pop(),
+        };
+        let mut worker = worker.unwrap_or_else(|| Worker::new(shared, self.settings.memo));
+        worker.thread = Some(me);
+        worker
     }
 
     /// Puts a worker to rest, or away if what workers share has grown too much: they start anew then.

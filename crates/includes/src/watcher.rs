@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, ioctl_fionread};
 
 use crate::tree::{Changes, join, split};
 
@@ -48,6 +48,9 @@ struct Mounts {
     file: File,
     text: Vec<u8>,
 }
+
+/// Bytes of an event without a name: `struct inotify_event`.
+const EVENT_LEN: u64 = 16;
 
 /// Log entries kept; a reader that lags further compares everything.
 const LOG_LIMIT: usize = 20_000;
@@ -154,8 +157,19 @@ impl Watcher {
         // Repeated only since this drain began: what others have read of the log already does not count.
         let mut new = HashSet::new();
         let mut lost = false;
-        // The queue is empty at the first error (`EAGAIN`).
-        while let Ok(event) = reader.next() {
+        // Only what is queued by now counts: a folder that changes without end must not hold an answer up.
+        let queued = ioctl_fionread(&self.queue).unwrap_or(u64::MAX);
+        let mut seen = 0;
+        while seen < queued || !reader.is_buffer_empty() {
+            // The queue is empty at the first error (`EAGAIN`).
+            let Ok(event) = reader.next() else {
+                break;
+            };
+            // At most what the event took of the queue, which pads the name.
+            seen += EVENT_LEN
+                + event
+                    .file_name()
+                    .map_or(0, |name| name.count_bytes() as u64);
             let flags = event.events();
             lost |= flags.contains(ReadFlags::QUEUE_OVERFLOW);
             let Some(paths) = state.by_watch.get(&event.wd()).cloned() else {

@@ -109,6 +109,8 @@ pub(crate) struct Worker {
     /// Files whose changes may go unseen, and their stamps when they were read.
     pub(crate) compared: Vec<(Arc<[u8]>, Option<Stamp>)>,
     pub(crate) memo: bool,
+    /// Who used it last.
+    pub(crate) thread: Option<std::thread::ThreadId>,
     /// The base of the running translation unit.
     pub(crate) base: Option<Arc<Base>>,
     /// The macros that may make pragmas: files are parsed against them.
@@ -177,6 +179,7 @@ impl Worker {
             position: 0,
             compared: Vec::new(),
             memo,
+            thread: None,
             base: None,
             makers: KnownMakers::new(Arc::clone(&shared.makers)),
             summarised_makers: 0,
