@@ -164,8 +164,11 @@ impl Reader<'_> {
             Kind::Identifier if operator == 0 => Ok(Value::truth(
                 self.dialect.has_true && token.text == known::TRUE,
             )),
-            Kind::Number => number(&self.names.entry(token.text).bytes),
-            Kind::Character => character(&self.names.entry(token.text).bytes, self.dialect),
+            Kind::Number if token.text == known::ZERO || token.text == known::ONE => {
+                Ok(Value::truth(token.text == known::ONE))
+            }
+            Kind::Number => number(self.names.spelling(token.text)),
+            Kind::Character => character(self.names.spelling(token.text), self.dialect),
             _ if token.is(known::HASH) => Err(Trouble::Unmodelled("an assertion in a condition")),
             _ => Err(Trouble::Malformed(
                 "a condition holds something that is no number",
@@ -271,8 +274,23 @@ fn shift(a: Value, count: i128, left: bool) -> u64 {
     }
 }
 
+/// A number of few digits and nothing else, which most are.
+fn plain_decimal(text: &[u8]) -> Option<u64> {
+    let is_decimal = text.first() != Some(&b'0') && text.iter().all(u8::is_ascii_digit);
+    (is_decimal && text.len() < 19).then(|| {
+        text.iter()
+            .fold(0, |bits, digit| bits * 10 + u64::from(digit - b'0'))
+    })
+}
+
 fn number(text: &[u8]) -> Result<Value, Trouble> {
     const BAD: Trouble = Trouble::Malformed("a condition holds a number that is no integer");
+    if let Some(bits) = plain_decimal(text) {
+        return Ok(Value {
+            bits,
+            unsigned: false,
+        });
+    }
     let lower: Vec<u8> = text
         .iter()
         .filter(|&&b| b != b'\'')

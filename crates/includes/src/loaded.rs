@@ -1,12 +1,12 @@
 //! Files read and parsed, shared by all workers, and the marks by which a compiler knows them again.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::dialect::Dialect;
 use crate::directives::{Parsed, parse};
-use crate::names::Id;
+use crate::names::{FastHasher, Id};
 use crate::search::Place;
 use crate::tree::Stamp;
 use crate::worker::{Visit, Worker, lock};
@@ -90,7 +90,7 @@ impl Worker {
             known.sort_unstable();
             known.dedup();
         }
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FastHasher::default();
         hasher.write(&bytes);
         let loaded = Arc::new(Loaded {
             stamp,

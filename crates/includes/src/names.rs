@@ -174,6 +174,18 @@ impl Names {
         entry
     }
 
+    /// The bytes that `id` stands for.
+    pub(crate) fn spelling(&mut self, id: Id) -> &[u8] {
+        let at = id as usize;
+        if !matches!(self.list.get(at), Some(Some(_))) {
+            self.entry(id);
+        }
+        match self.list.get(at) {
+            Some(Some(entry)) => &entry.bytes,
+            _ => &[],
+        }
+    }
+
     fn keep(&mut self, id: Id, entry: &Arc<Entry>) {
         let at = id as usize;
         if self.list.len() <= at {
