@@ -19,6 +19,9 @@ pub(crate) type FolderId = u32;
 const LIST_LIMIT: usize = 20_000;
 const MAX_LINKS: usize = 40;
 
+/// How the names of gcc's precompiled headers end.
+pub(crate) const PRECOMPILED: &[u8] = b".gch";
+
 /// One folder as spelled.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -28,6 +31,10 @@ pub(crate) struct Folder {
     pub(crate) real: Option<Arc<[u8]>>,
     /// `None`: not listed, ask for each.
     entries: Option<FastMap<Box<[u8]>, EntryKind>>,
+    /// Names whose change can change an answer.
+    asked: FastMap<Box<[u8]>, ()>,
+    /// It was asked for precompiled headers, whatever their names.
+    asked_precompiled: bool,
     /// Links on the way: where each stands and what it holds.
     pub(crate) links: Vec<Link>,
 }
@@ -104,6 +111,12 @@ impl Folders {
             return true;
         }
         for &id in self.by_real.get(folder).map_or(&[][..], Vec::as_slice) {
+            let folder = &self.list[id as usize];
+            if folder.asked.contains_key(name)
+                || (folder.asked_precompiled && name.ends_with(PRECOMPILED))
+            {
+                return true;
+            }
             if let Some(entries) = &mut self.list[id as usize].entries {
                 match self.tree.look(entry) {
                     Found::Absent => entries.remove(name),
@@ -247,26 +260,47 @@ impl Folders {
             path: path.into(),
             real: exists.then(|| walk.real.into()),
             entries,
+            asked: FastMap::default(),
+            asked_precompiled: false,
             links: walk.links,
+        }
+    }
+
+    /// Notes that this entry of a folder matters from now on.
+    fn ask(&mut self, id: FolderId, name: &[u8]) {
+        let asked = &mut self.list[id as usize].asked;
+        if !asked.contains_key(name) {
+            asked.insert(name.into(), ());
+            self.weight += 4;
         }
     }
 
     /// Whether `name` (no slash) may be in the folder: false is sure.
     pub(crate) fn may_hold(&mut self, id: FolderId, name: &[u8]) -> bool {
         let folder = &self.list[id as usize];
-        let Some(real) = &folder.real else {
+        if folder.real.is_none() {
             return false;
-        };
-        if folder
-            .entries
-            .as_ref()
-            .is_none_or(|entries| entries.contains_key(name))
-        {
+        }
+        let entries = folder.entries.as_ref();
+        if entries.is_none_or(|entries| entries.contains_key(name)) {
             return true;
         }
-        self.interest
-            .insert(join(real, name).into_boxed_slice(), ());
+        self.ask(id, name);
         false
+    }
+
+    /// Whether the folder may hold any precompiled header: false is sure.
+    pub(crate) fn may_hold_precompiled(&mut self, id: FolderId) -> bool {
+        let folder = &mut self.list[id as usize];
+        if folder.asked_precompiled {
+            // A change would have made us forget it.
+            return false;
+        }
+        let Some(entries) = &folder.entries else {
+            return folder.real.is_some();
+        };
+        folder.asked_precompiled = !entries.keys().any(|name| name.ends_with(PRECOMPILED));
+        !folder.asked_precompiled
     }
 
     /// What `name` (no slash) in this folder is, links followed.
@@ -278,8 +312,7 @@ impl Folders {
         if name == b"." || name == b".." || name.is_empty() {
             return Target::Folder;
         }
-        self.interest
-            .insert(join(&real, name).into_boxed_slice(), ());
+        self.ask(id, name);
         let folder = &self.list[id as usize];
         match folder.entries.as_ref().map(|entries| entries.get(name)) {
             Some(None) => return Target::Absent,

@@ -5,7 +5,7 @@
 //! the chain (by inode) keeps its first place, but one that is also a system folder keeps only that one.
 
 use crate::directives::Form;
-use crate::folders::{FolderId, Folders, Link, Target};
+use crate::folders::{FolderId, Folders, Link, PRECOMPILED, Target};
 use crate::names::{FastMap, Id};
 use crate::tree::{Tree, join};
 
@@ -256,9 +256,8 @@ fn probe_one(
         }
         _ => folders.at(crate::tree::split(&path).0),
     };
-    if !clang {
-        let mut precompiled = last.to_vec();
-        precompiled.extend_from_slice(b".gch");
+    if !clang && folders.may_hold_precompiled(folder) {
+        let precompiled = [last, PRECOMPILED].concat();
         if folders.may_hold(folder, &precompiled)
             && folders.target(folder, &precompiled) != Target::Absent
         {
