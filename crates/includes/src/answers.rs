@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::engine::Closure;
+use crate::closure::Closure;
 use crate::names::{FastHasher, FastMap};
 use crate::options::Command;
 

@@ -1,153 +1,20 @@
 //! Directives: a file's bytes become a list of steps with jump targets. Done once per content and dialect.
 
+mod groups;
+mod lines;
+
 use std::ops::Range;
-use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
-
-use crate::calls::{Call, Calls};
+use crate::calls::Calls;
 use crate::dialect::Dialect;
 use crate::macros;
-use crate::makers::{Kind as MakerKind, Makers};
+use crate::makers::Makers;
 use crate::names::{Id, Names, known};
-use crate::option_pragmas::OptionPragma;
 use crate::scanner::{Piece, Scanner};
+use crate::steps::{Bad, Form, Note, Parsed, Step};
 use crate::text;
-use crate::tokens::{Kind, Token, identifier_len, is_blank, tokenize};
+use crate::tokens::{Token, identifier_len, is_blank, tokenize};
 use crate::trigraphs;
-
-/// How an include is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Form {
-    Include,
-    Next,
-    Import,
-}
-
-/// One step of a file. A jump target is the index of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    Define {
-        name: Id,
-        definition: Id,
-    },
-    Undefine {
-        name: Id,
-    },
-    /// `#if`: index of the line; `next` is the `#elif`, `#else` or `#endif` that follows its group.
-    If {
-        line: u32,
-        next: u32,
-    },
-    Ifdef {
-        name: Id,
-        next: u32,
-        negated: bool,
-    },
-    /// `#elif`; `end` is the `#endif`.
-    Elif {
-        line: u32,
-        next: u32,
-        end: u32,
-    },
-    Elifdef {
-        name: Id,
-        next: u32,
-        end: u32,
-        negated: bool,
-    },
-    Else {
-        end: u32,
-    },
-    Endif,
-    /// An include whose header is written out: with its quotes or brackets.
-    Include {
-        header: Id,
-        form: Form,
-    },
-    /// An include whose header comes from macros.
-    Computed {
-        line: u32,
-        form: Form,
-    },
-    Once,
-    Push {
-        name: Id,
-    },
-    Pop {
-        name: Id,
-    },
-    /// A pragma that changes options, and macros with them.
-    Options(OptionPragma),
-    /// Something noted about the text here.
-    Note {
-        note: u32,
-    },
-    /// A call in text that may make pragmas: its index.
-    Call {
-        call: u32,
-    },
-    /// Reaching this ends in a refusal.
-    Bad {
-        why: u32,
-    },
-}
-
-/// Why reaching a step is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Bad {
-    /// The compiler reports an error here.
-    Error(String),
-    /// Valid, but not modelled.
-    Unmodelled(String),
-}
-
-/// What is worth knowing about a stretch of text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Note {
-    /// `__DATE__`, `__TIME__` or `__TIMESTAMP__` is written here, or in a macro defined here.
-    Time,
-    /// An assembler `.include` or `.incbin` of this file, if its name is plain to see.
-    Assembler(Option<Vec<u8>>),
-}
-
-/// A line of tokens and where it stands.
-#[derive(Debug)]
-pub(crate) struct Line {
-    pub(crate) tokens: Vec<Token>,
-    /// Its number in the file, from 1; 0 if it takes several lines of the file.
-    pub(crate) number: u32,
-}
-
-/// A file as steps.
-#[derive(Debug, Default)]
-pub(crate) struct Parsed {
-    pub(crate) steps: Vec<Step>,
-    pub(crate) lines: Vec<Line>,
-    pub(crate) notes: Vec<Note>,
-    pub(crate) bads: Vec<Bad>,
-    pub(crate) calls: Vec<Call>,
-    /// Macros it defines that may make pragmas.
-    pub(crate) makers: Vec<(Id, MakerKind)>,
-    /// The macro that, once defined, makes the whole file empty.
-    pub(crate) guard: Option<Id>,
-    /// It can mark itself to be read once only.
-    pub(crate) may_be_once: bool,
-    /// Steps before which a raw string hides what looks like a directive (clang sees it in skipped groups).
-    pub(crate) hidden: Vec<u32>,
-    /// Not all of its words can be found by their bytes.
-    pub(crate) hides_words: bool,
-    /// A `#line` changes its line numbers.
-    pub(crate) renumbered: bool,
-    /// It asks the compiler these questions.
-    pub(crate) questions: Vec<Id>,
-    /// The whole file must be refused.
-    pub(crate) broken: Option<Bad>,
-}
-
-/// How the names of questions to the compiler begin.
-static QUESTION_STARTS: LazyLock<[Finder<'static>; 2]> =
-    LazyLock::new(|| [Finder::new("__has_"), Finder::new("__is_")]);
 
 struct Builder<'a> {
     out: Parsed,
@@ -229,19 +96,6 @@ fn count_lines(src: &[u8], counted: &mut (usize, u32), offset: usize) -> u32 {
     counted.1
 }
 
-/// Where the first `<...>` after `__has_include(` stands.
-fn asked_header(text: &[u8]) -> Option<Range<usize>> {
-    const WORD: &[u8] = b"__has_include";
-    memchr::memmem::find_iter(text, WORD).find_map(|at| {
-        let rest = &text[at + WORD.len()..];
-        let rest = skip_blanks(rest.strip_prefix(b"_next").unwrap_or(rest));
-        let rest = skip_blanks(rest.strip_prefix(b"(")?);
-        let end = memchr::memchr(b'>', rest).filter(|_| rest.starts_with(b"<"))?;
-        let start = text.len() - rest.len();
-        Some(start..start + end + 1)
-    })
-}
-
 fn skip_blanks(text: &[u8]) -> &[u8] {
     &text[text.iter().take_while(|&&b| is_blank(b)).count()..]
 }
@@ -255,56 +109,6 @@ impl Builder<'_> {
         let at = narrow(self.out.bads.len());
         self.out.bads.push(why);
         self.push(Step::Bad { why: at });
-    }
-
-    fn line(&mut self, text: &[u8], number: u32) -> u32 {
-        let mut tokens = Vec::new();
-        let mut rest = text;
-        // The compiler reads `<...>` as one word here, whatever quotes are in it.
-        while let Some(header) = asked_header(rest) {
-            tokenize(&rest[..header.start], self.dialect, self.names, &mut tokens);
-            let name = self.names.id(&rest[header.clone()]);
-            tokens.push(Token::new(Kind::Text, name, false));
-            rest = &rest[header.end..];
-        }
-        tokenize(rest, self.dialect, self.names, &mut tokens);
-        if QUESTION_STARTS
-            .iter()
-            .any(|start| start.find(text).is_some())
-        {
-            self.collect_questions(&tokens);
-        }
-        self.out.lines.push(Line { tokens, number });
-        narrow(self.out.lines.len() - 1)
-    }
-
-    /// Notes `__has_x(y)` so that it can be asked together with others.
-    fn collect_questions(&mut self, tokens: &[Token]) {
-        for (at, token) in tokens.iter().enumerate() {
-            let name = self.names.entry(token.text);
-            if !(name.bytes.starts_with(b"__has_") || name.bytes.starts_with(b"__is_"))
-                || name.bytes.starts_with(b"__has_include")
-            {
-                continue;
-            }
-            let Some(end) = tokens[at..].iter().position(|t| t.is(known::RPAREN)) else {
-                continue;
-            };
-            if end < 3 || !tokens[at + 1].is(known::LPAREN) {
-                continue;
-            }
-            let mut question = name.bytes.to_vec();
-            question.push(b'(');
-            for (nth, token) in tokens[at + 2..at + end].iter().enumerate() {
-                if token.space && nth > 0 {
-                    question.push(b' ');
-                }
-                question.extend_from_slice(&self.names.entry(token.text).bytes);
-            }
-            question.push(b')');
-            let id = self.names.id(&question);
-            self.out.questions.push(id);
-        }
     }
 
     /// The name at the start of `text` and what follows it.
@@ -444,67 +248,6 @@ impl Builder<'_> {
         self.push(Step::Note { note: at });
     }
 
-    /// `X` and whether it is negated, if the condition is `defined X` or `!defined X`, with or without parentheses.
-    fn only_defined(&mut self, text: &[u8]) -> Option<(Id, bool)> {
-        let text = skip_blanks(text);
-        let (negated, text) = match text.strip_prefix(b"!") {
-            Some(rest) => (true, skip_blanks(rest)),
-            None => (false, text),
-        };
-        let text = text.strip_prefix(b"defined")?;
-        if identifier_len(text, self.dialect) > 0 || text.first().is_some_and(u8::is_ascii_digit) {
-            return None;
-        }
-        let text = skip_blanks(text);
-        let (parenthesis, text) = match text.strip_prefix(b"(") {
-            Some(rest) => (true, skip_blanks(rest)),
-            None => (false, text),
-        };
-        let (name, rest) = self.name(text)?;
-        let rest = skip_blanks(rest);
-        let rest = if parenthesis {
-            skip_blanks(rest.strip_prefix(b")")?)
-        } else {
-            rest
-        };
-        rest.is_empty().then_some((name, negated))
-    }
-
-    fn continue_group(&mut self, step: Step) {
-        let here = narrow(self.out.steps.len());
-        let Some(open) = self.open.last_mut() else {
-            self.out.broken = Some(Bad::Error("#else or #elif without #if".into()));
-            return;
-        };
-        if let Some(&last) = open.last() {
-            if matches!(self.out.steps.get(last as usize), Some(Step::Else { .. })) {
-                self.out.broken = Some(Bad::Error("#else or #elif after #else".into()));
-            }
-            set_next(&mut self.out.steps, last, here);
-        }
-        open.push(here);
-        self.push(step);
-    }
-
-    fn endif(&mut self) {
-        let here = narrow(self.out.steps.len());
-        let Some(open) = self.open.pop() else {
-            self.out.broken = Some(Bad::Error("#endif without #if".into()));
-            return;
-        };
-        if let Some(&last) = open.last() {
-            set_next(&mut self.out.steps, last, here);
-        }
-        for at in open {
-            if let Some(Step::Elif { end, .. } | Step::Elifdef { end, .. } | Step::Else { end }) =
-                self.out.steps.get_mut(at as usize)
-            {
-                *end = here;
-            }
-        }
-        self.push(Step::Endif);
-    }
-
     fn include(&mut self, rest: &[u8], form: Form, number: u32) {
         let rest = skip_blanks(rest);
         let close = match rest.first() {
@@ -586,18 +329,6 @@ impl Builder<'_> {
         };
         self.out.steps.shrink_to_fit();
         self.out
-    }
-}
-
-fn set_next(steps: &mut [Step], at: u32, to: u32) {
-    if let Some(
-        Step::If { next, .. }
-        | Step::Ifdef { next, .. }
-        | Step::Elif { next, .. }
-        | Step::Elifdef { next, .. },
-    ) = steps.get_mut(at as usize)
-    {
-        *next = to;
     }
 }
 

@@ -15,6 +15,7 @@ mod answers;
 mod bases;
 mod calls;
 mod changes;
+mod closure;
 mod condition;
 mod dialect;
 mod directives;
@@ -25,6 +26,7 @@ mod expand;
 mod fact_store;
 mod facts;
 mod folders;
+mod gathering;
 mod invocation;
 mod known_makers;
 mod language;
@@ -42,6 +44,7 @@ mod real_tree;
 mod refusal;
 mod scanner;
 mod search;
+mod steps;
 mod stock_questions;
 mod summary;
 mod text;
@@ -52,9 +55,8 @@ mod watcher;
 mod words;
 mod worker;
 
-pub use engine::{
-    AssemblerInclude, Closure, ClosureFile, DefaultFolder, Engine, Settings, Statistics,
-};
+pub use closure::{AssemblerInclude, Closure, ClosureFile, DefaultFolder};
+pub use engine::{Engine, Settings, Statistics};
 pub use facts::{Ask, Compiler, Said};
 pub use folders::Link;
 pub use options::Command;

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::directives::Step;
 use crate::refusal::Refusal;
+use crate::steps::Step;
 use crate::worker::Worker;
 
 /// Refuses if one of the files in `linked`, all reached through links, has another name among `files`, in

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::dialect::Dialect;
-use crate::directives::{Parsed, parse};
+use crate::directives::parse;
 use crate::names::{FastHasher, Id};
 use crate::search::Place;
+use crate::steps::Parsed;
 use crate::tree::Stamp;
 use crate::worker::{Visit, Worker, lock};
 

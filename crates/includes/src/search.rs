@@ -4,9 +4,9 @@
 //! *as spelled*; folders do not count as headers and dangling links do not stop the search; a folder twice in
 //! the chain (by inode) keeps its first place, but one that is also a system folder keeps only that one.
 
-use crate::directives::Form;
 use crate::folders::{FolderId, Folders, Link, PRECOMPILED, Target};
 use crate::names::{FastMap, Id};
+use crate::steps::Form;
 use crate::tree::{Tree, join};
 
 /// A folder of the chain.

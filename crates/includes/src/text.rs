@@ -6,10 +6,10 @@ use memchr::memmem;
 
 use crate::calls::{Call, Calls};
 use crate::dialect::Dialect;
-use crate::directives::{Bad, Note, Step};
 use crate::makers::{Makers, Needle};
 use crate::names::{Id, Names, known};
 use crate::option_pragmas::option_pragma;
+use crate::steps::{Bad, Note, Step};
 use crate::tokens::{Kind, Token, is_blank, tokenize};
 
 const WORDS: [&[u8]; 4] = [b"__DATE__", b"__TIME", b"incbin", b".include"];

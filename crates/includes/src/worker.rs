@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::answers::Answers;
 use crate::bases::{Base, BaseKey};
 use crate::dialect::Dialect;
-use crate::directives::Form;
 use crate::environment::Environment;
 use crate::facts::Compiler;
 use crate::folders::{Folders, Link};
@@ -20,6 +19,7 @@ use crate::names::{FastMap, Id, Names, SharedNames};
 use crate::option_pragmas::OptionMacros;
 use crate::parsed_files::ParsedFiles;
 use crate::search::{Chain, ChainRequest, Place, Query, Searches, absolute, search};
+use crate::steps::Form;
 use crate::summary::{Item, Root, Summaries};
 use crate::tree::{Stamp, Tree, split};
 
@@ -98,7 +98,7 @@ pub(crate) struct Worker {
     /// Paths that were probed and are no file.
     pub(crate) absent: Vec<Arc<[u8]>>,
     pub(crate) absent_ids: FastMap<Arc<[u8]>, u32>,
-    pub(crate) marks: crate::engine::Marks,
+    pub(crate) marks: crate::gathering::Marks,
     pub(crate) visits: Vec<Visit>,
     pub(crate) visit_ids: FastMap<(u32, u32, Place), u32>,
     pub(crate) summaries: Summaries,
@@ -169,7 +169,7 @@ impl Worker {
             lookups: Vec::new(),
             absent: Vec::new(),
             absent_ids: FastMap::default(),
-            marks: crate::engine::Marks::default(),
+            marks: crate::gathering::Marks::default(),
             visits: Vec::new(),
             visit_ids: FastMap::default(),
             summaries: Summaries::default(),

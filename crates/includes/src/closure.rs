@@ -1,0 +1,58 @@
+//! A closure: what one compile reads and depends on.
+
+use std::sync::Arc;
+
+use crate::folders::Link;
+
+/// What a compile reads and depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Closure {
+    /// Files in the order of their first visit; the main file is the first.
+    pub files: Vec<ClosureFile>,
+    /// Absolute paths, as spelled, that were probed and are no file, in the order of first probes.
+    pub absent: Vec<Arc<[u8]>>,
+    /// Absolute folders, as spelled, that exist and were searched or named by the command, or hold a file. In no order.
+    pub folders: Vec<Arc<[u8]>>,
+    /// Folders that the compiler searches by itself, in its order, as far as they exist.
+    pub default_folders: Vec<DefaultFolder>,
+    /// The compiler is clang, or goes by its rules.
+    pub is_clang: bool,
+    /// Symbolic links met: where each stands (without links before it) and its target. Sorted.
+    pub links: Vec<Link>,
+    /// `__DATE__`, `__TIME__` or `__TIMESTAMP__` occurs.
+    pub time_macros: bool,
+    /// `.incbin` and `.include` in assembler text.
+    pub assembler: Vec<AssemblerInclude>,
+}
+
+/// A file that the compile reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosureFile {
+    /// As the compiler spells it.
+    pub spelled: Arc<[u8]>,
+    /// Absolute, without links and dots.
+    pub real: Arc<[u8]>,
+    /// Only `__has_include` asked for it, or it is one more copy of a file marked "once": its existence matters,
+    /// and the compiler may read it, but its text is not used.
+    pub probed_only: bool,
+    /// The compiler names it in its dependencies (clang also lists what `__has_include` found).
+    pub listed: bool,
+}
+
+/// A file named by assembler text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssemblerInclude {
+    /// The file whose text holds the `.incbin` or `.include`, as spelled.
+    pub within: Arc<[u8]>,
+    /// The name, if it is written out.
+    pub name: Option<Vec<u8>>,
+}
+
+/// A folder that the compiler searches by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefaultFolder {
+    /// Absolute, as the compiler spells it.
+    pub spelled: Arc<[u8]>,
+    /// Without links and dots.
+    pub real: Arc<[u8]>,
+}

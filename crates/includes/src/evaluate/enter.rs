@@ -1,0 +1,171 @@
+//! Entering a file that a search found: skipped for a mark or its guard, answered by a summary, or walked and summed
+//! up.
+
+use std::sync::Arc;
+
+use super::{Stop, Unit};
+use crate::loaded::Loaded;
+use crate::names::{Id, known};
+use crate::refusal::Refusal;
+use crate::summary::{Item, Summary};
+use crate::worker::Visit;
+
+/// Includes nested deeper than this are an error in gcc and clang.
+const MAX_DEPTH: usize = 199;
+
+impl Unit<'_> {
+    pub(super) fn enter_found(
+        &mut self,
+        lookup: u32,
+        header: Id,
+        import: bool,
+    ) -> Result<(), Stop> {
+        let found = &self.worker.lookups[lookup as usize];
+        if let Some(path) = &found.precompiled {
+            return Err(Refusal::Precompiled(path.clone()).into());
+        }
+        if found.visit.is_none() {
+            let header = self.worker.names.entry(header).bytes.to_vec();
+            return Err(Refusal::NotFound {
+                header,
+                includer: self.worker.files[self.file as usize].spelled.to_vec(),
+            }
+            .into());
+        }
+        self.enter(lookup, import)
+    }
+
+    /// Includes the file that a search found.
+    pub(super) fn enter(&mut self, lookup: u32, import: bool) -> Result<(), Stop> {
+        let Some(visit_id) = self.worker.lookups[lookup as usize].visit else {
+            return Ok(());
+        };
+        let visit = self.worker.visits[visit_id as usize];
+        let Some(loaded) = self.worker.load(visit.file, self.dialect) else {
+            return Err(
+                Refusal::NoInput(self.worker.files[visit.file as usize].spelled.to_vec()).into(),
+            );
+        };
+        if import && !self.imports {
+            return Err(Stop::NotesEntries);
+        }
+        if loaded.parsed.may_be_once || self.imports {
+            let mark = self.worker.once_mark(&loaded, self.dialect.clang);
+            let mut skip = self.worker.env.read(mark) != 0;
+            let copy = self.mark_known(visit, &loaded);
+            let mut listed = self.dialect.clang;
+            if import {
+                self.worker.env.write(mark, known::IS_ON);
+                let entered = self.worker.entered_mark(visit, &loaded, self.dialect.clang);
+                let entered = self.worker.env.read(entered) != 0;
+                skip |= entered || copy;
+                listed |= entered;
+            }
+            if skip {
+                // gcc does not list one more copy of a file; clang does.
+                self.worker.items.push(if listed {
+                    Item::Visit(lookup)
+                } else {
+                    Item::Double(lookup)
+                });
+                return Ok(());
+            }
+        }
+        self.worker.items.push(Item::Visit(lookup));
+        if let Some(guard) = loaded.parsed.guard
+            && self.worker.env.read(guard) != 0
+        {
+            self.worker.stats.guard_skips += 1;
+            return Ok(());
+        }
+        if let Some(broken) = &loaded.parsed.broken {
+            return Err(self.bad(broken));
+        }
+        if self.depth >= MAX_DEPTH {
+            return Err(
+                Refusal::TooDeep(self.worker.files[visit.file as usize].spelled.to_vec()).into(),
+            );
+        }
+        if self.worker.memo
+            && let Some(id) = self.worker.summaries.find(visit.root, &mut self.worker.env)
+        {
+            let summary = self.worker.summaries.get(id);
+            if self.depth + usize::from(summary.height) < MAX_DEPTH {
+                self.worker.stats.summary_hits += 1;
+                self.deepest = self.deepest.max(self.depth + usize::from(summary.height));
+                self.worker.env.apply(&summary.effects);
+                self.worker.items.push(Item::Child(id));
+                return Ok(());
+            }
+        }
+        self.worker.stats.evaluations += 1;
+        self.walk_frame(visit_id, loaded)
+    }
+
+    pub(super) fn walk_frame(&mut self, visit_id: u32, loaded: Arc<Loaded>) -> Result<(), Stop> {
+        let visit = self.worker.visits[visit_id as usize];
+        let first_item = self.worker.items.len();
+        self.worker.env.open();
+        let frame = self.frames;
+        self.frames += 1;
+        self.depth += 1;
+        let outer_deepest = std::mem::replace(&mut self.deepest, self.depth);
+        let outer = (
+            self.file,
+            self.place,
+            std::mem::replace(&mut self.loaded, loaded),
+        );
+        (self.file, self.place) = (visit.file, visit.place);
+        let entered = Arc::clone(&self.loaded);
+        self.mark_entered(visit, &entered);
+        self.walk()?;
+        (self.file, self.place, self.loaded) = outer;
+        self.depth -= 1;
+        self.frames -= 1;
+        let keep = self.worker.memo && frame >= self.poisoned;
+        self.poisoned = self.poisoned.min(self.frames);
+        let height = self.deepest - self.depth;
+        self.deepest = self.deepest.max(outer_deepest);
+        if let Some(record) = self.worker.env.close(keep) {
+            let items = self.worker.items[first_item..].into();
+            let summary = Summary {
+                effects: record.effects,
+                items,
+                height: u16::try_from(height).unwrap_or(u16::MAX),
+            };
+            let worker = &mut *self.worker;
+            let id = worker.summaries.insert(
+                &mut worker.visits[visit_id as usize].root,
+                &record.reads,
+                summary,
+            );
+            worker.items.truncate(first_item);
+            worker.items.push(Item::Child(id));
+        }
+        Ok(())
+    }
+
+    pub(super) fn mark_entered(&mut self, visit: Visit, loaded: &Loaded) {
+        if self.imports {
+            let mark = self.worker.entered_mark(visit, loaded, self.dialect.clang);
+            self.worker.env.write(mark, known::IS_ON);
+        }
+    }
+
+    /// gcc takes an imported file for done if it knows *any other* file of equal content, even one that only
+    /// `__has_include` found. The mark holds the one file known, or `IS_ON` for several. True: there is another.
+    pub(super) fn mark_known(&mut self, visit: Visit, loaded: &Loaded) -> bool {
+        if !self.imports || self.dialect.clang {
+            return false;
+        }
+        let file = self.worker.entered_mark(visit, loaded, false);
+        let mark = self.worker.known_mark(loaded);
+        let before = self.worker.env.read(mark);
+        if before != file && before != known::IS_ON {
+            self.worker
+                .env
+                .write(mark, if before == 0 { file } else { known::IS_ON });
+        }
+        before != 0 && before != file
+    }
+}

@@ -1,0 +1,255 @@
+//! How an evaluation starts: the search chain its command line makes, what it does before the main file
+//! (definitions, `-imacros`, `-include`), and when all of it is done once more.
+
+use std::sync::Arc;
+
+use super::{Stop, Unit};
+use crate::facts;
+use crate::macros;
+use crate::options::{Command, Invocation, Language, Prelude};
+use crate::refusal::Refusal;
+use crate::search::{ChainRequest, Place, absolute};
+use crate::steps::Form;
+use crate::summary::Item;
+use crate::worker::{Visit, Worker};
+
+/// Evaluates a compile; the worker's items then say what happened.
+pub(crate) fn run(
+    worker: &mut Worker,
+    command: &Command,
+    invocation: &Invocation,
+) -> Result<u32, Refusal> {
+    loop {
+        let makers = worker.catch_up_with_makers();
+        let result = run_with_makers(worker, command, invocation);
+        // What was read before a maker became known may mention it.
+        if worker.catch_up_with_makers() == makers {
+            return result;
+        }
+    }
+}
+
+/// The same, with the makers of pragmas known by now.
+fn run_with_makers(
+    worker: &mut Worker,
+    command: &Command,
+    invocation: &Invocation,
+) -> Result<u32, Refusal> {
+    match evaluate(worker, command, invocation, false) {
+        Err(Stop::NotesEntries) => match evaluate(worker, command, invocation, true) {
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(Stop::NotesEntries) => Err(Refusal::Command("import marks were not kept".into())),
+            Ok(context) => Ok(context),
+        },
+        Err(Stop::Refused(refusal)) => Err(refusal),
+        Ok(context) => Ok(context),
+    }
+}
+
+fn evaluate(
+    worker: &mut Worker,
+    command: &Command,
+    invocation: &Invocation,
+    imports: bool,
+) -> Result<u32, Stop> {
+    let language = invocation.language.unwrap_or(Language::C);
+    worker.items.clear();
+    if command.variable("CCC_OVERRIDE_OPTIONS").is_some() {
+        return Err(Refusal::Variable("CCC_OVERRIDE_OPTIONS").into());
+    }
+    let mut base = worker.base_for(command, invocation, language, &[])?;
+    // A default folder that comes into being changes the chain.
+    let appeared = appeared_folders(worker, command, &base.facts);
+    if !appeared.is_empty() {
+        base = worker.base_for(command, invocation, language, &appeared)?;
+    }
+    let dialect = base.facts.dialect;
+    if invocation.gcc_only && dialect.clang {
+        return Err(Refusal::Option("-I-, or = before a folder".into(), "clang").into());
+    }
+    let mut system = invocation.system.clone();
+    let mut after = Vec::new();
+    // `-iwithprefix` is one of the system's folders for gcc, and searched last by clang.
+    for (place, folder) in invocation.with_prefix.iter().rev() {
+        if dialect.clang {
+            after.insert(0, folder.clone());
+        } else {
+            system.insert(*place, folder.clone());
+        }
+    }
+    after.extend(invocation.after.iter().cloned());
+    system.extend(folder_variable(
+        command,
+        match language {
+            Language::Cxx => "CPLUS_INCLUDE_PATH",
+            Language::ObjectiveC => "OBJC_INCLUDE_PATH",
+            Language::ObjectiveCxx => "OBJCPLUS_INCLUDE_PATH",
+            _ => "C_INCLUDE_PATH",
+        },
+    ));
+    system.extend(base.facts.folders.iter().cloned());
+    let mut bracket = invocation.bracket.clone();
+    bracket.extend(folder_variable(command, "CPATH"));
+    let request = ChainRequest {
+        quote: invocation.quote.clone(),
+        bracket,
+        system,
+        after,
+        not_beside: invocation.not_beside,
+    };
+    let context = worker.context_for(&command.cwd, request, dialect, imports);
+    let main_path = absolute(&command.cwd, &invocation.input);
+    let (folder_path, name) = crate::tree::split(&main_path);
+    let folder = worker.folders.at(folder_path);
+    let crate::folders::Target::File { real, links } = worker.folders.target(folder, name) else {
+        return Err(Refusal::NoInput(invocation.input.clone()).into());
+    };
+    let main = worker.file(&command.cwd, &invocation.input, real, links, folder);
+    let Some(loaded) = worker.load(main, dialect) else {
+        return Err(Refusal::NoInput(invocation.input.clone()).into());
+    };
+    worker.env.begin(Worker::base_values(&base));
+    worker.base = Some(Arc::clone(&base));
+    let mut unit = Unit {
+        worker,
+        context,
+        dialect,
+        imports,
+        file: main,
+        place: Place::Main,
+        loaded: Arc::clone(&loaded),
+        line: 0,
+        depth: 0,
+        deepest: 0,
+        poisoned: 0,
+        frames: 0,
+        main,
+        refusal: None,
+        is_unsure: false,
+    };
+    unit.list_files_of_the_compiler(command, &base.facts);
+    if language != Language::Finished {
+        unit.prelude(command, invocation, &base.facts)?;
+        let main = Visit {
+            file: main,
+            place: Place::Main,
+            root: None,
+        };
+        unit.mark_known(main, &loaded);
+        unit.mark_entered(main, &loaded);
+        unit.walk()?;
+    }
+    Ok(context)
+}
+
+fn folder_variable(command: &Command, name: &str) -> Vec<Vec<u8>> {
+    let list = command.variable(name).unwrap_or_default();
+    if list.is_empty() {
+        return Vec::new();
+    }
+    list.split(|&b| b == b':')
+        .map(|folder| {
+            if folder.is_empty() {
+                b".".to_vec()
+            } else {
+                folder.to_vec()
+            }
+        })
+        .collect()
+}
+
+fn appeared_folders(worker: &mut Worker, command: &Command, facts: &facts::Facts) -> Vec<Vec<u8>> {
+    let mut appeared = Vec::new();
+    for folder in &facts.absent_folders {
+        let id = worker.folders.at(&absolute(&command.cwd, folder));
+        if worker.folders.get(id).real.is_some() {
+            appeared.push(folder.clone());
+        }
+    }
+    appeared
+}
+
+impl Unit<'_> {
+    /// What the compiler reads for itself and lists.
+    fn list_files_of_the_compiler(&mut self, command: &Command, facts: &facts::Facts) {
+        for path in &facts.lists {
+            let path = absolute(&command.cwd, path);
+            let header = [b"\"", path.as_slice(), b"\""].concat();
+            let header = self.worker.names.id(&header);
+            let lookup = self
+                .worker
+                .lookup(self.context, header, Form::Include, 0, Place::Main);
+            self.worker.items.push(Item::Visit(lookup));
+        }
+    }
+
+    /// What the command line does before the main file: definitions, then gcc's own header, `-imacros`, `-include`.
+    fn prelude(
+        &mut self,
+        command: &Command,
+        invocation: &Invocation,
+        facts: &facts::Facts,
+    ) -> Result<(), Stop> {
+        let mut scratch = Vec::new();
+        for prelude in &invocation.preludes {
+            match prelude {
+                Prelude::Define(text) => {
+                    let (name, text) = macros::split_argument(text);
+                    let name = self.worker.names.id(&name);
+                    let definition =
+                        macros::intern(&text, self.dialect, &mut self.worker.names, &mut scratch);
+                    self.worker.env.write(name, definition);
+                    let worker = &mut *self.worker;
+                    worker.makers.learn_of_definition(
+                        name,
+                        definition,
+                        self.dialect,
+                        &mut worker.names,
+                    );
+                }
+                Prelude::Undefine(name) => {
+                    let name = self.worker.names.id(name);
+                    self.worker.env.write(name, 0);
+                }
+            }
+        }
+        if facts.predef.is_some() {
+            let header = self.worker.names.id(b"<stdc-predef.h>");
+            let lookup = self
+                .worker
+                .lookup(self.context, header, Form::Include, 0, Place::Main);
+            if self.worker.lookups[lookup as usize].visit.is_some() {
+                self.enter(lookup, false)?;
+            }
+        }
+        for file in invocation
+            .macro_files
+            .iter()
+            .chain(&invocation.include_files)
+        {
+            if self.dialect.clang {
+                for suffix in [&b".pch"[..], b".gch"] {
+                    let precompiled = [file.as_slice(), suffix].concat();
+                    let path = absolute(&command.cwd, &precompiled);
+                    let (folder, name) = crate::tree::split(&path);
+                    let folder = self.worker.folders.at(folder);
+                    if self.worker.folders.target(folder, name) != crate::folders::Target::Absent {
+                        return Err(Refusal::Precompiled(precompiled).into());
+                    }
+                }
+            }
+            let header = [b"\"", file.as_slice(), b"\""].concat();
+            let header = self.worker.names.id(&header);
+            // The compiler's working folder comes first here, not the main file's.
+            let here = self
+                .worker
+                .file(&command.cwd, b"<command-line>", Vec::new(), Vec::new(), 0);
+            let beside = self.worker.files[here as usize].beside;
+            let lookup =
+                self.worker
+                    .lookup(self.context, header, Form::Include, beside, Place::Main);
+            self.enter_found(lookup, header, false)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! What expansion asks of the unit being evaluated: definitions, built-in macros, searches, the compiler's answers.
+
+use std::sync::Arc;
+
+use super::Unit;
+use crate::dialect::Dialect;
+use crate::expand::{Surroundings, Trouble};
+use crate::names::{Id, Names, known};
+use crate::option_pragmas;
+use crate::refusal::Refusal;
+use crate::steps::{Form, Step};
+use crate::summary::Item;
+use crate::text::destringed;
+use crate::tokens::{Kind, Token};
+
+impl Surroundings for Unit<'_> {
+    fn value(&mut self, name: Id) -> Id {
+        let worker = &mut *self.worker;
+        if let Some(state) = worker.option_macros.state_of(name, &mut worker.names) {
+            let state = worker.names.id(option_pragmas::STATES[usize::from(state)]);
+            let file = &worker.files[self.file as usize].real;
+            self.is_unsure |= !option_pragmas::is_indifferent(file) && worker.env.read(state) != 0;
+        }
+        worker.env.read(name)
+    }
+
+    fn names(&mut self) -> &mut Names {
+        &mut self.worker.names
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    fn builtin(&mut self, definition: Id) -> Result<Token, Trouble> {
+        let text = match definition {
+            known::DEF_FILE | known::DEF_BASE_FILE => {
+                // For clang a `#line` also renames the base file.
+                let of = if definition == known::DEF_FILE {
+                    Some(Arc::clone(&self.loaded))
+                } else if self.dialect.clang {
+                    self.worker.load(self.main, self.dialect)
+                } else {
+                    None
+                };
+                if of.is_some_and(|loaded| loaded.parsed.renumbered) {
+                    return Err(Trouble::Unmodelled(
+                        "a file's name in a directive beside #line",
+                    ));
+                }
+                let file = if definition == known::DEF_FILE {
+                    self.file
+                } else {
+                    self.poisoned = self.frames;
+                    self.main
+                };
+                let mut text = b"\"".to_vec();
+                for &byte in &*self.worker.files[file as usize].spelled {
+                    if matches!(byte, b'"' | b'\\') {
+                        text.push(b'\\');
+                    }
+                    text.push(byte);
+                }
+                text.push(b'"');
+                return Ok(Token::new(Kind::Text, self.worker.names.id(&text), false));
+            }
+            known::DEF_LEVEL => {
+                self.poisoned = self.frames;
+                self.depth.to_string()
+            }
+            known::DEF_LINE if self.loaded.parsed.renumbered => {
+                return Err(Trouble::Unmodelled("__LINE__ in a directive beside #line"));
+            }
+            known::DEF_LINE if self.line == 0 => {
+                return Err(Trouble::Unmodelled(
+                    "__LINE__ in a directive of several lines",
+                ));
+            }
+            known::DEF_LINE => self.line.to_string(),
+            known::DEF_COUNTER => return Err(Trouble::Unmodelled("__COUNTER__ in a directive")),
+            known::DEF_DATE => return Err(Trouble::Unmodelled("the time in a directive")),
+            known::DEF_HAS_EMBED => return Err(Trouble::Unmodelled("__has_embed")),
+            _ => return Err(Trouble::Unmodelled("a built-in macro of this compiler")),
+        };
+        Ok(Token::new(
+            Kind::Number,
+            self.worker.names.id(text.as_bytes()),
+            false,
+        ))
+    }
+
+    fn has_include(&mut self, header: &[u8], next: bool) -> Result<bool, Trouble> {
+        let header = self.worker.names.id(header);
+        let beside = self.worker.files[self.file as usize].beside;
+        let form = if next { Form::Next } else { Form::Include };
+        let lookup = self
+            .worker
+            .lookup(self.context, header, form, beside, self.place);
+        self.worker.items.push(Item::Probe(lookup));
+        let found = &self.worker.lookups[lookup as usize];
+        if let Some(path) = &found.precompiled {
+            self.refusal = Some(Refusal::Precompiled(path.clone()));
+            return Err(Trouble::Unmodelled("a precompiled header"));
+        }
+        let visit = found.visit;
+        if let Some(visit) = visit.filter(|_| self.imports && !self.dialect.clang) {
+            let visit = self.worker.visits[visit as usize];
+            if let Some(loaded) = self.worker.load(visit.file, self.dialect) {
+                self.mark_known(visit, &loaded);
+            }
+        }
+        Ok(visit.is_some())
+    }
+
+    fn pragma(&mut self, text: Id) -> Result<(), Trouble> {
+        match destringed(text, self.dialect, &mut self.worker.names) {
+            Ok(None) => {}
+            Ok(Some(Step::Push { name })) => self.push_macro(name),
+            Ok(Some(Step::Pop { name })) => self.pop_macro(name),
+            Ok(Some(Step::Options(pragma))) => self.options(pragma),
+            Ok(Some(_)) => self.mark_once(),
+            Err(bad) => {
+                self.refusal = self.refusal_of(&bad).into();
+                return Err(Trouble::Unmodelled("a pragma"));
+            }
+        }
+        Ok(())
+    }
+
+    fn question(&mut self, question: &[u8]) -> Result<Id, Trouble> {
+        let id = self.worker.names.id(question);
+        if self.worker.env.read(id) == 0 {
+            let Some(base) = self.worker.base.clone() else {
+                return Err(Trouble::Unmodelled("a question without a compiler"));
+            };
+            match self.worker.ask_questions(&base, id) {
+                Ok(values) => self.worker.env.extend_base(values),
+                Err(why) => {
+                    self.refusal = Some(Refusal::Compiler(why));
+                    return Err(Trouble::Unmodelled("a question without an answer"));
+                }
+            }
+            // The record of this read holds "no answer yet"; the frames that hold it must not be kept.
+            self.poisoned = self.frames;
+        }
+        match self.worker.env.read(id) {
+            0 => Err(Trouble::Unmodelled("a question without an answer")),
+            known::DEF_UNKNOWN => Err(Trouble::Malformed("a feature question is not valid")),
+            answer => Ok(answer),
+        }
+    }
+}

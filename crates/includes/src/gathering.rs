@@ -1,0 +1,220 @@
+//! Gathering a closure: the union of all that happened while a compile was evaluated, each thing once.
+
+use std::sync::Arc;
+
+use crate::closure::{AssemblerInclude, Closure, ClosureFile, DefaultFolder};
+use crate::evaluate;
+use crate::linked_doubles;
+use crate::options::Command;
+use crate::refusal::Refusal;
+use crate::search::absolute;
+use crate::steps::Note;
+use crate::summary::Item;
+use crate::worker::Worker;
+
+/// Makes the union of everything that happened.
+pub(crate) fn collect(
+    worker: &mut Worker,
+    command: &Command,
+    input: &[u8],
+    context: u32,
+) -> Result<Closure, Refusal> {
+    let main = worker.file(&command.cwd, input, Vec::new(), Vec::new(), 0);
+    let default_folders = default_folders(worker, command);
+    let mut marks = std::mem::take(&mut worker.marks);
+    marks.begin(worker);
+    let mut closure = Closure::default();
+    closure.files.reserve(marks.lengths.0);
+    closure.absent.reserve(marks.lengths.1);
+    let mut gathering = Gathering {
+        worker,
+        marks,
+        closure,
+        clang: worker.contexts[context as usize].dialect.clang,
+        notes: Vec::new(),
+        linked: Vec::new(),
+    };
+    gathering.file(main, false, true);
+    gathering.items(&worker.items);
+    for &folder in &worker.contexts[context as usize].chain.named {
+        gathering.folder(folder);
+    }
+    let Gathering {
+        mut closure,
+        mut marks,
+        mut notes,
+        linked,
+        clang,
+        ..
+    } = gathering;
+    if clang && !linked.is_empty() {
+        linked_doubles::check(worker, &marks.files(), &linked)?;
+    }
+    marks.lengths = (closure.files.len(), closure.absent.len());
+    worker.marks = marks;
+    closure.links.sort_unstable();
+    closure.links.dedup();
+    notes.sort_unstable();
+    notes.dedup();
+    let dialect = worker.contexts[context as usize].dialect;
+    closure.default_folders = default_folders;
+    closure.is_clang = dialect.clang;
+    for (file, note) in notes {
+        match evaluate::note(worker, file, note, dialect) {
+            Some(Note::Time) => closure.time_macros = true,
+            Some(Note::Assembler(name)) => {
+                let within = Arc::clone(&worker.files[file as usize].spelled);
+                closure.assembler.push(AssemblerInclude { within, name });
+            }
+            None => {}
+        }
+    }
+    Ok(closure)
+}
+
+fn default_folders(worker: &mut Worker, command: &Command) -> Vec<DefaultFolder> {
+    let Some(base) = worker.base.clone() else {
+        return Vec::new();
+    };
+    let mut list = Vec::with_capacity(base.facts.folders.len());
+    for folder in &base.facts.folders {
+        let id = worker.folders.at(&absolute(&command.cwd, folder));
+        let folder = worker.folders.get(id);
+        if let Some(real) = &folder.real {
+            list.push(DefaultFolder {
+                spelled: Arc::clone(&folder.path),
+                real: Arc::clone(real),
+            });
+        }
+    }
+    list
+}
+
+/// What the union has seen already: for each index the epoch of the unit that saw it last. Kept by the worker, so
+/// that a unit allocates nothing here.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    epoch: u32,
+    /// With the position in the closure.
+    files: Vec<(u32, u32)>,
+    lookups: Vec<u32>,
+    summaries: Vec<u32>,
+    folders: Vec<u32>,
+    absent: Vec<u32>,
+    /// Files and absent paths of the closure before: the next one is often as long.
+    lengths: (usize, usize),
+}
+
+impl Marks {
+    fn begin(&mut self, worker: &Worker) {
+        self.epoch = self.epoch.wrapping_add(1);
+        if self.epoch == 0 {
+            *self = Marks {
+                epoch: 1,
+                ..Marks::default()
+            };
+        }
+        self.files
+            .resize(self.files.len().max(worker.files.len()), (0, 0));
+        self.lookups
+            .resize(self.lookups.len().max(worker.lookups.len()), 0);
+        self.summaries
+            .resize(self.summaries.len().max(worker.summaries.len()), 0);
+        self.folders
+            .resize(self.folders.len().max(worker.folders.len()), 0);
+        self.absent
+            .resize(self.absent.len().max(worker.absent.len()), 0);
+    }
+
+    /// The files of this unit.
+    fn files(&self) -> Vec<u32> {
+        let marked = self.files.iter().zip(0..);
+        marked
+            .filter(|((epoch, _), _)| *epoch == self.epoch)
+            .map(|(_, id)| id)
+            .collect()
+    }
+}
+
+struct Gathering<'w> {
+    worker: &'w Worker,
+    marks: Marks,
+    closure: Closure,
+    clang: bool,
+    notes: Vec<(u32, u32)>,
+    /// Files at the end of a link.
+    linked: Vec<u32>,
+}
+
+impl Gathering<'_> {
+    fn items(&mut self, items: &[Item]) {
+        for item in items {
+            match *item {
+                Item::Visit(lookup) => self.lookup(lookup, false, true),
+                Item::Double(lookup) => self.lookup(lookup, true, false),
+                Item::Probe(lookup) => self.lookup(lookup, true, self.clang),
+                Item::Child(id) => {
+                    if first_time(&mut self.marks.summaries[id as usize], self.marks.epoch) {
+                        self.items(&self.worker.summaries.get(id).items);
+                    }
+                }
+                Item::Note(file, note) => self.notes.push((file, note)),
+            }
+        }
+    }
+
+    fn lookup(&mut self, id: u32, probed_only: bool, listed: bool) {
+        let lookup = &self.worker.lookups[id as usize];
+        if first_time(&mut self.marks.lookups[id as usize], self.marks.epoch) {
+            for &absent in &lookup.absent {
+                if first_time(&mut self.marks.absent[absent as usize], self.marks.epoch) {
+                    self.closure
+                        .absent
+                        .push(Arc::clone(&self.worker.absent[absent as usize]));
+                }
+            }
+        }
+        if lookup.visit.is_some() {
+            self.file(lookup.file, probed_only, listed);
+        }
+    }
+
+    fn file(&mut self, id: u32, probed_only: bool, listed: bool) {
+        let (epoch, at) = self.marks.files[id as usize];
+        if epoch == self.marks.epoch {
+            let known = &mut self.closure.files[at as usize];
+            known.probed_only &= probed_only;
+            known.listed |= listed;
+            return;
+        }
+        let file = &self.worker.files[id as usize];
+        let at = u32::try_from(self.closure.files.len()).unwrap_or(u32::MAX);
+        self.marks.files[id as usize] = (self.marks.epoch, at);
+        let (spelled, real) = (Arc::clone(&file.spelled), Arc::clone(&file.real));
+        self.closure.files.push(ClosureFile {
+            spelled,
+            real,
+            probed_only,
+            listed,
+        });
+        if !file.links.is_empty() {
+            self.linked.push(id);
+        }
+        self.closure.links.extend(file.links.iter().cloned());
+        self.folder(file.folder);
+    }
+
+    fn folder(&mut self, id: u32) {
+        if first_time(&mut self.marks.folders[id as usize], self.marks.epoch) {
+            let folder = self.worker.folders.get(id);
+            if folder.real.is_some() {
+                self.closure.folders.push(Arc::clone(&folder.path));
+            }
+            self.closure.links.extend(folder.links.iter().cloned());
+        }
+    }
+}
+
+fn first_time(mark: &mut u32, epoch: u32) -> bool {
+    std::mem::replace(mark, epoch) != epoch
+}
