@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::folders::Link;
+use crate::search::folders::Link;
 
 /// What a compile reads and depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::closure::Closure;
+use crate::command_line::options::{self, Command};
+use crate::compilers::facts::Compiler;
 use crate::evaluate;
-use crate::facts::Compiler;
 use crate::gathering::collect;
-use crate::options::{self, Command};
 use crate::refusal::Refusal;
 use crate::tree::Tree;
 use crate::worker::{Shared, Worker};

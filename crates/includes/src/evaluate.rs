@@ -1,5 +1,6 @@
 //! Evaluation: walks a translation unit from its main file, as the preprocessor would, and notes what it meets.
 
+mod condition;
 mod enter;
 mod pragmas;
 mod start;
@@ -7,15 +8,14 @@ mod surroundings;
 
 use std::sync::Arc;
 
-use crate::condition;
-use crate::dialect::Dialect;
-use crate::expand::{Surroundings, Trouble, expand, expand_condition, header_name};
-use crate::loaded::Loaded;
-use crate::names::Id;
+use crate::macros::expand::{Surroundings, Trouble, expand, expand_condition, header_name};
+use crate::memory::names::Id;
+use crate::memory::summary::Item;
+use crate::parsing::dialect::Dialect;
+use crate::parsing::loaded::Loaded;
+use crate::parsing::steps::{Bad, Form, Note, Step};
 use crate::refusal::Refusal;
 use crate::search::Place;
-use crate::steps::{Bad, Form, Note, Step};
-use crate::summary::Item;
 use crate::worker::Worker;
 
 pub(crate) use start::run;

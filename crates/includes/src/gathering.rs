@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::closure::{AssemblerInclude, Closure, ClosureFile, DefaultFolder};
+use crate::command_line::options::Command;
 use crate::evaluate;
-use crate::linked_doubles;
-use crate::options::Command;
+use crate::memory::summary::Item;
+use crate::parsing::steps::Note;
 use crate::refusal::Refusal;
 use crate::search::absolute;
-use crate::steps::Note;
-use crate::summary::Item;
+use crate::search::linked_doubles;
 use crate::worker::Worker;
 
 /// Makes the union of everything that happened.

@@ -3,11 +3,17 @@
 //! A definition is a name like any other (its text with a marker in front), so equal definitions have equal
 //! numbers and the environment holds one number for each macro. The text is parsed when it is first expanded.
 
+pub(crate) mod calls;
+pub(crate) mod expand;
+pub(crate) mod known_makers;
+pub(crate) mod makers;
+pub(crate) mod option_pragmas;
+
 use std::sync::Arc;
 
-use crate::dialect::Dialect;
-use crate::names::{Id, Names, known};
-use crate::tokens::{Kind, Token, tokenize};
+use crate::memory::names::{Id, Names, known};
+use crate::parsing::dialect::Dialect;
+use crate::parsing::tokens::{Kind, Token, tokenize};
 
 /// First byte of a definition's spelling; two bytes of dialect and the text follow.
 const MARK: u8 = 1;
@@ -33,7 +39,7 @@ pub(crate) fn intern(
 ) -> Id {
     let end = text
         .iter()
-        .rposition(|&b| !crate::tokens::is_blank(b))
+        .rposition(|&b| !crate::parsing::tokens::is_blank(b))
         .map_or(0, |at| at + 1);
     let text = &text[..end];
     let dialect = dialect.masked(Dialect::that_matter_to_definition(text));
@@ -59,7 +65,7 @@ pub(crate) fn split_argument(argument: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// The definition behind `id`, parsed. The entry is returned because it owns the macro.
-pub(crate) fn parsed(id: Id, names: &mut Names) -> Arc<crate::names::Entry> {
+pub(crate) fn parsed(id: Id, names: &mut Names) -> Arc<crate::memory::names::Entry> {
     let entry = names.entry(id);
     if entry.parsed.get().is_none() {
         let code = [
@@ -149,7 +155,7 @@ fn parse(text: &[u8], dialect: Dialect, names: &mut Names) -> Macro {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::SharedNames;
+    use crate::memory::names::SharedNames;
 
     fn check(text: &str, function: bool, parameters: usize, variadic: bool, malformed: bool) {
         let mut names = Names::new(Arc::new(SharedNames::new()));

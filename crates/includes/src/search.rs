@@ -4,9 +4,12 @@
 //! *as spelled*; folders do not count as headers and dangling links do not stop the search; a folder twice in
 //! the chain (by inode) keeps its first place, but one that is also a system folder keeps only that one.
 
-use crate::folders::{FolderId, Folders, Link, PRECOMPILED, Target};
-use crate::names::{FastMap, Id};
-use crate::steps::Form;
+pub(crate) mod folders;
+pub(crate) mod linked_doubles;
+
+use crate::memory::names::{FastMap, Id};
+use crate::parsing::steps::Form;
+use crate::search::folders::{FolderId, Folders, Link, PRECOMPILED, Target};
 use crate::tree::{Tree, join};
 
 /// A folder of the chain.

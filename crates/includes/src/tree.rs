@@ -1,5 +1,8 @@
 //! The file system as the engine sees it: a narrow trait, the real one, and one in memory.
 
+pub(crate) mod real_tree;
+mod watcher;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 

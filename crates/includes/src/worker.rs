@@ -7,20 +7,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::answers::Answers;
-use crate::bases::{Base, BaseKey};
-use crate::dialect::Dialect;
-use crate::environment::Environment;
-use crate::facts::Compiler;
-use crate::folders::{Folders, Link};
-use crate::known_makers::{KnownMakers, SharedMakers};
-use crate::loaded::Loaded;
-use crate::names::{FastMap, Id, Names, SharedNames};
-use crate::option_pragmas::OptionMacros;
-use crate::parsed_files::ParsedFiles;
+use crate::compilers::bases::{Base, BaseKey};
+use crate::compilers::facts::Compiler;
+use crate::macros::known_makers::{KnownMakers, SharedMakers};
+use crate::macros::option_pragmas::OptionMacros;
+use crate::memory::answers::Answers;
+use crate::memory::environment::Environment;
+use crate::memory::names::{FastMap, Id, Names, SharedNames};
+use crate::memory::summary::{Item, Root, Summaries};
+use crate::parsing::dialect::Dialect;
+use crate::parsing::loaded::Loaded;
+use crate::parsing::parsed_files::ParsedFiles;
+use crate::parsing::steps::Form;
+use crate::search::folders::{Folders, Link};
 use crate::search::{Chain, ChainRequest, Place, Query, Searches, absolute, search};
-use crate::steps::Form;
-use crate::summary::{Item, Root, Summaries};
 use crate::tree::{Stamp, Tree, split};
 
 /// What all workers share.

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::{Stop, Unit};
-use crate::loaded::Loaded;
-use crate::names::{Id, known};
+use crate::memory::names::{Id, known};
+use crate::memory::summary::{Item, Summary};
+use crate::parsing::loaded::Loaded;
 use crate::refusal::Refusal;
-use crate::summary::{Item, Summary};
 use crate::worker::Visit;
 
 /// Includes nested deeper than this are an error in gcc and clang.

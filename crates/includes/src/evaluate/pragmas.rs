@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::{Stop, Unit};
-use crate::calls::Call;
-use crate::expand::{Trouble, expand_text};
-use crate::names::{Id, known};
-use crate::option_pragmas::{self, OptionPragma};
-use crate::steps::Bad;
+use crate::macros::calls::Call;
+use crate::macros::expand::{Trouble, expand_text};
+use crate::macros::option_pragmas::{self, OptionPragma};
+use crate::memory::names::{Id, known};
+use crate::parsing::steps::Bad;
 
 impl Unit<'_> {
     pub(super) fn mark_once(&mut self) {

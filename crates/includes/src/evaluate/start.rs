@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use super::{Stop, Unit};
-use crate::facts;
+use crate::command_line::options::{Command, Invocation, Language, Prelude};
+use crate::compilers::facts;
 use crate::macros;
-use crate::options::{Command, Invocation, Language, Prelude};
+use crate::memory::summary::Item;
+use crate::parsing::steps::Form;
 use crate::refusal::Refusal;
 use crate::search::{ChainRequest, Place, absolute};
-use crate::steps::Form;
-use crate::summary::Item;
 use crate::worker::{Visit, Worker};
 
 /// Evaluates a compile; the worker's items then say what happened.
@@ -101,7 +101,8 @@ fn evaluate(
     let main_path = absolute(&command.cwd, &invocation.input);
     let (folder_path, name) = crate::tree::split(&main_path);
     let folder = worker.folders.at(folder_path);
-    let crate::folders::Target::File { real, links } = worker.folders.target(folder, name) else {
+    let crate::search::folders::Target::File { real, links } = worker.folders.target(folder, name)
+    else {
         return Err(Refusal::NoInput(invocation.input.clone()).into());
     };
     let main = worker.file(&command.cwd, &invocation.input, real, links, folder);
@@ -233,7 +234,9 @@ impl Unit<'_> {
                     let path = absolute(&command.cwd, &precompiled);
                     let (folder, name) = crate::tree::split(&path);
                     let folder = self.worker.folders.at(folder);
-                    if self.worker.folders.target(folder, name) != crate::folders::Target::Absent {
+                    if self.worker.folders.target(folder, name)
+                        != crate::search::folders::Target::Absent
+                    {
                         return Err(Refusal::Precompiled(precompiled).into());
                     }
                 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::Unit;
-use crate::dialect::Dialect;
-use crate::expand::{Surroundings, Trouble};
-use crate::names::{Id, Names, known};
-use crate::option_pragmas;
+use crate::macros::expand::{Surroundings, Trouble};
+use crate::macros::option_pragmas;
+use crate::memory::names::{Id, Names, known};
+use crate::memory::summary::Item;
+use crate::parsing::dialect::Dialect;
+use crate::parsing::steps::{Form, Step};
+use crate::parsing::text::destringed;
+use crate::parsing::tokens::{Kind, Token};
 use crate::refusal::Refusal;
-use crate::steps::{Form, Step};
-use crate::summary::Item;
-use crate::text::destringed;
-use crate::tokens::{Kind, Token};
 
 impl Surroundings for Unit<'_> {
     fn value(&mut self, name: Id) -> Id {

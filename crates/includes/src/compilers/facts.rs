@@ -1,0 +1,537 @@
+//! The compiler's own facts: predefined macros, default folders, lexing rules, and answers to `__has_builtin(x)`
+//! and its kin. They are asked by preprocessing a script and reading what comes out.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::command_line::options::Language;
+use crate::command_line::words::split_words;
+pub(crate) use crate::compilers::stock_questions::STOCK;
+use crate::parsing::dialect::Dialect;
+use crate::search::absolute;
+use crate::tree::{join, split};
+
+/// One run of a compiler as a preprocessor: `argv... -E -dD -v -x language -` with `script` as its input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The compiler as the command names it.
+    pub compiler: OsString,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// The folder to run in.
+    pub cwd: Vec<u8>,
+    /// The environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// The input.
+    pub script: Vec<u8>,
+}
+
+/// What the run wrote. Its exit code does not matter: a script may hold errors on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Said {
+    /// Standard output.
+    pub output: Vec<u8>,
+    /// Standard error.
+    pub errors: Vec<u8>,
+}
+
+/// Asks compilers.
+pub trait Compiler: Send + Sync {
+    /// Runs the compiler.
+    ///
+    /// # Errors
+    /// A sentence that says why it could not run.
+    fn ask(&self, ask: &Ask) -> Result<Said, String>;
+}
+
+/// Environment variables with folders to search.
+pub(crate) const FOLDER_VARIABLES: [&str; 5] = [
+    "CPATH",
+    "C_INCLUDE_PATH",
+    "CPLUS_INCLUDE_PATH",
+    "OBJC_INCLUDE_PATH",
+    "OBJCPLUS_INCLUDE_PATH",
+];
+
+/// Environment variables that change what a compiler says of itself: those that gcc 12 and clang 14 read (seen with a
+/// `getenv` that tells), and those that choose which program and libraries run. The time, the language of messages
+/// (fixed when we ask) and `SOURCE_DATE_EPOCH` do not.
+pub(crate) const VARIABLES: [&str; 13] = [
+    "PATH",
+    "COMPILER_PATH",
+    "GCC_EXEC_PREFIX",
+    "GCC_ROOT",
+    "G++_ROOT",
+    "BINUTILS_ROOT",
+    "GCC_COMPARE_DEBUG",
+    "SDKROOT",
+    "SYSROOT",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "HOME",
+];
+
+/// Environment variables that make a compiler write files: our questions must not.
+pub(crate) const SIDE_EFFECTS: [&str; 6] = [
+    "DEPENDENCIES_OUTPUT",
+    "SUNPRO_DEPENDENCIES",
+    "CC_PRINT_HEADERS",
+    "CC_PRINT_OPTIONS",
+    "CC_PRINT_PROC_STAT",
+    "CC_LOG_DIAGNOSTICS",
+];
+
+/// Where the compiler may stand, in the order in which it is looked for: absolute paths.
+pub(crate) fn candidates(ask: &Ask) -> Vec<Vec<u8>> {
+    let name = ask.compiler.as_bytes();
+    if memchr::memchr(b'/', name).is_some() {
+        return vec![absolute(&ask.cwd, name)];
+    }
+    let path = ask.env.iter().rev().find(|(name, _)| name == "PATH");
+    path.map_or(&[][..], |(_, value)| value.as_bytes())
+        .split(|&b| b == b':')
+        .map(|folder| join(&absolute(&ask.cwd, folder), name))
+        .collect()
+}
+
+/// Whether the compiler came to the end of its input.
+pub(crate) fn is_complete(said: &Said) -> bool {
+    let mut lines = said.output.split(|&b| b == b'\n');
+    lines.any(|line| line.starts_with(b"pumpcc_end"))
+}
+
+/// The programs that took part in an answer, and the files that set them up, present or not: absolute paths, from what
+/// `-v` says. Of gcc's installations, among which clang chooses, the folder that holds them.
+pub(crate) fn programs(said: &Said) -> Vec<Vec<u8>> {
+    let mut list: Vec<Vec<u8>> = Vec::new();
+    for line in said.errors.split(|&b| b == b'\n') {
+        let after = |start: &[u8]| line.strip_prefix(start);
+        if let Some(program) = after(b" \"/") {
+            // clang quotes all it runs.
+            let end = memchr::memchr(b'"', program).unwrap_or(program.len());
+            list.push([b"/", &program[..end]].concat());
+        } else if let Some(end) = memchr::memmem::find(line, b" -E ")
+            && line.starts_with(b" /")
+        {
+            let program = &line[1..end];
+            list.push(program.to_vec());
+            list.push(join(split(program).0, b"specs"));
+        } else if let Some(file) = after(b"Reading specs from ").or(after(b"Configuration file: "))
+            && file.starts_with(b"/")
+        {
+            list.push(file.to_vec());
+        } else if let Some(folder) = after(b"Found candidate GCC installation: ") {
+            list.push(split(folder).0.to_vec());
+        }
+    }
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+/// What a compiler says of itself under one set of options.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    /// Names and definitions as after `#define`: `(x) y` or ` y`.
+    pub(crate) macros: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Default folders in order.
+    pub(crate) folders: Vec<Vec<u8>>,
+    /// Default folders that do not exist.
+    pub(crate) absent_folders: Vec<Vec<u8>>,
+    pub(crate) dialect: Dialect,
+    /// Lists of what sanitizers leave alone, which clang reads and names as dependencies.
+    pub(crate) lists: Vec<Vec<u8>>,
+    /// Built-in macros that no list of macros shows.
+    pub(crate) builtins: Vec<&'static str>,
+    /// The header that gcc includes before all others.
+    pub(crate) predef: Option<Vec<u8>>,
+}
+
+/// Built-in macros to ask for.
+pub(crate) const BUILTINS: [&str; 27] = [
+    "__FILE__",
+    "__LINE__",
+    "__COUNTER__",
+    "__DATE__",
+    "__TIME__",
+    "__TIMESTAMP__",
+    "__BASE_FILE__",
+    "__INCLUDE_LEVEL__",
+    "__FILE_NAME__",
+    "_Pragma",
+    "__has_include",
+    "__has_include_next",
+    "__has_embed",
+    "__has_attribute",
+    "__has_cpp_attribute",
+    "__has_c_attribute",
+    "__has_builtin",
+    "__has_feature",
+    "__has_extension",
+    "__has_warning",
+    "__has_declspec_attribute",
+    "__has_constexpr_builtin",
+    "__is_identifier",
+    "__building_module",
+    "__is_target_arch",
+    "__is_target_os",
+    "__is_target_environment",
+];
+
+/// The script that finds out everything but answers. `appeared` only makes it another question than before.
+pub(crate) fn script(appeared: &[Vec<u8>]) -> Vec<u8> {
+    // The definitions come out by themselves (`-dD`); each line here answers one question of form.
+    let mut script = b"\npumpcc_begin\n".to_vec();
+    for (at, name) in BUILTINS.iter().enumerate() {
+        script
+            .extend_from_slice(format!("#ifdef {name}\npumpcc_builtin {at}\n#endif\n").as_bytes());
+    }
+    script.extend_from_slice(
+        b"#if 1 //**/ 2\npumpcc_is line_comments\n#endif\n\
+        #if 0\n#elifdef __FILE__\npumpcc_is elifdef\n#endif\n\
+        #ifdef __cplusplus\npumpcc_is cplusplus\n#endif\n\
+        #if true\npumpcc_is has_true\n#endif\n\
+        #if '\\377' > 0\npumpcc_is unsigned_char\n#endif\n\
+        #if L'\\0' - 1 > 0\npumpcc_is unsigned_wide\n#endif\n\
+        #define pumpcc_optional(x,...) __VA_OPT__(1)\n\
+        #if pumpcc_optional(1,2) + 0\npumpcc_is va_opt\n#endif\n\
+        #define pumpcc_third(a,b,c,...) c\n\
+        #define pumpcc_comma(...) pumpcc_third(0,##__VA_ARGS__,1,0,0)\n\
+        #if pumpcc_comma()\npumpcc_is keeps_comma\n#endif\n\
+        %:define pumpcc_digraph 1\n\
+        #ifdef pumpcc_digraph\npumpcc_is digraphs\n#endif\n\
+        #if 1 and 1\npumpcc_is named_operators\n#endif\n\
+        ?\x3f=define pumpcc_trigraph 1\n\
+        #ifdef pumpcc_trigraph\npumpcc_is trigraphs\n#endif\n\
+        #if 1'000 == 1000 /* ' */\npumpcc_is digit_separators\n#endif\n\
+        #if u'a' == 97 && U'a' == 97\npumpcc_is unicode_characters\n#endif\n\
+        R\"x(\n#define pumpcc_not_raw 1\n)x\"\n\
+        #ifndef pumpcc_not_raw\npumpcc_is raw_strings\n#endif\n\
+        pumpcc_end\n",
+    );
+    let stock: Vec<Vec<u8>> = STOCK
+        .iter()
+        .map(|question| question.as_bytes().to_vec())
+        .collect();
+    script.extend_from_slice(&question_script(&stock));
+    for folder in appeared {
+        script.extend_from_slice(
+            format!("#ident \"{:?}\"\n", String::from_utf8_lossy(folder)).as_bytes(),
+        );
+    }
+    script
+}
+
+/// Folders named in the question, which stand in the answer where those of a command will: `-I`, `-isystem`. They
+/// hold no headers and are on every machine.
+const BRACKET_MARKER: &str = "/";
+const SYSTEM_MARKER: &str = "/usr";
+
+/// The words of the question but for the command's own options.
+pub(crate) fn arguments(language: Language) -> [&'static str; 10] {
+    let name = language.name();
+    [
+        "-I",
+        BRACKET_MARKER,
+        "-isystem",
+        SYSTEM_MARKER,
+        "-w",
+        "-E",
+        "-dD",
+        "-v",
+        "-x",
+        name,
+    ]
+}
+
+/// Reads what [`script`] brought out.
+pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
+    let mut facts = Facts::default();
+    facts.dialect.asm = language == Language::Assembler;
+    let mut ended = false;
+    let mut inside_predef = false;
+    for line in said.output.split(|&b| b == b'\n') {
+        if let Some(marker) = line.strip_prefix(b"# ") {
+            let file = marker.split(|&b| b == b'"').nth(1).unwrap_or_default();
+            inside_predef = file.ends_with(b"/stdc-predef.h");
+            if inside_predef {
+                facts.predef = Some(file.to_vec());
+            } else if !is_no_file(file) {
+                // A script around the compiler adds `-include`, say: such files would be missing.
+                return Err(format!(
+                    "it includes {} by itself",
+                    String::from_utf8_lossy(file)
+                ));
+            }
+        } else if let Some(definition) = line.strip_prefix(b"#define ") {
+            if inside_predef || definition.starts_with(b"pumpcc_") {
+                continue;
+            }
+            let len = definition
+                .iter()
+                .position(|&b| b == b' ' || b == b'(')
+                .unwrap_or(definition.len());
+            facts
+                .macros
+                .push((definition[..len].to_vec(), definition[len..].to_vec()));
+        } else if let Some(at) = line.strip_prefix(b"pumpcc_builtin ") {
+            let at: Option<usize> = std::str::from_utf8(at)
+                .ok()
+                .and_then(|at| at.trim().parse().ok());
+            facts.builtins.extend(at.and_then(|at| BUILTINS.get(at)));
+        } else if let Some(fact) = line.strip_prefix(b"pumpcc_is ") {
+            let dialect = &mut facts.dialect;
+            match fact.trim_ascii() {
+                b"line_comments" => dialect.line_comments = true,
+                b"elifdef" => dialect.elifdef = true,
+                b"cplusplus" => dialect.cplusplus = true,
+                b"has_true" => dialect.has_true = true,
+                b"unsigned_wide" => dialect.unsigned_wide = true,
+                b"va_opt" => dialect.va_opt = true,
+                b"keeps_comma" => dialect.keeps_comma = true,
+                b"digraphs" => dialect.digraphs = true,
+                b"unsigned_char" => dialect.unsigned_char = true,
+                b"named_operators" => dialect.named_operators = true,
+                b"trigraphs" => dialect.trigraphs = true,
+                b"digit_separators" => dialect.digit_separators = true,
+                b"unicode_characters" => dialect.unicode_characters = true,
+                b"raw_strings" => dialect.raw_strings = true,
+                _ => {}
+            }
+        } else if line.starts_with(b"pumpcc_end") {
+            ended = true;
+        }
+    }
+    if !ended {
+        let first = said
+            .errors
+            .split(|&b| b == b'\n')
+            .find(|l| memchr::memmem::find(l, b"error").is_some())
+            .unwrap_or_default();
+        return Err(format!(
+            "it did not preprocess its questions: {}",
+            String::from_utf8_lossy(first)
+        ));
+    }
+    // Not by `__clang__`: `-undef` takes it away.
+    facts.dialect.clang = memchr::memmem::find(&said.errors, b"clang version ").is_some();
+    if facts.dialect.clang {
+        facts.lists = sanitizer_lists(&said.errors);
+    }
+    let mut list = None;
+    for line in said.errors.split(|&b| b == b'\n') {
+        if line.starts_with(b"#include <...>") {
+            list = Some(List::Bracket);
+        } else if line.starts_with(b"#include \"...\"") {
+            list = Some(List::Quote);
+        } else if line.starts_with(b"End of search list") {
+            list = None;
+        } else if line.starts_with(b" ")
+            && let Some(list) = &list
+        {
+            if line.ends_with(b" (framework directory)") {
+                return Err("it searches frameworks".into());
+            }
+            if *list == List::Quote {
+                return Err(own_folder(&line[1..]));
+            }
+            facts.folders.push(line[1..].to_vec());
+        } else if let Some(rest) = line.strip_prefix(b"ignoring nonexistent directory \"") {
+            facts
+                .absent_folders
+                .push(rest.strip_suffix(b"\"").unwrap_or(rest).to_vec());
+        }
+    }
+    // What a script around the compiler adds behind the command's folders is as good as a default folder.
+    for marker in [BRACKET_MARKER, SYSTEM_MARKER] {
+        match facts.folders.first() {
+            Some(folder) if folder == marker.as_bytes() => drop(facts.folders.remove(0)),
+            Some(folder) => return Err(own_folder(folder)),
+            None => return Err("it does not tell where it searches".into()),
+        }
+    }
+    Ok(facts)
+}
+
+/// The two lists of folders that `-v` prints.
+#[derive(PartialEq, Eq)]
+enum List {
+    Quote,
+    Bracket,
+}
+
+/// Folders that the command's own would come behind: which, is not known.
+fn own_folder(folder: &[u8]) -> String {
+    format!(
+        "it searches {} by itself, before folders of the command",
+        String::from_utf8_lossy(folder)
+    )
+}
+
+/// Whether a line marker's name stands for the input (`<stdin>`, `<built-in>`...) or the working folder (`/folder//`).
+fn is_no_file(name: &[u8]) -> bool {
+    name.starts_with(b"<") || name.ends_with(b"//") || name.is_empty()
+}
+
+/// The lists in the inner command that clang shows.
+fn sanitizer_lists(errors: &[u8]) -> Vec<Vec<u8>> {
+    let commands = errors
+        .split(|&b| b == b'\n')
+        .filter(|line| memchr::memmem::find(line, b" -cc1 ").is_some());
+    commands
+        .flat_map(split_words)
+        .filter_map(|word| {
+            let names = [
+                &b"-fsanitize-ignorelist="[..],
+                b"-fsanitize-system-ignorelist=",
+            ];
+            let path = names.iter().find_map(|name| word.strip_prefix(*name))?;
+            Some(path.to_vec())
+        })
+        .collect()
+}
+
+/// The script that asks `questions`, such as `__has_builtin(x)`.
+pub(crate) fn question_script(questions: &[Vec<u8>]) -> Vec<u8> {
+    let mut script = Vec::new();
+    for (at, question) in questions.iter().enumerate() {
+        script.extend_from_slice(format!("pumpcc_answer {at} ").as_bytes());
+        script.extend_from_slice(question);
+        script.push(b'\n');
+    }
+    script.extend_from_slice(b"pumpcc_end\n");
+    script
+}
+
+/// Reads the answers to `count` questions; `None` where the compiler called the question an error.
+pub(crate) fn read_answers(said: &Said, count: usize) -> Result<Vec<Option<Vec<u8>>>, String> {
+    let mut answers = vec![None; count];
+    let mut ended = false;
+    for line in said.output.split(|&b| b == b'\n') {
+        if let Some(rest) = line.strip_prefix(b"pumpcc_answer ") {
+            let mut words = rest.split(|&b| b == b' ').filter(|w| !w.is_empty());
+            let at: Option<usize> = words
+                .next()
+                .and_then(|w| std::str::from_utf8(w).ok())
+                .and_then(|w| w.parse().ok());
+            let answer = words
+                .next()
+                .filter(|w| w.iter().all(u8::is_ascii_alphanumeric) && w[0].is_ascii_digit());
+            if let (Some(slot), Some(answer), None) =
+                (at.and_then(|at| answers.get_mut(at)), answer, words.next())
+            {
+                *slot = Some(answer.to_vec());
+            }
+        }
+        ended |= line.starts_with(b"pumpcc_end");
+    }
+    if ended {
+        Ok(answers)
+    } else {
+        Err("it did not answer all questions".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_macros_folders_and_rules() {
+        let said = Said {
+            output: b"# 0 \"<built-in>\"\n#define __STDC__ 1\n#define __INT8_C(c) c\n# 1 \"/usr/include/stdc-predef.h\" 1 3 4\n#define _STDC_PREDEF_H 1\n# 1 \"<stdin>\"\npumpcc_builtin 0\npumpcc_is elifdef\npumpcc_end\n".to_vec(),
+            errors: b"ignoring nonexistent directory \"/no\"\n#include <...> search starts here:\n /\n /usr\n /a b\n /c\nEnd of search list.\n".to_vec(),
+        };
+        let facts = read(&said, Language::C).expect("complete");
+        assert_eq!(
+            facts.macros,
+            [
+                (b"__STDC__".to_vec(), b" 1".to_vec()),
+                (b"__INT8_C".to_vec(), b"(c) c".to_vec())
+            ]
+        );
+        assert_eq!(facts.folders, [b"/a b".to_vec(), b"/c".to_vec()]);
+        assert_eq!(
+            (facts.builtins, facts.absent_folders),
+            (vec!["__FILE__"], vec![b"/no".to_vec()])
+        );
+        assert!(facts.dialect.elifdef && facts.predef.is_some());
+    }
+
+    #[test]
+    fn a_compiler_that_adds_a_file_is_refused() {
+        let said = |marker: &str| Said {
+            output: format!("# 1 \"<stdin>\"\n# 1 \"/w//\"\n{marker}\npumpcc_end\n").into_bytes(),
+            errors: b"#include <...> search starts here:\n /\n /usr\nEnd of search list.\n"
+                .to_vec(),
+        };
+        assert!(read(&said(""), Language::C).is_ok());
+        let why = read(&said("# 1 \"forced.h\" 1"), Language::C).expect_err("forced.h is read");
+        assert_eq!(why, "it includes forced.h by itself");
+    }
+
+    #[test]
+    fn the_programs_of_an_answer_are_known() {
+        let check = |errors: &str, expected: &[&str]| {
+            let said = Said {
+                errors: errors.as_bytes().to_vec(),
+                ..Said::default()
+            };
+            let list = programs(&said);
+            let list: Vec<_> = list.iter().map(|p| String::from_utf8_lossy(p)).collect();
+            assert_eq!(list, expected);
+        };
+        check(
+            "Reading specs from /a b/specs\nCOLLECT_GCC=gcc\n /usr/lib/gcc 12/cc1plus -E -quiet -v -\n \
+             /usr/include\n",
+            &[
+                "/a b/specs",
+                "/usr/lib/gcc 12/cc1plus",
+                "/usr/lib/gcc 12/specs",
+            ],
+        );
+        check(
+            "Found candidate GCC installation: /usr/bin/../lib/gcc/x/12\n \"/usr/lib/llvm-14/bin/clang\" -cc1 -E\n",
+            &["/usr/bin/../lib/gcc/x", "/usr/lib/llvm-14/bin/clang"],
+        );
+    }
+
+    #[test]
+    fn a_compiler_that_searches_folders_of_its_own_first_is_refused() {
+        let folders = |quote: &str, bracket: &str| {
+            let said = Said {
+                output: b"pumpcc_end\n".to_vec(),
+                errors: format!(
+                    "#include \"...\" search starts here:\n{quote}\
+                     #include <...> search starts here:\n{bracket}End of search list.\n"
+                )
+                .into_bytes(),
+            };
+            read(&said, Language::C).map(|facts| facts.folders)
+        };
+        assert_eq!(
+            folders("", " /\n /usr\n /own\n"),
+            Ok(vec![b"/own".to_vec()])
+        );
+        for (quote, bracket) in [
+            ("", " /own\n /\n /usr\n"),
+            ("", " /\n /own\n /usr\n"),
+            (" /own\n", " /\n /usr\n"),
+        ] {
+            let why = folders(quote, bracket).expect_err("the order is not known");
+            assert!(why.starts_with("it searches /own by itself"), "{why}");
+        }
+        assert!(folders("", "").is_err());
+    }
+
+    #[test]
+    fn an_unfinished_run_is_no_answer() {
+        assert!(read(&Said::default(), Language::C).is_err());
+        let said = Said {
+            output: b"pumpcc_answer 0 1\npumpcc_answer 1 __has_x (\npumpcc_end\n".to_vec(),
+            errors: Vec::new(),
+        };
+        assert_eq!(read_answers(&said, 2), Ok(vec![Some(b"1".to_vec()), None]));
+    }
+}

@@ -1,0 +1,302 @@
+//! Macro expansion, as gcc and clang do it: a stack of token lists, each disabling the macro it came from.
+
+mod builtins;
+mod substitute;
+
+use crate::macros;
+use crate::memory::names::{Id, Names, known};
+use crate::parsing::dialect::Dialect;
+use crate::parsing::tokens::{Kind, Token};
+
+use substitute::Arguments;
+
+/// Why an expansion cannot be finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The line is not valid; the compiler reports an error here.
+    Malformed(&'static str),
+    /// The line is valid, but what it does is not modelled.
+    Unmodelled(&'static str),
+}
+
+/// What expansion asks of its surroundings.
+pub(crate) trait Surroundings {
+    /// The definition of `name` now, 0 if none.
+    fn value(&mut self, name: Id) -> Id;
+    /// The names.
+    fn names(&mut self) -> &mut Names;
+    /// The lexing rules in force.
+    fn dialect(&self) -> Dialect;
+    /// A built-in macro without arguments.
+    fn builtin(&mut self, definition: Id) -> Result<Token, Trouble>;
+    /// `__has_include(header)`; `header` with its quotes or brackets.
+    fn has_include(&mut self, header: &[u8], next: bool) -> Result<bool, Trouble>;
+    /// A question only the compiler can answer, such as `__has_builtin(x)`; the answer is a number as spelled.
+    fn question(&mut self, question: &[u8]) -> Result<Id, Trouble>;
+    /// `_Pragma(text)` in text; `text` with its quotes.
+    fn pragma(&mut self, text: Id) -> Result<(), Trouble>;
+}
+
+struct Level {
+    tokens: Vec<Token>,
+    at: usize,
+    of: Id,
+    barrier: bool,
+}
+
+/// The expansion of one line.
+pub(crate) struct Expansion<'a, S: Surroundings> {
+    world: &'a mut S,
+    levels: Vec<Level>,
+    steps: u32,
+    /// The tokens are text: pragmas act, the line is not known.
+    text: bool,
+}
+
+/// Steps after which an expansion is given up: it is exponential, or endless by a bug.
+const MAX_STEPS: u32 = 50_000_000;
+
+/// Expands `tokens` as the line of an `#include`.
+pub(crate) fn expand<S: Surroundings>(
+    world: &mut S,
+    tokens: Vec<Token>,
+) -> Result<Vec<Token>, Trouble> {
+    Expansion::new(world, false).all(tokens, false)
+}
+
+/// Expands `tokens` as a condition: `defined` is answered.
+pub(crate) fn expand_condition<S: Surroundings>(
+    world: &mut S,
+    tokens: &[Token],
+) -> Result<Vec<Token>, Trouble> {
+    match expand_plain(world, tokens) {
+        Some(expanded) => Ok(expanded),
+        // It reads the same names once more, in the same order.
+        None => Expansion::new(world, false).all(tokens.to_vec(), true),
+    }
+}
+
+/// The common case of a condition, in which macros stand for single numbers. `None`: it is not that plain.
+fn expand_plain<S: Surroundings>(world: &mut S, tokens: &[Token]) -> Option<Vec<Token>> {
+    let mut out = Vec::with_capacity(tokens.len());
+    let mut rest = tokens;
+    while let [token, after @ ..] = rest {
+        rest = after;
+        if token.kind != Kind::Identifier {
+            out.push(*token);
+            continue;
+        }
+        if token.text == known::DEFINED {
+            let name = match after {
+                [open, name, close, ..] if open.is(known::LPAREN) && close.is(known::RPAREN) => {
+                    rest = &after[3..];
+                    name
+                }
+                [name, ..] => {
+                    rest = &after[1..];
+                    name
+                }
+                [] => return None,
+            };
+            if name.kind != Kind::Identifier {
+                return None;
+            }
+            out.push(is_defined(world, *name, token.space));
+            continue;
+        }
+        let definition = world.value(token.text);
+        if definition == 0 {
+            out.push(*token);
+            continue;
+        }
+        if (known::DEF_FILE..=known::DEF_UNKNOWN).contains(&definition) {
+            return None;
+        }
+        let entry = macros::parsed(definition, world.names());
+        match entry.parsed.get()? {
+            found if found.function || found.malformed => return None,
+            found => match found.body.as_slice() {
+                [number] if number.kind == Kind::Number => out.push(Token {
+                    space: token.space,
+                    ..*number
+                }),
+                _ => return None,
+            },
+        }
+    }
+    Some(out)
+}
+
+fn is_defined<S: Surroundings>(world: &mut S, name: Token, space: bool) -> Token {
+    let text = if world.value(name.text) != 0 {
+        known::ONE
+    } else {
+        known::ZERO
+    };
+    Token::new(Kind::Number, text, space)
+}
+
+/// Expands `tokens` as text, for the sake of the pragmas made.
+pub(crate) fn expand_text<S: Surroundings>(
+    world: &mut S,
+    tokens: Vec<Token>,
+) -> Result<(), Trouble> {
+    Expansion::new(world, true).all(tokens, false).map(|_| ())
+}
+
+/// The header named by expanded `tokens`, with its quotes or brackets.
+pub(crate) fn header_name(tokens: &[Token], names: &mut Names) -> Result<Vec<u8>, Trouble> {
+    match tokens.first() {
+        Some(first) if first.kind == Kind::Text => Ok(names.entry(first.text).bytes.to_vec()),
+        Some(first) if first.is(known::LESS) => {
+            let mut header = b"<".to_vec();
+            for token in &tokens[1..] {
+                if token.is(known::GREATER) {
+                    header.push(b'>');
+                    return Ok(header);
+                }
+                if token.space {
+                    header.push(b' ');
+                }
+                header.extend_from_slice(&names.entry(token.text).bytes);
+            }
+            Err(Trouble::Malformed("a header name does not end"))
+        }
+        _ => Err(Trouble::Malformed("an include names no header")),
+    }
+}
+
+impl<'a, S: Surroundings> Expansion<'a, S> {
+    fn new(world: &'a mut S, text: bool) -> Self {
+        Expansion {
+            world,
+            levels: Vec::new(),
+            steps: 0,
+            text,
+        }
+    }
+
+    fn next(&mut self) -> Option<Token> {
+        loop {
+            let level = self.levels.last_mut()?;
+            if let Some(&token) = level.tokens.get(level.at) {
+                level.at += 1;
+                return Some(token);
+            }
+            if level.barrier {
+                return None;
+            }
+            self.levels.pop();
+        }
+    }
+
+    fn push(&mut self, tokens: Vec<Token>, of: Id, barrier: bool) {
+        self.levels.push(Level {
+            tokens,
+            at: 0,
+            of,
+            barrier,
+        });
+    }
+
+    fn next_is_paren(&mut self) -> bool {
+        match self.next() {
+            Some(token) if token.is(known::LPAREN) => true,
+            Some(token) => {
+                self.push(vec![token], 0, false);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn all(&mut self, tokens: Vec<Token>, condition: bool) -> Result<Vec<Token>, Trouble> {
+        self.push(tokens, 0, true);
+        let mut out = Vec::new();
+        let mut owed_space = false;
+        while let Some(mut token) = self.next() {
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                return Err(Trouble::Unmodelled("an expansion does not end"));
+            }
+            token.space |= std::mem::take(&mut owed_space);
+            if token.kind == Kind::Identifier && !token.painted {
+                if condition && token.text == known::DEFINED {
+                    out.push(self.defined(token.space)?);
+                    continue;
+                }
+                let definition = self.world.value(token.text);
+                if definition != 0 {
+                    if self.levels.iter().any(|level| level.of == token.text) {
+                        token.painted = true;
+                    } else if self.enter(token, definition, &mut out)? {
+                        owed_space = token.space
+                            && self
+                                .levels
+                                .last()
+                                .is_some_and(|l| l.of == token.text && l.tokens.is_empty());
+                        continue;
+                    }
+                }
+            }
+            out.push(token);
+        }
+        self.levels.pop();
+        Ok(out)
+    }
+
+    fn defined(&mut self, space: bool) -> Result<Token, Trouble> {
+        let mut name = self.next();
+        let parenthesis = name.is_some_and(|t| t.is(known::LPAREN));
+        if parenthesis {
+            name = self.next();
+        }
+        let Some(name) = name.filter(|t| t.kind == Kind::Identifier) else {
+            return Err(Trouble::Malformed("`defined` names nothing"));
+        };
+        if parenthesis && !self.next().is_some_and(|t| t.is(known::RPAREN)) {
+            return Err(Trouble::Malformed("`defined` is not closed"));
+        }
+        Ok(is_defined(self.world, name, space))
+    }
+
+    /// Starts the expansion of `name`. False: it is a function-like macro without arguments, an ordinary word.
+    fn enter(
+        &mut self,
+        name: Token,
+        definition: Id,
+        out: &mut Vec<Token>,
+    ) -> Result<bool, Trouble> {
+        if (known::DEF_FILE..=known::DEF_UNKNOWN).contains(&definition) {
+            return self.enter_builtin(name, definition, out);
+        }
+        let entry = macros::parsed(definition, self.world.names());
+        let Some(found) = entry.parsed.get() else {
+            return Err(Trouble::Unmodelled("a definition was lost"));
+        };
+        if found.malformed {
+            return Err(Trouble::Malformed("a macro's definition is not valid"));
+        }
+        let mut tokens = if found.function {
+            if !self.next_is_paren() {
+                return Ok(false);
+            }
+            let arguments = self.arguments(found)?;
+            let mut result = Vec::new();
+            self.substitute(found, &found.body, &arguments, &mut result)?;
+            result
+        } else if found.body.iter().any(|t| t.is(known::PASTE)) {
+            let mut result = Vec::new();
+            self.substitute(found, &found.body, &Arguments::default(), &mut result)?;
+            result
+        } else {
+            found.body.clone()
+        };
+        tokens.retain(|t| t.kind != Kind::Placemarker);
+        if let Some(first) = tokens.first_mut() {
+            first.space = name.space;
+        }
+        self.push(tokens, name.text, false);
+        Ok(true)
+    }
+}

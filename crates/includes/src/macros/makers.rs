@@ -1,0 +1,270 @@
+//! Makers: macros that may make a pragma which acts on includes or macros.
+//!
+//! Text is not expanded, which is most of the engine's speed. What a macro makes in text matters only through
+//! `_Pragma`, so it is enough to expand text that mentions a maker: a name of which *some* definition, in any
+//! file read so far, holds a `_Pragma` that acts or is not written out, or another maker. The set only grows.
+//! A file is parsed against the set as it is; what was parsed against a smaller one is looked at again.
+//!
+//! Common makers never act, such as glibc's `__glibc_macro_warning1(message) _Pragma (#message)`, which is called
+//! with `GCC warning ...`. A maker that does no more than this is a [`Kind::Stringizer`], and a call of it whose first
+//! words are written out and harmless is no mention.
+//!
+//! Not seen: names that `##` puts together, if their first piece is shorter than half of the name or than four
+//! bytes.
+
+use std::sync::Arc;
+
+use memchr::memmem;
+
+use crate::macros::Macro;
+use crate::memory::names::{FastMap, Id, Names, known};
+use crate::parsing::dialect::Dialect;
+use crate::parsing::text::{destringed, pragma};
+use crate::parsing::tokens::{Kind as TokenKind, Token};
+
+/// What a maker can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Only pragmas whose text is its first argument, as written.
+    Stringizer,
+    Any,
+}
+
+/// The makers known at some moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Makers {
+    /// Greater in every set that holds more.
+    pub(crate) generation: u32,
+    kinds: FastMap<Id, Kind>,
+    /// Names in the order they came, each with the generation that brought it.
+    needles: Vec<(u32, Arc<[u8]>)>,
+}
+
+const OPERATOR: &[u8] = b"_Pragma";
+
+/// How much of a name must stand there to be taken for its first piece.
+fn piece_len(name: &[u8]) -> usize {
+    name.len().div_ceil(2).max(name.len().min(4))
+}
+
+/// Bytes that occur wherever a maker, or its first piece, is mentioned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needle<'a> {
+    bytes: &'a [u8],
+    /// Short names are common parts of others.
+    is_whole: bool,
+}
+
+impl<'a> Needle<'a> {
+    /// The name of the operator; every maker mentions it or another maker.
+    pub(crate) const OPERATOR: Needle<'static> = Needle {
+        bytes: b"_Pra",
+        is_whole: false,
+    };
+
+    fn of(name: &'a [u8]) -> Self {
+        let bytes = &name[..piece_len(name)];
+        Needle {
+            bytes,
+            is_whole: bytes.len() == name.len(),
+        }
+    }
+
+    /// Where it occurs.
+    pub(crate) fn find_in(self, src: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        memmem::find_iter(src, self.bytes).filter(move |&at| {
+            let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | 0x80..);
+            !self.is_whole
+                || !(at
+                    .checked_sub(1)
+                    .and_then(|at| src.get(at))
+                    .is_some_and(is_part)
+                    || src.get(at + self.bytes.len()).is_some_and(is_part))
+        })
+    }
+}
+
+impl Makers {
+    /// This set and these makers; `None` if it holds them all.
+    pub(crate) fn with(&self, found: &[(Id, Kind)], names: &mut Names) -> Option<Makers> {
+        let is_new =
+            |&&(name, kind): &&(Id, Kind)| self.kinds.get(&name).is_none_or(|&known| known < kind);
+        let mut new = found.iter().filter(is_new).peekable();
+        new.peek()?;
+        let mut more = self.clone();
+        more.generation += 1;
+        for &(name, kind) in new {
+            let known = more.kinds.entry(name).or_insert(kind);
+            *known = kind.max(*known);
+            let spelling = names.entry(name).bytes.as_ref().into();
+            more.needles.push((more.generation, spelling));
+        }
+        Some(more)
+    }
+
+    /// What to look for where only makers newer than `generation` matter.
+    pub(crate) fn needles_since(&self, generation: u32) -> impl Iterator<Item = Needle<'_>> {
+        let from = self.needles.partition_point(|(g, _)| *g <= generation);
+        self.needles[from..]
+            .iter()
+            .map(|(_, name)| Needle::of(name))
+    }
+
+    /// Whether the text of a definition may mention a maker or the operator.
+    pub(crate) fn may_be_in(&self, text: &[u8]) -> bool {
+        std::iter::once(Needle::OPERATOR)
+            .chain(self.needles_since(0))
+            .any(|needle| needle.find_in(text).next().is_some())
+    }
+
+    /// Whether `src` may mention a maker newer than `generation`.
+    pub(crate) fn newer_are_in(&self, src: &[u8], generation: u32) -> bool {
+        self.needles_since(generation)
+            .any(|needle| needle.find_in(src).next().is_some())
+    }
+
+    /// Whether the token at `at` may make a pragma that acts: it names a maker, or is the first piece of such a name.
+    pub(crate) fn is_mention(&self, tokens: &[Token], at: usize, names: &mut Names) -> bool {
+        if tokens[at].kind != TokenKind::Identifier {
+            return false;
+        }
+        match self.kinds.get(&tokens[at].text) {
+            Some(Kind::Any) => true,
+            Some(Kind::Stringizer) => !is_harmless_call(&tokens[at + 1..], names),
+            None => self.is_piece(tokens, at, names),
+        }
+    }
+
+    fn is_piece(&self, tokens: &[Token], at: usize, names: &mut Names) -> bool {
+        let is_last = tokens.get(at + 1).is_none_or(|t| {
+            matches!(t.text, known::COMMA | known::RPAREN | known::PASTE)
+                && t.kind == TokenKind::Punctuator
+        });
+        if !is_last {
+            return false;
+        }
+        let entry = names.entry(tokens[at].text);
+        let piece = &*entry.bytes;
+        let begins = |name: &[u8]| {
+            piece.len() < name.len() && piece.len() >= piece_len(name) && name.starts_with(piece)
+        };
+        begins(OPERATOR) || self.needles.iter().any(|(_, name)| begins(name))
+    }
+
+    /// What a macro with this definition makes, if it is a maker.
+    pub(crate) fn judge(&self, of: &Macro, dialect: Dialect, names: &mut Names) -> Option<Kind> {
+        let body = &of.body;
+        let mut kind = None;
+        for at in 0..body.len() {
+            if !is_operator(body, at) {
+                if self.is_mention(body, at, names) {
+                    return Some(Kind::Any);
+                }
+            } else if let Some(operand) = plain_operand(body, at) {
+                if destringed(operand, dialect, names) != Ok(None) {
+                    return Some(Kind::Any);
+                }
+            } else if is_first_argument_as_string(&body[at + 1..]) {
+                kind = Some(Kind::Stringizer);
+            } else {
+                return Some(Kind::Any);
+            }
+        }
+        kind
+    }
+}
+
+/// Whether the token at `at` is `_Pragma`.
+pub(crate) fn is_operator(tokens: &[Token], at: usize) -> bool {
+    tokens[at].kind == TokenKind::Identifier && tokens[at].text == known::PRAGMA_OPERATOR
+}
+
+/// The operand of the `_Pragma` at `at`, if it is written out.
+pub(crate) fn plain_operand(tokens: &[Token], at: usize) -> Option<Id> {
+    let text = tokens.get(at + 2).filter(|t| t.kind == TokenKind::Text)?;
+    let closed = tokens.get(at + 3).is_some_and(|t| t.is(known::RPAREN));
+    (tokens[at + 1].is(known::LPAREN) && closed).then_some(text.text)
+}
+
+/// `(#x)` of the first parameter.
+fn is_first_argument_as_string(tokens: &[Token]) -> bool {
+    let [open, hash, parameter, close, ..] = tokens else {
+        return false;
+    };
+    open.is(known::LPAREN)
+        && hash.is(known::HASH)
+        && parameter.kind == TokenKind::Parameter
+        && parameter.arg == 0
+        && close.is(known::RPAREN)
+}
+
+/// Whether `tokens`, which follow a stringizer's name, are a call for a pragma that does not act. Two words tell.
+fn is_harmless_call(tokens: &[Token], names: &mut Names) -> bool {
+    let [open, words @ ..] = tokens else {
+        return false;
+    };
+    let written = words
+        .iter()
+        .take(2)
+        .take_while(|t| t.kind == TokenKind::Identifier)
+        .count();
+    open.is(known::LPAREN) && written == 2 && pragma(&words[..2], names) == Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::macros;
+    use crate::memory::names::SharedNames;
+
+    /// Definitions in order, and what the last is judged to be.
+    fn check(definitions: &[(&str, &str)], expected: Option<Kind>) {
+        let mut names = Names::new(Arc::new(SharedNames::new()));
+        let mut makers = Makers::default();
+        let mut last = None;
+        for (name, text) in definitions {
+            let dialect = Dialect::default();
+            let id = macros::intern(text.as_bytes(), dialect, &mut names, &mut Vec::new());
+            let entry = macros::parsed(id, &mut names);
+            let parsed = entry.parsed.get().expect("parsed above");
+            last = makers.judge(parsed, dialect, &mut names);
+            let name = names.id(name.as_bytes());
+            if let Some(kind) = last
+                && let Some(more) = makers.with(&[(name, kind)], &mut names)
+            {
+                makers = more;
+            }
+        }
+        assert_eq!(last, expected, "{definitions:?}");
+    }
+
+    #[test]
+    fn literal_pragmas_are_judged_by_what_they_say() {
+        check(&[("P", " _Pragma(\"GCC diagnostic push\")")], None);
+        check(&[("P", " _Pragma(\"once\")")], Some(Kind::Any));
+        check(&[("P", " _Pragma(W)")], Some(Kind::Any));
+        check(&[("P", " _Pragma")], Some(Kind::Any));
+    }
+
+    #[test]
+    fn a_stringizer_with_harmless_words_makes_no_maker() {
+        let p = ("PRAGMA", "(x) _Pragma(#x)");
+        check(&[p], Some(Kind::Stringizer));
+        check(&[("P", "(y,x) _Pragma(#x)")], Some(Kind::Any));
+        check(&[p, ("Q", "(m) PRAGMA(GCC warning #m)")], None);
+        check(&[p, ("Q", "(m) PRAGMA(GCC m)")], Some(Kind::Any));
+        check(&[p, ("Q", " PRAGMA(once)")], Some(Kind::Any));
+        check(&[p, ("Q", "(m) PRAGMA(m)")], Some(Kind::Any));
+        check(&[p, ("Q", " PRAGMA")], Some(Kind::Any));
+    }
+
+    #[test]
+    fn a_first_piece_of_half_a_name_is_a_mention() {
+        let p = ("PRAGMA", "(x) _Pragma(#x)");
+        check(&[p, ("Q", "(x) PRAG##x")], Some(Kind::Any));
+        check(&[p, ("Q", " C(PRAG, MA)")], Some(Kind::Any));
+        check(&[p, ("Q", "(x) PRAG(x)")], None);
+        check(&[p, ("Q", "(x) PRA##x")], None);
+        check(&[("Q", "(x) _Pra##x")], Some(Kind::Any));
+    }
+}

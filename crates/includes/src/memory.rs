@@ -1,0 +1,7 @@
+//! What is remembered between files and between compiles, and when it is forgotten.
+
+pub(crate) mod answers;
+mod changes;
+pub(crate) mod environment;
+pub(crate) mod names;
+pub(crate) mod summary;

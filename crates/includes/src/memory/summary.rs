@@ -1,0 +1,208 @@
+//! Summaries: what including a file did, remembered under what it had read.
+//!
+//! Evaluation is deterministic, so two variants of a file agree on the names they read until a value differs.
+//! The variants of one file therefore form a decision tree in the order of evaluation: a look-up follows one
+//! path, however many variants there are.
+
+use crate::memory::environment::Environment;
+use crate::memory::names::Id;
+
+/// Index of a summary.
+pub(crate) type SummaryId = u32;
+
+/// Something that happened, in order; what a closure is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// The search with this index was made for an include, and its file was listed.
+    Visit(u32),
+    /// The same, but the file is one more copy of one marked "once": opened and not listed.
+    Double(u32),
+    /// The search was made for `__has_include`.
+    Probe(u32),
+    /// All that this summary lists.
+    Child(SummaryId),
+    /// A note: index of the file and of its note.
+    Note(u32, u32),
+}
+
+/// What one evaluation of a file did.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    pub(crate) effects: Box<[(Id, Id)]>,
+    pub(crate) items: Box<[Item]>,
+    /// Levels of includes below this one.
+    pub(crate) height: u16,
+}
+
+#[derive(Debug)]
+struct Node {
+    /// Reads that all variants below have in common.
+    reads: Box<[(Id, Id)]>,
+    then: Then,
+}
+
+#[derive(Debug)]
+enum Then {
+    Leaf(SummaryId),
+    /// The values met for this name, and where each leads.
+    Branch(Id, Vec<(Id, u32)>),
+}
+
+/// All summaries and their trees.
+#[derive(Debug, Default)]
+pub(crate) struct Summaries {
+    nodes: Vec<Node>,
+    list: Vec<Summary>,
+    /// Reads and effects kept, to bound memory.
+    pub(crate) weight: usize,
+}
+
+/// The root of a file's decision tree.
+pub(crate) type Root = Option<u32>;
+
+impl Summaries {
+    pub(crate) fn clear(&mut self) {
+        *self = Summaries::default();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(crate) fn get(&self, id: SummaryId) -> &Summary {
+        &self.list[id as usize]
+    }
+
+    /// The summary that fits the environment. All reads of the path to it count as reads of the open frame:
+    /// when there is no fit, the evaluation that follows makes the same reads anyway.
+    pub(crate) fn find(&self, root: Root, env: &mut Environment) -> Option<SummaryId> {
+        let mut node = &self.nodes[root? as usize];
+        loop {
+            for &(name, value) in &node.reads {
+                if env.read(name) != value {
+                    return None;
+                }
+            }
+            match &node.then {
+                Then::Leaf(summary) => return Some(*summary),
+                Then::Branch(name, ways) => {
+                    let value = env.read(*name);
+                    let (_, next) = ways.iter().find(|(v, _)| *v == value)?;
+                    node = &self.nodes[*next as usize];
+                }
+            }
+        }
+    }
+
+    /// Remembers a summary under its reads.
+    pub(crate) fn insert(
+        &mut self,
+        root: &mut Root,
+        reads: &[(Id, Id)],
+        summary: Summary,
+    ) -> SummaryId {
+        self.weight += reads.len() + summary.effects.len() + summary.items.len();
+        let id = SummaryId::try_from(self.list.len()).unwrap_or(SummaryId::MAX);
+        self.list.push(summary);
+        let Some(mut at) = *root else {
+            *root = Some(self.node(reads, Then::Leaf(id)));
+            return id;
+        };
+        let mut rest = reads;
+        loop {
+            let here = &self.nodes[at as usize];
+            let same = here
+                .reads
+                .iter()
+                .zip(rest)
+                .take_while(|(a, b)| a == b)
+                .count();
+            if same < here.reads.len() {
+                self.split(at, same, rest, id);
+                return id;
+            }
+            rest = &rest[same..];
+            match (&here.then, rest.first()) {
+                (Then::Branch(name, ways), Some(&(read, value))) => {
+                    debug_assert_eq!(*name, read, "the same evaluation read another name");
+                    match ways.iter().find(|(v, _)| *v == value) {
+                        Some(&(_, next)) => {
+                            rest = &rest[1..];
+                            at = next;
+                        }
+                        None => {
+                            let next = self.node(&rest[1..], Then::Leaf(id));
+                            if let Then::Branch(_, ways) = &mut self.nodes[at as usize].then {
+                                ways.push((value, next));
+                            }
+                            return id;
+                        }
+                    }
+                }
+                // The same reads once more: the newer summary takes the place.
+                _ => {
+                    self.nodes[at as usize].then = Then::Leaf(id);
+                    return id;
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, reads: &[(Id, Id)], then: Then) -> u32 {
+        self.nodes.push(Node {
+            reads: reads.into(),
+            then,
+        });
+        u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Splits node `at` before its read number `same`, where `rest` goes another way to `leaf`.
+    fn split(&mut self, at: u32, same: usize, rest: &[(Id, Id)], leaf: SummaryId) {
+        let old = std::mem::replace(
+            &mut self.nodes[at as usize],
+            Node {
+                reads: rest[..same].into(),
+                then: Then::Leaf(leaf),
+            },
+        );
+        let (name, old_value) = old.reads[same];
+        let Some(&(new_name, new_value)) = rest.get(same) else {
+            return;
+        };
+        debug_assert_eq!(name, new_name, "the same evaluation read another name");
+        let old_way = self.node(&old.reads[same + 1..], old.then);
+        let new_way = self.node(&rest[same + 1..], Then::Leaf(leaf));
+        self.nodes[at as usize].then =
+            Then::Branch(name, vec![(old_value, old_way), (new_value, new_way)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn finds_the_variant_whose_reads_match() {
+        let mut all = Summaries::default();
+        let mut root = None;
+        let summary = || Summary {
+            effects: Box::default(),
+            items: Box::default(),
+            height: 0,
+        };
+        let a = all.insert(&mut root, &[(1, 1), (2, 1), (3, 1)], summary());
+        let b = all.insert(&mut root, &[(1, 1), (2, 2)], summary());
+        let c = all.insert(&mut root, &[(1, 1), (2, 3), (4, 4)], summary());
+        let check = |values: Vec<Id>, expected| {
+            let mut env = Environment::default();
+            env.begin(Arc::new(values));
+            assert_eq!(all.find(root, &mut env), expected);
+        };
+        check(vec![0, 1, 1, 1], Some(a));
+        check(vec![0, 1, 2], Some(b));
+        check(vec![0, 1, 3, 0, 4], Some(c));
+        check(vec![0, 1, 3, 0, 5], None);
+        check(vec![0, 2], None);
+    }
+}

@@ -1,0 +1,398 @@
+//! Directives: a file's bytes become a list of steps with jump targets. Done once per content and dialect.
+
+mod groups;
+mod lines;
+
+use std::ops::Range;
+
+use crate::macros;
+use crate::macros::calls::Calls;
+use crate::macros::makers::Makers;
+use crate::memory::names::{Id, Names, known};
+use crate::parsing::dialect::Dialect;
+use crate::parsing::scanner::{Piece, Scanner};
+use crate::parsing::steps::{Bad, Form, Note, Parsed, Step};
+use crate::parsing::text;
+use crate::parsing::tokens::{Token, identifier_len, is_blank, tokenize};
+use crate::parsing::trigraphs;
+
+struct Builder<'a> {
+    out: Parsed,
+    dialect: Dialect,
+    makers: &'a Makers,
+    calls: Calls,
+    names: &'a mut Names,
+    scratch: Vec<u8>,
+    tokens: Vec<Token>,
+    /// For each open conditional: its steps so far that want a `next`, and all that want an `end`.
+    open: Vec<Vec<u32>>,
+    /// The directive at hand holds a word that `text` looks for.
+    closer: bool,
+}
+
+/// Parses a file; `makers` are the macros whose mention in text matters.
+pub(crate) fn parse(bytes: &[u8], dialect: Dialect, makers: &Makers, names: &mut Names) -> Parsed {
+    let replaced = trigraphs::replaced(bytes, dialect);
+    let src = replaced.as_deref().unwrap_or(bytes);
+    let mut builder = Builder {
+        out: Parsed::default(),
+        dialect,
+        makers,
+        calls: Calls::default(),
+        names,
+        scratch: Vec::new(),
+        tokens: Vec::new(),
+        open: Vec::new(),
+        closer: false,
+    };
+    let finder = text::Finder::new(src, makers);
+    builder.out.hides_words = finder.split_words || replaced.is_some();
+    let mut scanner = Scanner::new(src, dialect);
+    let mut line = Vec::new();
+    let mut counted = (0, 1);
+    while let Some(piece) = scanner.next(&mut line) {
+        match piece {
+            Piece::Text(range) => {
+                // Beside a maker every parenthesis counts.
+                if finder.pragmas || finder.is_interesting(&range) {
+                    builder.text(src, range);
+                }
+            }
+            Piece::Directive { start, end, plain } => {
+                builder.closer = finder.is_interesting(&(start..end));
+                let lines = count_lines(src, &mut counted, start);
+                let number = if src[start..end.min(src.len())]
+                    .trim_ascii_end()
+                    .contains(&b'\n')
+                {
+                    0
+                } else {
+                    lines
+                };
+                match plain {
+                    Some(range) => builder.directive(&src[range], number),
+                    None => builder.directive(&line, number),
+                }
+            }
+        }
+        for _ in scanner.hidden.drain(..) {
+            builder.out.hidden.push(narrow(builder.out.steps.len()));
+        }
+    }
+    if scanner.unmodelled.is_some() {
+        builder.out.broken = Some(Bad::Unmodelled("a raw string that does not end".into()));
+    }
+    builder.finish()
+}
+
+fn narrow(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// The number of the line at `offset`, counted on from `counted` (offset, line).
+fn count_lines(src: &[u8], counted: &mut (usize, u32), offset: usize) -> u32 {
+    counted.1 += narrow(memchr::memchr_iter(b'\n', &src[counted.0..offset]).count());
+    counted.0 = offset;
+    counted.1
+}
+
+fn skip_blanks(text: &[u8]) -> &[u8] {
+    &text[text.iter().take_while(|&&b| is_blank(b)).count()..]
+}
+
+impl Builder<'_> {
+    fn push(&mut self, step: Step) {
+        self.out.steps.push(step);
+    }
+
+    fn bad(&mut self, why: Bad) {
+        let at = narrow(self.out.bads.len());
+        self.out.bads.push(why);
+        self.push(Step::Bad { why: at });
+    }
+
+    /// The name at the start of `text` and what follows it.
+    fn name<'t>(&mut self, text: &'t [u8]) -> Option<(Id, &'t [u8])> {
+        let text = skip_blanks(text);
+        let len = identifier_len(text, self.dialect);
+        (len > 0).then(|| (self.names.id(&text[..len]), &text[len..]))
+    }
+
+    fn directive(&mut self, text: &[u8], number: u32) {
+        let text = skip_blanks(text);
+        let len = identifier_len(text, self.dialect);
+        let (keyword, rest) = text.split_at(len);
+        match keyword {
+            b"if" | b"ifdef" | b"ifndef" => self.calls.conditional(),
+            b"elif" | b"elifdef" | b"elifndef" | b"else" => self.calls.next_group(),
+            b"endif" => self.calls.end_conditional(),
+            _ => {}
+        }
+        match keyword {
+            b"define" => self.define(rest),
+            b"undef" => match self.name(rest) {
+                Some((name, _)) => self.push(Step::Undefine { name }),
+                None => self.bad(Bad::Error("#undef without a name".into())),
+            },
+            b"ifdef" | b"ifndef" => {
+                let name = self.name(rest).map(|(name, _)| name);
+                self.open.push(vec![narrow(self.out.steps.len())]);
+                match name {
+                    Some(name) => self.push(Step::Ifdef {
+                        name,
+                        next: 0,
+                        negated: keyword == b"ifndef",
+                    }),
+                    None => {
+                        // An error, but only where it is evaluated: like `#if` without a condition.
+                        let line = self.line(b"", number);
+                        self.push(Step::If { line, next: 0 });
+                    }
+                }
+            }
+            b"if" => {
+                self.open.push(vec![narrow(self.out.steps.len())]);
+                match self.only_defined(rest) {
+                    Some((name, negated)) => self.push(Step::Ifdef {
+                        name,
+                        next: 0,
+                        negated,
+                    }),
+                    None => {
+                        let line = self.line(rest, number);
+                        self.push(Step::If { line, next: 0 });
+                    }
+                }
+            }
+            b"elif" => {
+                let line = self.line(rest, number);
+                self.continue_group(Step::Elif {
+                    line,
+                    next: 0,
+                    end: 0,
+                });
+            }
+            b"elifdef" | b"elifndef" if self.dialect.elifdef => match self.name(rest) {
+                Some((name, _)) => self.continue_group(Step::Elifdef {
+                    name,
+                    next: 0,
+                    end: 0,
+                    negated: keyword == b"elifndef",
+                }),
+                None => {
+                    let line = self.line(b"", number);
+                    self.continue_group(Step::Elif {
+                        line,
+                        next: 0,
+                        end: 0,
+                    });
+                }
+            },
+            b"else" => self.continue_group(Step::Else { end: 0 }),
+            b"endif" => self.endif(),
+            b"include" => self.include(rest, Form::Include, number),
+            b"include_next" => self.include(rest, Form::Next, number),
+            b"import" => self.include(rest, Form::Import, number),
+            b"pragma" => self.pragma(rest),
+            b"line" => self.out.renumbered = true,
+            b"ident" | b"sccs" | b"warning" => {}
+            b"error" if self.dialect.asm => self.bad(Bad::Error("#error".into())),
+            b"error" => self.bad(Bad::Error(format!(
+                "#error{}",
+                String::from_utf8_lossy(rest)
+            ))),
+            b"" if text.first().is_some_and(u8::is_ascii_digit) => self.out.renumbered = true,
+            b"" if text.is_empty() || self.dialect.asm => {}
+            // Only a condition that asks for an assertion matters, and that one is refused.
+            b"assert" | b"unassert" if !self.dialect.clang => {}
+            b"assert" | b"unassert" | b"embed" | b"include_macros" | b"__include_macros"
+            | b"__public_macro" | b"__private_macro" => {
+                self.bad(Bad::Unmodelled(format!(
+                    "#{}",
+                    String::from_utf8_lossy(keyword)
+                )));
+            }
+            _ if self.dialect.asm => {}
+            _ => self.bad(Bad::Error(format!(
+                "unknown directive #{}",
+                String::from_utf8_lossy(keyword)
+            ))),
+        }
+    }
+
+    fn define(&mut self, rest: &[u8]) {
+        let Some((name, text)) = self.name(rest) else {
+            return self.bad(Bad::Error("#define without a name".into()));
+        };
+        if name == known::DEFINED {
+            return self.bad(Bad::Error("`defined` cannot be defined".into()));
+        }
+        let definition = macros::intern(text, self.dialect, self.names, &mut self.scratch);
+        self.push(Step::Define { name, definition });
+        if text::mentions_time(text) {
+            self.note(Note::Time);
+        }
+        if self.closer {
+            let entry = macros::parsed(definition, self.names);
+            let judged = entry
+                .parsed
+                .get()
+                .and_then(|parsed| self.makers.judge(parsed, self.dialect, self.names));
+            self.out.makers.extend(judged.map(|kind| (name, kind)));
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        let at = narrow(self.out.notes.len());
+        self.out.notes.push(note);
+        self.push(Step::Note { note: at });
+    }
+
+    fn include(&mut self, rest: &[u8], form: Form, number: u32) {
+        let rest = skip_blanks(rest);
+        let close = match rest.first() {
+            Some(b'"') => memchr::memchr(b'"', &rest[1..]),
+            Some(b'<') => memchr::memchr(b'>', &rest[1..]),
+            _ => {
+                let line = self.line(rest, number);
+                return self.push(Step::Computed { line, form });
+            }
+        };
+        match close {
+            Some(0) => self.bad(Bad::Error("an include with an empty name".into())),
+            Some(len) => {
+                let header = self.names.id(&rest[..len + 2]);
+                self.push(Step::Include { header, form });
+            }
+            None => self.bad(Bad::Error("an include whose name does not end".into())),
+        }
+    }
+
+    fn pragma(&mut self, rest: &[u8]) {
+        self.tokens.clear();
+        let mut tokens = std::mem::take(&mut self.tokens);
+        tokenize(rest, self.dialect, self.names, &mut tokens);
+        let steps = text::pragma(&tokens, self.names);
+        self.tokens = tokens;
+        match steps {
+            Ok(Some(step)) => {
+                self.out.may_be_once |= step == Step::Once;
+                self.push(step);
+            }
+            Ok(None) => {}
+            Err(bad) => self.bad(bad),
+        }
+    }
+
+    fn text(&mut self, src: &[u8], range: Range<usize>) {
+        let clean = Scanner::clean_text(src, range, self.dialect);
+        self.tokens.clear();
+        let mut tokens = std::mem::take(&mut self.tokens);
+        tokenize(&clean, self.dialect, self.names, &mut tokens);
+        let found = text::look(
+            &tokens,
+            self.dialect,
+            &clean,
+            &mut self.calls,
+            self.makers,
+            self.names,
+        );
+        for found in found {
+            match found {
+                text::Seen::Call(call) => {
+                    self.out.may_be_once = true;
+                    self.out.calls.push(call);
+                    let call = narrow(self.out.calls.len() - 1);
+                    self.push(Step::Call { call });
+                }
+                text::Seen::Note(note) => self.note(note),
+            }
+        }
+        self.tokens = tokens;
+    }
+
+    fn finish(mut self) -> Parsed {
+        if !self.open.is_empty() {
+            self.out.broken = Some(Bad::Error("a condition without #endif".into()));
+        }
+        let steps = &self.out.steps;
+        self.out.guard = match (steps.first(), steps.last()) {
+            (
+                Some(&Step::Ifdef {
+                    name,
+                    next,
+                    negated: true,
+                }),
+                Some(Step::Endif),
+            ) if next as usize == steps.len() - 1 => Some(name),
+            _ => None,
+        };
+        self.out.steps.shrink_to_fit();
+        self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::names::SharedNames;
+    use std::sync::Arc;
+
+    fn parsed(src: &str) -> Parsed {
+        let dialect = Dialect {
+            line_comments: true,
+            elifdef: true,
+            ..Dialect::default()
+        };
+        parse(
+            src.as_bytes(),
+            dialect,
+            &Makers::default(),
+            &mut Names::new(Arc::new(SharedNames::new())),
+        )
+    }
+
+    #[test]
+    fn a_guard_may_have_text_but_no_directive_around_it() {
+        assert!(
+            parsed("// c\n#ifndef A\n#define A\n#endif\nint x;\n")
+                .guard
+                .is_some()
+        );
+        assert!(
+            parsed("#if !defined(A)\n#if 1\n#else\n#endif\n#endif\n")
+                .guard
+                .is_some()
+        );
+        assert!(parsed("#ifndef A\n#else\n#endif\n").guard.is_none());
+        assert!(parsed("#ifndef A\n#endif\n#undef B\n").guard.is_none());
+        assert!(parsed("#ifdef A\n#endif\n").guard.is_none());
+    }
+
+    #[test]
+    fn groups_jump_to_their_next_and_their_end() {
+        let steps = parsed("#if 1\n#elif 2\n#else\n#endif\n").steps;
+        assert!(matches!(steps[0], Step::If { next: 1, .. }));
+        assert!(matches!(
+            steps[1],
+            Step::Elif {
+                next: 2,
+                end: 3,
+                ..
+            }
+        ));
+        assert!(matches!(steps[2], Step::Else { end: 3 }));
+    }
+
+    #[test]
+    fn unbalanced_groups_break_the_file() {
+        for src in [
+            "#if 1\n",
+            "#endif\n",
+            "#else\n",
+            "#if 1\n#else\n#else\n#endif\n",
+        ] {
+            assert!(parsed(src).broken.is_some(), "{src}");
+        }
+    }
+}

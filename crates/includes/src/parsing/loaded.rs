@@ -1,0 +1,175 @@
+//! Files read and parsed, shared by all workers, and the marks by which a compiler knows them again.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::memory::names::{FastHasher, Id};
+use crate::parsing::dialect::Dialect;
+use crate::parsing::directives::parse;
+use crate::parsing::steps::Parsed;
+use crate::search::Place;
+use crate::tree::Stamp;
+use crate::worker::{Visit, Worker, lock};
+
+/// A file's bytes, parsed.
+pub(crate) struct Loaded {
+    pub(crate) stamp: Stamp,
+    pub(crate) parsed: Parsed,
+    /// The generation of makers it was last compared with.
+    makers: AtomicU32,
+    /// Of the content, for gcc's idea of "the same file".
+    hash: u64,
+    /// The rules it was parsed by, and those that another parse would have to share.
+    pub(crate) dialect: Dialect,
+    pub(crate) matters: Dialect,
+}
+
+impl Loaded {
+    /// Words of memory, about.
+    pub(crate) fn weight(&self) -> usize {
+        let parsed = &self.parsed;
+        let tokens: usize = parsed.lines.iter().map(|line| line.tokens.len()).sum();
+        32 + 8 * parsed.steps.len() + 4 * parsed.lines.len() + 2 * tokens + 8 * parsed.calls.len()
+    }
+}
+
+impl Worker {
+    /// The parsed file; `None` if it cannot be read.
+    pub(crate) fn load(&mut self, file: u32, dialect: Dialect) -> Option<Arc<Loaded>> {
+        let code = dialect.code();
+        if let Some((_, loaded)) = self.files[file as usize]
+            .loaded
+            .iter()
+            .find(|(c, _)| *c == code)
+            && loaded.makers.load(Ordering::Relaxed) == self.makers.now().generation
+        {
+            return Some(Arc::clone(loaded));
+        }
+        let real = Arc::clone(&self.files[file as usize].real);
+        self.folders.looks += 1;
+        let is_watched = self.folders.watch_file(&real);
+        let before = if is_watched {
+            None
+        } else {
+            self.shared.tree.stamp(&real)
+        };
+        let loaded = self.load_shared(&real, dialect);
+        if !is_watched {
+            let read = loaded.as_ref().map(|loaded| loaded.stamp);
+            self.compared.push((real, read.or(before)));
+        }
+        let loaded = loaded?;
+        let forms = &mut self.files[file as usize].loaded;
+        forms.retain(|(c, _)| *c != code);
+        forms.push((code, Arc::clone(&loaded)));
+        Some(loaded)
+    }
+
+    /// The file as parsed by any worker, if it has not changed since.
+    fn load_shared(&mut self, real: &[u8], dialect: Dialect) -> Option<Arc<Loaded>> {
+        let known = lock(&self.shared.parsed).get(real, dialect);
+        if let Some(known) = known
+            && let Some(now) = self.shared.tree.stamp(real)
+            && now.is_same_as(&known.stamp)
+            && self.is_parsed_for_all_makers(real, &known)
+        {
+            return Some(known);
+        }
+        let (bytes, stamp) = self.shared.tree.read(real)?;
+        let matters = Dialect::that_matter_to(&bytes);
+        let dialect = dialect.masked(matters);
+        let mut parsed = parse(&bytes, dialect, self.makers.now(), &mut self.names);
+        while self.makers.learn(&parsed.makers, &mut self.names) {
+            parsed = parse(&bytes, dialect, self.makers.now(), &mut self.names);
+        }
+        self.stats.files_parsed += 1;
+        self.stats.bytes_parsed += bytes.len() as u64;
+        if !parsed.questions.is_empty() {
+            let mut known = lock(&self.shared.questions);
+            known.extend_from_slice(&parsed.questions);
+            known.sort_unstable();
+            known.dedup();
+        }
+        let mut hasher = FastHasher::default();
+        hasher.write(&bytes);
+        let loaded = Arc::new(Loaded {
+            stamp,
+            parsed,
+            makers: AtomicU32::new(self.makers.now().generation),
+            hash: hasher.finish(),
+            dialect,
+            matters,
+        });
+        lock(&self.shared.parsed).keep(&*self.shared.tree, self.position, real, &loaded);
+        Some(loaded)
+    }
+
+    /// Takes over the makers that all workers know, and says which generation they are. What files did by an older
+    /// one is forgotten: their text may mention the new makers.
+    pub(crate) fn catch_up_with_makers(&mut self) -> u32 {
+        self.makers.catch_up();
+        let generation = self.makers.now().generation;
+        if generation != self.summarised_makers {
+            self.summarised_makers = generation;
+            self.summaries.clear();
+            for visit in &mut self.visits {
+                visit.root = None;
+            }
+        }
+        generation
+    }
+
+    /// Whether a file that was parsed against fewer makers mentions none of the new ones.
+    fn is_parsed_for_all_makers(&self, path: &[u8], loaded: &Loaded) -> bool {
+        let (before, makers) = (loaded.makers.load(Ordering::Relaxed), self.makers.now());
+        if before == makers.generation {
+            return true;
+        }
+        let is_free = before < makers.generation
+            && !loaded.parsed.hides_words
+            && self.shared.tree.read(path).is_some_and(|(bytes, stamp)| {
+                stamp.is_same_as(&loaded.stamp) && !makers.newer_are_in(&bytes, before)
+            });
+        if is_free {
+            loaded.makers.store(makers.generation, Ordering::Relaxed);
+        }
+        is_free
+    }
+
+    /// The pseudo-name of a file's once-mark. gcc takes files of equal content, size and second for one; clang goes by inode.
+    pub(crate) fn once_mark(&mut self, loaded: &Loaded, clang: bool) -> Id {
+        let stamp = loaded.stamp;
+        let text = if clang {
+            format!("\u{4}once {:?}", stamp.inode)
+        } else {
+            format!(
+                "\u{4}once {} {} {:x}",
+                stamp.size,
+                stamp.mtime_ns.div_euclid(1_000_000_000),
+                loaded.hash
+            )
+        };
+        self.names.id(text.as_bytes())
+    }
+
+    /// The pseudo-name that says a file was entered. For gcc a file is a spelling found in one way.
+    pub(crate) fn entered_mark(&mut self, visit: Visit, loaded: &Loaded, clang: bool) -> Id {
+        let mut text = b"\x04entered ".to_vec();
+        if clang {
+            text.extend_from_slice(format!("{:?}", loaded.stamp.inode).as_bytes());
+        } else {
+            text.push(u8::from(visit.place == Place::Beside));
+            text.extend_from_slice(&self.files[visit.file as usize].path);
+        }
+        self.names.id(&text)
+    }
+
+    /// The pseudo-name that says which files with this content are known.
+    pub(crate) fn known_mark(&mut self, loaded: &Loaded) -> Id {
+        let once = self.once_mark(loaded, false);
+        let mut text = b"\x04known ".to_vec();
+        text.extend_from_slice(&self.names.entry(once).bytes);
+        self.names.id(&text)
+    }
+}

@@ -1,0 +1,67 @@
+//! The files that were parsed, shared by all workers.
+//!
+//! An entry is only worth something together with the file's stamp, which the taker compares. Files that are known
+//! to have changed are dropped, so that a change without a new stamp does no harm.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::parsing::dialect::Dialect;
+use crate::parsing::loaded::Loaded;
+use crate::tree::{Changes, Tree};
+
+/// Parsed files.
+#[derive(Default)]
+pub(crate) struct ParsedFiles {
+    /// By real path: one for each set of rules that makes a difference.
+    by_path: HashMap<Vec<u8>, Vec<Arc<Loaded>>>,
+    /// How much of the record of changes was taken notice of here.
+    position: u64,
+    /// Words of memory, about.
+    pub(crate) weight: usize,
+}
+
+impl ParsedFiles {
+    /// Drops what changed up to `now`, whatever its stamp says: a mapped file changes without a new time.
+    pub(crate) fn notice_changes(&mut self, tree: &dyn Tree, now: u64) {
+        if now <= self.position {
+            return;
+        }
+        match tree.changes_since(self.position) {
+            Changes::Unknown => {
+                self.by_path.clear();
+                self.weight = 0;
+            }
+            Changes::Entries(entries) => {
+                for entry in entries {
+                    for file in self.by_path.remove(&entry).unwrap_or_default() {
+                        self.weight -= file.weight();
+                    }
+                }
+            }
+        }
+        self.position = now;
+    }
+
+    pub(crate) fn get(&self, real: &[u8], dialect: Dialect) -> Option<Arc<Loaded>> {
+        let fits = |file: &&Arc<Loaded>| dialect.masked(file.matters) == file.dialect;
+        self.by_path.get(real)?.iter().find(fits).map(Arc::clone)
+    }
+
+    /// Keeps a file that was read when the record of changes was `position` long, if it is still known to be as read.
+    pub(crate) fn keep(&mut self, tree: &dyn Tree, position: u64, real: &[u8], file: &Arc<Loaded>) {
+        let is_changed = self.position > position
+            && match tree.changes_since(position) {
+                Changes::Unknown => true,
+                Changes::Entries(entries) => entries.iter().any(|entry| entry == real),
+            };
+        if !is_changed {
+            let all = self.by_path.entry(real.to_vec()).or_default();
+            let weights = |all: &[Arc<Loaded>]| all.iter().map(|f| f.weight()).sum::<usize>();
+            self.weight -= weights(all);
+            all.retain(|known| known.stamp == file.stamp && known.dialect != file.dialect);
+            all.push(Arc::clone(file));
+            self.weight += weights(all);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What text between directives can do: `_Pragma`, and facts worth reporting (time macros, assembler includes).
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use crate::macros::calls::{Call, Calls};
+use crate::macros::makers::{Makers, Needle};
+use crate::macros::option_pragmas::option_pragma;
+use crate::memory::names::{Id, Names, known};
+use crate::parsing::dialect::Dialect;
+use crate::parsing::steps::{Bad, Note, Step};
+use crate::parsing::tokens::{Kind, Token, is_blank, tokenize};
+
+const WORDS: [&[u8]; 4] = [b"__DATE__", b"__TIME", b"incbin", b".include"];
+
+/// Finds the stretches of a file worth a closer look, by the bytes alone.
+pub(crate) struct Finder {
+    hits: Vec<usize>,
+    /// Somewhere in the file is what may make a pragma.
+    pub(crate) pragmas: bool,
+    /// A splice stands within a word, so a search for bytes does not find all words.
+    pub(crate) split_words: bool,
+}
+
+/// Splices in the middle of a word, which hide it from a search for its bytes.
+fn split_words(src: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | 0x80..);
+    memchr::memchr_iter(b'\\', src).filter(move |&at| {
+        let blanks = src[at + 1..].iter().take_while(|&&b| is_blank(b)).count();
+        at > 0
+            && is_part(&src[at - 1])
+            && src.get(at + 1 + blanks) == Some(&b'\n')
+            && src
+                .get(at + 2 + blanks)
+                .is_some_and(|b| is_part(b) || *b == b'\\')
+    })
+}
+
+impl Finder {
+    pub(crate) fn new(src: &[u8], makers: &Makers) -> Self {
+        let mut hits: Vec<usize> = split_words(src).collect();
+        let split_words = !hits.is_empty();
+        for needle in std::iter::once(Needle::OPERATOR).chain(makers.needles_since(0)) {
+            hits.extend(needle.find_in(src));
+        }
+        let pragmas = !hits.is_empty();
+        for word in WORDS {
+            hits.extend(memmem::find_iter(src, word));
+        }
+        hits.sort_unstable();
+        Finder {
+            hits,
+            pragmas,
+            split_words,
+        }
+    }
+
+    pub(crate) fn is_interesting(&self, range: &Range<usize>) -> bool {
+        let first = self.hits.partition_point(|&hit| hit < range.start);
+        self.hits.get(first).is_some_and(|&hit| hit < range.end)
+    }
+}
+
+/// Whether the text of a definition mentions a macro that depends on time.
+pub(crate) fn mentions_time(text: &[u8]) -> bool {
+    [&b"__DATE__"[..], b"__TIME__", b"__TIMESTAMP__"]
+        .iter()
+        .any(|word| memmem::find(text, word).is_some())
+}
+
+/// Something found in text.
+pub(crate) enum Seen {
+    Call(Call),
+    Note(Note),
+}
+
+/// Looks through a stretch of text.
+pub(crate) fn look(
+    tokens: &[Token],
+    dialect: Dialect,
+    clean: &[u8],
+    calls: &mut Calls,
+    makers: &Makers,
+    names: &mut Names,
+) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    let mut time = false;
+    for token in tokens {
+        let bytes = names.entry(token.text).bytes.clone();
+        match token.kind {
+            Kind::Identifier => {
+                time |= matches!(&*bytes, b"__DATE__" | b"__TIME__" | b"__TIMESTAMP__");
+            }
+            Kind::Text => seen.extend(assembler(&bytes).map(Seen::Note)),
+            _ => {}
+        }
+    }
+    if dialect.asm {
+        seen.extend(assembler(clean).map(Seen::Note));
+    }
+    if time {
+        seen.push(Seen::Note(Note::Time));
+    }
+    let found = calls.look(tokens, dialect, makers, names);
+    seen.extend(found.into_iter().map(Seen::Call));
+    seen
+}
+
+/// The step that `_Pragma(text)` stands for.
+pub(crate) fn destringed(
+    text: Id,
+    dialect: Dialect,
+    names: &mut Names,
+) -> Result<Option<Step>, Bad> {
+    let bytes = names.entry(text).bytes.clone();
+    let inner = match memchr::memchr(b'"', &bytes) {
+        Some(open) if bytes.len() > open + 1 && bytes[..open].last() != Some(&b'R') => {
+            &bytes[open + 1..bytes.len() - 1]
+        }
+        _ => return Err(Bad::Unmodelled("_Pragma with a raw string".into())),
+    };
+    let mut plain = Vec::with_capacity(inner.len());
+    let mut escaped = false;
+    for &byte in inner {
+        if byte == b'\\' && !escaped {
+            escaped = true;
+            continue;
+        }
+        if escaped && !matches!(byte, b'"' | b'\\') {
+            plain.push(b'\\');
+        }
+        escaped = false;
+        plain.push(byte);
+    }
+    let mut tokens = Vec::new();
+    tokenize(&plain, dialect, names, &mut tokens);
+    pragma(&tokens, names)
+}
+
+/// The step that a pragma stands for, if it matters here.
+pub(crate) fn pragma(tokens: &[Token], names: &mut Names) -> Result<Option<Step>, Bad> {
+    let mut word = |at: usize| tokens.get(at).map(|t| names.entry(t.text).bytes.clone());
+    let first = word(0);
+    match first.as_deref() {
+        Some(b"once") => Ok(Some(Step::Once)),
+        Some(keyword @ (b"push_macro" | b"pop_macro")) => {
+            let name =
+                word(2).filter(|_| tokens[1].is(known::LPAREN) && tokens[2].kind == Kind::Text);
+            let Some(name) = name else {
+                return Err(Bad::Unmodelled(
+                    "a push_macro or pop_macro without a name".into(),
+                ));
+            };
+            let name = names.id(name
+                .trim_ascii_start()
+                .strip_prefix(b"\"")
+                .and_then(|n| n.strip_suffix(b"\""))
+                .unwrap_or(&name)
+                .trim_ascii());
+            Ok(Some(if keyword == b"push_macro" {
+                Step::Push { name }
+            } else {
+                Step::Pop { name }
+            }))
+        }
+        Some(b"GCC") if let Some(pragma) = word(1).as_deref().and_then(option_pragma) => {
+            Ok(Some(Step::Options(pragma)))
+        }
+        Some(b"GCC") if matches!(word(1).as_deref(), Some(b"dependency" | b"pch_preprocess")) => {
+            Err(Bad::Unmodelled("#pragma GCC dependency".into()))
+        }
+        Some(b"clang") if matches!(word(1).as_deref(), Some(b"module")) => {
+            Err(Bad::Unmodelled("#pragma clang module".into()))
+        }
+        Some(b"include_alias") => Err(Bad::Unmodelled("#pragma include_alias".into())),
+        _ => Ok(None),
+    }
+}
+
+/// Assembler directives in `text` that read files.
+fn assembler(text: &[u8]) -> impl Iterator<Item = Note> + '_ {
+    let words: [&[u8]; 2] = [b".incbin", b".include"];
+    words.into_iter().flat_map(move |word| {
+        memmem::find_iter(text, word).filter_map(move |at| {
+            let rest = &text[at + word.len()..];
+            let blanks = rest.iter().take_while(|b| b.is_ascii_whitespace()).count();
+            let rest = &rest[blanks..];
+            let rest = rest.strip_prefix(b"\\").unwrap_or(rest);
+            // `.include` must be followed by a name in quotes; `a.include(x)` is no assembler.
+            let inner = rest.strip_prefix(b"\"");
+            if blanks == 0 && inner.is_none() {
+                return None;
+            }
+            let name = inner.and_then(|r| {
+                r.iter()
+                    .position(|&b| b == b'"' || b == b'\\')
+                    .map(|end| r[..end].to_vec())
+            });
+            Some(Note::Assembler(name))
+        })
+    })
+}

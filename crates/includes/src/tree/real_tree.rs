@@ -1,0 +1,227 @@
+//! The file system of this machine, and what changes in it.
+//!
+//! Changes are told by the kernel (`watcher`). What it cannot tell of is said to the caller: folders on file systems
+//! that change from elsewhere, or beyond the watch limit ([`Tree::watch`] and [`Tree::watch_file`] say no); these
+//! are compared by stamp.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::io::Errno;
+
+use crate::tree::watcher::Watcher;
+use crate::tree::{Changes, EntryKind, Found, Stamp, Tree};
+
+/// The real tree.
+#[derive(Debug)]
+pub struct RealTree {
+    /// `None`: the tree is taken as unchanging.
+    watcher: Option<Watcher>,
+}
+
+/// A time stamp younger than this may belong to a file that changes once more within the same clock tick.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// The same where the file system counts in seconds, two of them for vfat.
+const SETTLED_COARSE: Duration = Duration::from_secs(4);
+
+/// Times a file is read anew because it changed while it was read.
+const READS: usize = 8;
+
+impl RealTree {
+    /// A tree that is taken as unchanging: for one run over a finished tree.
+    pub fn frozen() -> Self {
+        RealTree { watcher: None }
+    }
+
+    /// A tree whose changes are noticed.
+    ///
+    /// # Errors
+    /// The kernel gives no inotify queue.
+    pub fn watched() -> std::io::Result<Self> {
+        Ok(RealTree {
+            watcher: Some(Watcher::new()?),
+        })
+    }
+}
+
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+fn nanoseconds(seconds: i64, nanoseconds: i128) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + nanoseconds
+}
+
+/// Whether a file whose inode changed last at `ctime_ns` may change once more and keep that time. The time of
+/// modification does not count: anyone may set it.
+fn is_recent(ctime_ns: i128) -> bool {
+    let settled = if ctime_ns % 1_000_000_000 == 0 {
+        SETTLED_COARSE
+    } else {
+        SETTLED
+    };
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    i128::try_from(now.saturating_sub(settled).as_nanos()).unwrap_or(0) < ctime_ns
+}
+
+fn stamp(meta: &std::fs::Metadata) -> Stamp {
+    let ctime_ns = nanoseconds(meta.ctime(), meta.ctime_nsec().into());
+    Stamp {
+        size: meta.size(),
+        mtime_ns: nanoseconds(meta.mtime(), meta.mtime_nsec().into()),
+        ctime_ns,
+        inode: (meta.dev(), meta.ino()),
+        recent: is_recent(ctime_ns),
+    }
+}
+
+/// The stamp as the server of a network file system knows it now, and not as it was some seconds ago.
+fn fresh_stamp(at: &[u8]) -> Option<Stamp> {
+    let flags = AtFlags::STATX_FORCE_SYNC;
+    match statx(CWD, path(at), flags, StatxFlags::BASIC_STATS) {
+        Ok(x) => {
+            let ctime_ns = nanoseconds(x.stx_ctime.tv_sec, x.stx_ctime.tv_nsec.into());
+            Some(Stamp {
+                size: x.stx_size,
+                mtime_ns: nanoseconds(x.stx_mtime.tv_sec, x.stx_mtime.tv_nsec.into()),
+                ctime_ns,
+                inode: (
+                    rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
+                    x.stx_ino,
+                ),
+                recent: is_recent(ctime_ns),
+            })
+        }
+        // Kernels and sandboxes that do not have it.
+        Err(Errno::NOSYS | Errno::PERM) => std::fs::metadata(path(at)).ok().map(|m| stamp(&m)),
+        Err(_) => None,
+    }
+}
+
+impl Tree for RealTree {
+    fn read(&self, file: &[u8]) -> Option<(Vec<u8>, Stamp)> {
+        use std::io::Read;
+        for last in (0..READS).rev() {
+            let mut file = std::fs::File::open(path(file)).ok()?;
+            let before = file.metadata().ok()?;
+            if before.is_dir() {
+                return None;
+            }
+            let mut stamp_before = stamp(&before);
+            let mut bytes = Vec::with_capacity(usize::try_from(before.size()).unwrap_or(0) + 1);
+            file.read_to_end(&mut bytes).ok()?;
+            let after = stamp(&file.metadata().ok()?);
+            if after.is_equal(&stamp_before) && bytes.len() as u64 == after.size {
+                return Some((bytes, stamp_before));
+            }
+            if last == 0 {
+                // Changing all the time, or a file whose size means nothing (`/proc`): its stamp is not worth anything.
+                stamp_before.recent = true;
+                return Some((bytes, stamp_before));
+            }
+        }
+        None
+    }
+
+    fn look(&self, at: &[u8]) -> Found {
+        match std::fs::symlink_metadata(path(at)) {
+            Err(_) => Found::Absent,
+            Ok(meta) if meta.is_symlink() => match std::fs::read_link(path(at)) {
+                Ok(target) => Found::Link(target.into_os_string().into_vec()),
+                Err(_) => Found::Absent,
+            },
+            Ok(meta) if meta.is_dir() => Found::Folder,
+            Ok(_) => Found::File,
+        }
+    }
+
+    fn stamp(&self, at: &[u8]) -> Option<Stamp> {
+        fresh_stamp(at)
+    }
+
+    fn list(&self, folder: &[u8], limit: usize) -> Option<Vec<(Vec<u8>, EntryKind)>> {
+        let mut list = Vec::new();
+        for entry in std::fs::read_dir(path(folder)).ok()? {
+            let entry = entry.ok()?;
+            let kind = match entry.file_type() {
+                Ok(kind) if kind.is_dir() => EntryKind::Folder,
+                Ok(kind) if kind.is_file() => EntryKind::File,
+                _ => EntryKind::Other,
+            };
+            list.push((entry.file_name().into_vec(), kind));
+            if list.len() > limit {
+                return None;
+            }
+        }
+        Some(list)
+    }
+
+    fn watch(&self, folder: &[u8]) -> bool {
+        self.watcher
+            .as_ref()
+            .is_none_or(|watcher| watcher.watch(folder))
+    }
+
+    fn watch_file(&self, file: &[u8]) -> bool {
+        self.watcher
+            .as_ref()
+            .is_none_or(|watcher| watcher.watch_file(file))
+    }
+
+    fn drain(&self) -> u64 {
+        self.watcher.as_ref().map_or(0, Watcher::drain)
+    }
+
+    fn changes_since(&self, position: u64) -> Changes {
+        self.watcher
+            .as_ref()
+            .map_or(Changes::Entries(Vec::new()), |watcher| {
+                watcher.changes_since(position)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::join;
+
+    #[test]
+    fn changes_are_there_when_the_call_that_made_them_returns() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let at = folder
+            .path()
+            .canonicalize()
+            .expect("it exists")
+            .into_os_string()
+            .into_vec();
+        let tree = RealTree::watched().expect("inotify works here");
+        assert!(tree.watch(&at));
+        let before = tree.drain();
+        std::fs::write(path(&join(&at, b"x.h")), "x").expect("temporary folder");
+        assert_ne!(tree.drain(), before);
+        assert_eq!(
+            tree.changes_since(before),
+            Changes::Entries(vec![join(&at, b"x.h")])
+        );
+        let before = tree.drain();
+        std::fs::rename(path(&join(&at, b"x.h")), path(&join(&at, b"y.h")))
+            .expect("temporary folder");
+        tree.drain();
+        assert_eq!(
+            tree.changes_since(before),
+            Changes::Entries(vec![join(&at, b"x.h"), join(&at, b"y.h")])
+        );
+        assert_eq!(
+            tree.changes_since(tree.drain()),
+            Changes::Entries(Vec::new())
+        );
+    }
+}
