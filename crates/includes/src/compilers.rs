@@ -1,5 +1,6 @@
 //! What only the compiler knows: what is asked of it, how its answers are read, kept and trusted.
 
+pub(crate) mod ask;
 pub(crate) mod bases;
 mod fact_store;
 pub(crate) mod facts;

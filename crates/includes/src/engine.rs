@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::closure::Closure;
 use crate::command_line::options::{self, Command};
-use crate::compilers::facts::Compiler;
+use crate::compilers::ask::Compiler;
 use crate::evaluate;
 use crate::gathering::collect;
 use crate::refusal::Refusal;

@@ -59,17 +59,10 @@ pub(crate) struct Unit<'w> {
 
 impl Unit<'_> {
     fn refuse(&self, trouble: Trouble) -> Refusal {
-        let file = self.worker.files[self.file as usize].spelled.to_vec();
-        match trouble {
-            Trouble::Malformed(what) => Refusal::Error {
-                file,
-                what: what.into(),
-            },
-            Trouble::Unmodelled(what) => Refusal::Unmodelled {
-                file,
-                what: what.into(),
-            },
-        }
+        self.refusal_of(&match trouble {
+            Trouble::Malformed(what) => Bad::Error(what.into()),
+            Trouble::Unmodelled(what) => Bad::Unmodelled(what.into()),
+        })
     }
 
     fn stop(&mut self, trouble: Trouble) -> Stop {

@@ -27,7 +27,7 @@ mod worker;
 
 pub use closure::{AssemblerInclude, Closure, ClosureFile, DefaultFolder};
 pub use command_line::options::Command;
-pub use compilers::facts::{Ask, Compiler, Said};
+pub use compilers::ask::{Ask, Compiler, Said};
 pub use compilers::real_compiler::{RealCompiler, Run};
 pub use engine::{Engine, Settings, Statistics};
 pub use refusal::Refusal;

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::compilers::ask::Compiler;
 use crate::compilers::bases::{Base, BaseKey};
-use crate::compilers::facts::Compiler;
 use crate::macros::known_makers::{KnownMakers, SharedMakers};
 use crate::macros::option_pragmas::OptionMacros;
 use crate::memory::answers::Answers;

@@ -5,7 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex};
 
 use crate::command_line::options::{Command, Invocation, Language};
-use crate::compilers::facts::{self, Ask, FOLDER_VARIABLES, Facts};
+use crate::compilers::ask::{self, Ask};
+use crate::compilers::facts::{self, Facts};
 use crate::macros;
 use crate::memory::names::{Id, known};
 use crate::refusal::Refusal;
@@ -53,7 +54,7 @@ impl Worker {
             variables: command
                 .env
                 .iter()
-                .filter(|(name, _)| facts::VARIABLES.iter().any(|known| name == known))
+                .filter(|(name, _)| ask::VARIABLES.iter().any(|known| name == known))
                 .cloned()
                 .collect(),
             appeared: appeared.to_vec(),
@@ -100,7 +101,7 @@ impl Worker {
             .env
             .iter()
             .filter(|(name, _)| {
-                let mut left_out = FOLDER_VARIABLES.iter().chain(&facts::SIDE_EFFECTS);
+                let mut left_out = ask::FOLDER_VARIABLES.iter().chain(&ask::SIDE_EFFECTS);
                 !left_out.any(|v| name == v)
             })
             .cloned()
@@ -115,7 +116,7 @@ impl Worker {
         };
         // Before the question, so that a replacement in between is noticed.
         let mut rests_on = Vec::new();
-        for program in facts::candidates(&ask) {
+        for program in ask::candidates(&ask) {
             let stamp = self.folders.rest_on(&program);
             let is_there = stamp.is_some();
             rests_on.push((program, stamp));
@@ -125,7 +126,7 @@ impl Worker {
         }
         self.stats.questions_asked += 1;
         let said = self.shared.compiler.ask(&ask).map_err(Refusal::Compiler)?;
-        for program in facts::programs(&said) {
+        for program in ask::programs(&said) {
             let stamp = self.folders.rest_on(&program);
             rests_on.push((program, stamp));
         }

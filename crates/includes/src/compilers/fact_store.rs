@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::compilers::facts::{Said, is_complete, programs};
+use crate::compilers::ask::{Said, is_complete, programs};
 
 /// The file format, and who wrote it: another version of ours may have asked in another way.
 const MAGIC: &[u8] = concat!("includes-facts 2 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();

@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::compilers::ask::{Ask, Compiler, Said, VARIABLES};
 use crate::compilers::fact_store::{self, state};
-use crate::compilers::facts::{Ask, Compiler, Said, VARIABLES};
 
 /// Runs a program with what an [`Ask`] says; the path is that of the program.
 pub type Run = dyn Fn(&Ask, &Path) -> std::io::Result<Said> + Send + Sync;

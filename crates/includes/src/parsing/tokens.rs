@@ -65,11 +65,11 @@ const IDENTIFIER_BYTES: [u8; 256] = {
     table
 };
 
-pub(crate) fn starts_identifier(byte: u8, dialect: Dialect) -> bool {
+fn starts_identifier(byte: u8, dialect: Dialect) -> bool {
     IDENTIFIER_BYTES[usize::from(byte)] == 2 && (byte != b'$' || !dialect.asm)
 }
 
-pub(crate) fn continues_identifier(byte: u8, dialect: Dialect) -> bool {
+fn continues_identifier(byte: u8, dialect: Dialect) -> bool {
     IDENTIFIER_BYTES[usize::from(byte)] > 0 && (byte != b'$' || !dialect.asm)
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn raw_string_len(text: &[u8]) -> Option<usize> {
 }
 
 /// Length of the preprocessing number at the start of `text`.
-pub(crate) fn number_len(text: &[u8], dialect: Dialect) -> usize {
+fn number_len(text: &[u8], dialect: Dialect) -> usize {
     let mut at = 1;
     while let Some(&b) = text.get(at) {
         match b {
