@@ -50,6 +50,8 @@ pub struct Statistics {
     pub evaluations: u64,
     /// Files whose effect was known.
     pub summary_hits: u64,
+    /// Of them, those that were known under other folders to search and hold under these, too.
+    pub summaries_made_over: u64,
     /// Files skipped by their guard.
     pub guard_skips: u64,
     /// Searches made and not remembered.
@@ -80,6 +82,7 @@ impl Statistics {
         self.bytes_parsed += other.bytes_parsed;
         self.evaluations += other.evaluations;
         self.summary_hits += other.summary_hits;
+        self.summaries_made_over += other.summaries_made_over;
         self.guard_skips += other.guard_skips;
         self.searches += other.searches;
         self.questions_asked += other.questions_asked;

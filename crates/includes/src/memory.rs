@@ -5,3 +5,4 @@ mod changes;
 pub(crate) mod environment;
 pub(crate) mod names;
 pub(crate) mod summary;
+pub(crate) mod transfer;

@@ -15,6 +15,7 @@ use crate::memory::answers::Answers;
 use crate::memory::environment::Environment;
 use crate::memory::names::{FastMap, Id, Names, SharedNames};
 use crate::memory::summary::{Item, Root, Summaries};
+use crate::memory::transfer::Transfers;
 use crate::parsing::dialect::Dialect;
 use crate::parsing::loaded::Loaded;
 use crate::parsing::parsed_files::ParsedFiles;
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) cwd: Vec<u8>,
     pub(crate) chain: Chain,
     pub(crate) dialect: Dialect,
+    /// Every entry into a file is noted, for `#import`.
+    pub(crate) imports: bool,
     searches: Searches,
 }
 
@@ -71,12 +74,16 @@ pub(crate) struct Lookup {
     pub(crate) precompiled: Option<Vec<u8>>,
     pub(crate) visit: Option<u32>,
     pub(crate) file: u32,
+    /// What was searched, to be searched under another chain.
+    pub(crate) header: Id,
+    pub(crate) form: Form,
 }
 
 /// A file in a context, found at a place: what a summary belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Visit {
     pub(crate) file: u32,
+    pub(crate) context: u32,
     pub(crate) place: Place,
     pub(crate) root: Root,
 }
@@ -102,6 +109,7 @@ pub(crate) struct Worker {
     pub(crate) visits: Vec<Visit>,
     pub(crate) visit_ids: FastMap<(u32, u32, Place), u32>,
     pub(crate) summaries: Summaries,
+    pub(crate) transfers: Transfers,
     pub(crate) answers: Answers,
     pub(crate) items: Vec<Item>,
     pub(crate) stats: crate::engine::Statistics,
@@ -173,6 +181,7 @@ impl Worker {
             visits: Vec::new(),
             visit_ids: FastMap::default(),
             summaries: Summaries::default(),
+            transfers: Transfers::default(),
             answers: Answers::default(),
             items: Vec::new(),
             stats: crate::engine::Statistics::default(),
@@ -232,6 +241,7 @@ impl Worker {
             cwd: cwd.to_vec(),
             chain,
             dialect,
+            imports,
             searches: Searches::default(),
         });
         self.context_ids.insert(key, id);
@@ -299,9 +309,11 @@ impl Worker {
         if id == next {
             self.visits.push(Visit {
                 file,
+                context,
                 place,
                 root: None,
             });
+            self.note_sibling(id);
         }
         id
     }
@@ -318,16 +330,16 @@ impl Worker {
         let quoted = self.names.entry(header).bytes.first() == Some(&b'"');
         // What does not matter to the search is left out of the key, so that more searches are equal.
         let clang = self.contexts[context as usize].dialect.clang;
-        let form = if form == Form::Next && place != Place::Main {
+        let searched = if form == Form::Next && place != Place::Main {
             Form::Next
         } else {
             Form::Include
         };
         let query = Query {
             header,
-            form,
+            form: searched,
             beside: if quoted { beside } else { u32::MAX },
-            place: if form == Form::Next || (clang && quoted) {
+            place: if searched == Form::Next || (clang && quoted) {
                 place
             } else {
                 Place::Main
@@ -336,11 +348,11 @@ impl Worker {
         if let Some(&id) = self.contexts[context as usize].searches.known.get(&query) {
             return id;
         }
-        let header = self.names.entry(header);
+        let name = self.names.entry(header);
         let here = &self.contexts[context as usize];
         let outcome = search(
-            &header.bytes,
-            form,
+            &name.bytes,
+            query.form,
             &self.beside[beside as usize],
             place,
             &here.chain,
@@ -360,6 +372,8 @@ impl Worker {
             precompiled: outcome.precompiled,
             visit: None,
             file: u32::MAX,
+            header,
+            form,
         };
         if let Some(hit) = outcome.hit {
             lookup.file = self.file(&cwd, &hit.spelled, hit.real, hit.links, hit.folder);

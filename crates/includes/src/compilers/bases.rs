@@ -153,6 +153,9 @@ impl Worker {
             let answer = answer.map_or(known::DEF_UNKNOWN, |answer| self.names.id(&answer));
             set(self.names.id(question.as_bytes()), answer);
         }
+        if facts.dialect.keeps_comma {
+            set(known::KEEPS_COMMA, known::IS_ON);
+        }
         for &builtin in &facts.builtins {
             let name = self.names.id(builtin.as_bytes());
             set(name, builtin_definition(builtin));

@@ -87,7 +87,11 @@ impl Unit<'_> {
             );
         }
         if self.worker.memo
-            && let Some(id) = self.worker.summaries.find(visit.root, &mut self.worker.env)
+            && let Some(id) = self
+                .worker
+                .summaries
+                .find(visit.root, &mut self.worker.env)
+                .or_else(|| self.worker.transfer(visit_id))
         {
             let summary = self.worker.summaries.get(id);
             if self.depth + usize::from(summary.height) < MAX_DEPTH {
@@ -129,7 +133,7 @@ impl Unit<'_> {
         if let Some(record) = self.worker.env.close(keep) {
             let items = self.worker.items[first_item..].into();
             let summary = Summary {
-                effects: record.effects,
+                effects: record.effects.into(),
                 items,
                 height: u16::try_from(height).unwrap_or(u16::MAX),
             };

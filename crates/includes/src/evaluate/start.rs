@@ -133,6 +133,7 @@ fn evaluate(
         unit.prelude(command, invocation, &base.facts)?;
         let main = Visit {
             file: main,
+            context,
             place: Place::Main,
             root: None,
         };

@@ -32,6 +32,10 @@ impl Surroundings for Unit<'_> {
         self.dialect
     }
 
+    fn keeps_comma(&mut self) -> bool {
+        self.worker.env.read(known::KEEPS_COMMA) != 0
+    }
+
     fn builtin(&mut self, definition: Id) -> Result<Token, Trouble> {
         let text = match definition {
             known::DEF_FILE | known::DEF_BASE_FILE => {

@@ -27,6 +27,8 @@ pub(crate) trait Surroundings {
     fn names(&mut self) -> &mut Names;
     /// The lexing rules in force.
     fn dialect(&self) -> Dialect;
+    /// [`Dialect::keeps_comma`]. Few files depend on it, so those that do say so by asking.
+    fn keeps_comma(&mut self) -> bool;
     /// A built-in macro without arguments.
     fn builtin(&mut self, definition: Id) -> Result<Token, Trouble>;
     /// `__has_include(header)`; `header` with its quotes or brackets.

@@ -81,6 +81,7 @@ impl Worker {
         self.visits.clear();
         self.visit_ids.clear();
         self.summaries.clear();
+        self.transfers.clear();
         self.compared.clear();
         self.answers.clear();
         self.bases.clear();

@@ -4,6 +4,8 @@
 //! The variants of one file therefore form a decision tree in the order of evaluation: a look-up follows one
 //! path, however many variants there are.
 
+use std::sync::Arc;
+
 use crate::memory::environment::Environment;
 use crate::memory::names::Id;
 
@@ -28,7 +30,8 @@ pub(crate) enum Item {
 /// What one evaluation of a file did.
 #[derive(Debug)]
 pub(crate) struct Summary {
-    pub(crate) effects: Box<[(Id, Id)]>,
+    /// Shared by what is made over to other contexts.
+    pub(crate) effects: Arc<[(Id, Id)]>,
     pub(crate) items: Box<[Item]>,
     /// Levels of includes below this one.
     pub(crate) height: u16,
@@ -94,6 +97,29 @@ impl Summaries {
         }
     }
 
+    /// The summary that fits the environment, and its reads; none of them is recorded.
+    pub(crate) fn peek(&self, root: Root, env: &Environment) -> Option<(SummaryId, Vec<(Id, Id)>)> {
+        let mut reads = Vec::new();
+        let mut node = &self.nodes[root? as usize];
+        loop {
+            for &(name, value) in &node.reads {
+                if env.peek(name) != value {
+                    return None;
+                }
+            }
+            reads.extend_from_slice(&node.reads);
+            match &node.then {
+                Then::Leaf(summary) => return Some((*summary, reads)),
+                Then::Branch(name, ways) => {
+                    let value = env.peek(*name);
+                    let (_, next) = ways.iter().find(|(v, _)| *v == value)?;
+                    reads.push((*name, value));
+                    node = &self.nodes[*next as usize];
+                }
+            }
+        }
+    }
+
     /// Remembers a summary under its reads.
     pub(crate) fn insert(
         &mut self,
@@ -101,12 +127,26 @@ impl Summaries {
         reads: &[(Id, Id)],
         summary: Summary,
     ) -> SummaryId {
-        self.weight += reads.len() + summary.effects.len() + summary.items.len();
+        self.weight += summary.effects.len();
+        let id = self.push(summary);
+        self.link(root, reads, id);
+        id
+    }
+
+    /// Keeps a summary that no tree leads to yet.
+    pub(crate) fn push(&mut self, summary: Summary) -> SummaryId {
+        self.weight += 4 + summary.items.len();
         let id = SummaryId::try_from(self.list.len()).unwrap_or(SummaryId::MAX);
         self.list.push(summary);
+        id
+    }
+
+    /// Lets the tree lead to a summary under its reads.
+    pub(crate) fn link(&mut self, root: &mut Root, reads: &[(Id, Id)], id: SummaryId) {
+        self.weight += reads.len();
         let Some(mut at) = *root else {
             *root = Some(self.node(reads, Then::Leaf(id)));
-            return id;
+            return;
         };
         let mut rest = reads;
         loop {
@@ -119,7 +159,7 @@ impl Summaries {
                 .count();
             if same < here.reads.len() {
                 self.split(at, same, rest, id);
-                return id;
+                return;
             }
             rest = &rest[same..];
             match (&here.then, rest.first()) {
@@ -135,14 +175,14 @@ impl Summaries {
                             if let Then::Branch(_, ways) = &mut self.nodes[at as usize].then {
                                 ways.push((value, next));
                             }
-                            return id;
+                            return;
                         }
                     }
                 }
                 // The same reads once more: the newer summary takes the place.
                 _ => {
                     self.nodes[at as usize].then = Then::Leaf(id);
-                    return id;
+                    return;
                 }
             }
         }
@@ -187,7 +227,7 @@ mod tests {
         let mut all = Summaries::default();
         let mut root = None;
         let summary = || Summary {
-            effects: Box::default(),
+            effects: Arc::default(),
             items: Box::default(),
             height: 0,
         };

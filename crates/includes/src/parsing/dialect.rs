@@ -39,7 +39,8 @@ impl Dialect {
             digit_separators: memchr::memchr(b'\'', text).is_some(),
             trigraphs: has(b"??"),
             line_comments: has(b"//"),
-            elifdef: has(b"elif"),
+            elifdef: memchr::memmem::find_iter(text, b"elif")
+                .any(|at| matches!(text.get(at + 4), Some(b'd' | b'n' | b'\\' | b'?'))),
             digraphs: has(b"%:"),
             unicode_characters: has(b"u'") || has(b"U'"),
             cplusplus: true,
@@ -74,6 +75,17 @@ impl Dialect {
             unsigned_wide: false,
             keeps_comma: false,
             va_opt: false,
+        }
+    }
+
+    /// The rules without those that summaries know of: those that only parsing looks at, and the comma, which is read
+    /// like a macro.
+    pub(crate) fn of_summaries(self) -> Self {
+        Dialect {
+            trigraphs: false,
+            elifdef: false,
+            keeps_comma: false,
+            ..self
         }
     }
 

@@ -113,6 +113,7 @@ impl Worker {
         if generation != self.summarised_makers {
             self.summarised_makers = generation;
             self.summaries.clear();
+            self.transfers.forget_summaries();
             for visit in &mut self.visits {
                 visit.root = None;
             }

@@ -97,7 +97,7 @@ impl<S: Surroundings> Expansion<'_, S> {
                 if variadic && pasting && at >= 2 && body[at - 2].is(known::COMMA) {
                     // GNU: `, ## __VA_ARGS__` drops the comma if there is nothing after it, and pastes nothing.
                     pasting = false;
-                    if raw.is_empty() && !(of.parameters == 1 && self.world.dialect().keeps_comma) {
+                    if raw.is_empty() && !(of.parameters == 1 && self.world.keeps_comma()) {
                         out.pop();
                     }
                     piece = raw.to_vec();
