@@ -9,6 +9,8 @@ use crate::search::folders::Link;
 pub struct Closure {
     /// Files in the order of their first visit; the main file is the first.
     pub files: Vec<ClosureFile>,
+    /// Where files were found that gcc names by their real paths. Sorted.
+    pub renamed: Vec<Renamed>,
     /// Absolute paths, as spelled, that were probed and are no file, in the order of first probes.
     pub absent: Vec<Arc<[u8]>>,
     /// Absolute folders, as spelled, that exist and were searched or named by the command, or hold a file. In no order.
@@ -37,6 +39,15 @@ pub struct ClosureFile {
     pub probed_only: bool,
     /// The compiler names it in its dependencies (clang also lists what `__has_include` found).
     pub listed: bool,
+}
+
+/// A way to a header that gcc names by its real path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Renamed {
+    /// Where it was found: absolute, as spelled.
+    pub path: Arc<[u8]>,
+    /// Without links and dots.
+    pub real: Arc<[u8]>,
 }
 
 /// A file named by assembler text.

@@ -2,6 +2,7 @@
 
 mod condition;
 mod enter;
+mod find;
 mod pragmas;
 mod start;
 mod surroundings;
@@ -16,15 +17,15 @@ use crate::parsing::loaded::Loaded;
 use crate::parsing::steps::{Bad, Form, Note, Step};
 use crate::refusal::Refusal;
 use crate::search::Place;
-use crate::worker::Worker;
+use crate::worker::{Noted, Worker};
 
 pub(crate) use start::run;
 
 /// Why evaluation stopped before its end.
 pub(crate) enum Stop {
     Refused(Refusal),
-    /// An `#import` was met where none was expected: start again, and note every entry into a file.
-    NotesEntries,
+    /// Something was met that depends on what was not noted so far: start again, and note it.
+    Notes(Noted),
 }
 
 impl From<Refusal> for Stop {
@@ -37,11 +38,15 @@ impl From<Refusal> for Stop {
 pub(crate) struct Unit<'w> {
     worker: &'w mut Worker,
     context: u32,
+    /// The contexts for files that gcc takes for none and for ones of the system.
+    contexts: [u32; 2],
     dialect: Dialect,
-    imports: bool,
+    noted: Noted,
     /// The file being read.
     file: u32,
     place: Place,
+    /// Index of the folder in which it looks first for what it includes in quotes.
+    beside: u32,
     loaded: Arc<Loaded>,
     /// The number of the line at hand, 0 if it is several.
     line: u32,
@@ -53,6 +58,8 @@ pub(crate) struct Unit<'w> {
     frames: usize,
     main: u32,
     refusal: Option<Refusal>,
+    /// In a file of `-imacros`, where gcc obeys no `_Pragma`. What files do here is no summary for elsewhere.
+    ignores_pragmas: bool,
     /// A condition has asked for a macro that a pragma may have changed.
     is_unsure: bool,
 }
@@ -126,6 +133,9 @@ impl Unit<'_> {
                 Step::Pop { name } => self.pop_macro(name),
                 Step::Options(pragma) => self.options(pragma),
                 Step::Call { call } => self.call(&parsed.calls[call as usize])?,
+                // In the main file gcc ignores it.
+                Step::SystemHeader if self.depth > 0 => self.context = self.contexts[1],
+                Step::SystemHeader => {}
                 Step::Note { note } => self.worker.items.push(Item::Note(self.file, note)),
                 Step::Bad { why } => return Err(self.bad(&parsed.bads[why as usize])),
             }
@@ -193,10 +203,7 @@ impl Unit<'_> {
     }
 
     fn include(&mut self, header: Id, form: Form) -> Result<(), Stop> {
-        let beside = self.worker.files[self.file as usize].beside;
-        let lookup = self
-            .worker
-            .lookup(self.context, header, form, beside, self.place);
+        let lookup = self.search(header, form, self.beside)?;
         self.enter_found(lookup, header, form == Form::Import)
     }
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::closure::{AssemblerInclude, Closure, ClosureFile, DefaultFolder};
+use crate::closure::{AssemblerInclude, Closure, ClosureFile, DefaultFolder, Renamed};
 use crate::command_line::options::Command;
 use crate::evaluate;
 use crate::memory::summary::Item;
 use crate::parsing::steps::Note;
 use crate::refusal::Refusal;
 use crate::search::absolute;
-use crate::search::linked_doubles;
 use crate::worker::Worker;
 
 /// Makes the union of everything that happened.
@@ -32,7 +31,6 @@ pub(crate) fn collect(
         closure,
         clang: worker.contexts[context as usize].dialect.clang,
         notes: Vec::new(),
-        linked: Vec::new(),
     };
     gathering.file(main, false, true);
     gathering.items(&worker.items);
@@ -43,17 +41,14 @@ pub(crate) fn collect(
         mut closure,
         mut marks,
         mut notes,
-        linked,
-        clang,
         ..
     } = gathering;
-    if clang && !linked.is_empty() {
-        linked_doubles::check(worker, &marks.files(), &linked)?;
-    }
     marks.lengths = (closure.files.len(), closure.absent.len());
     worker.marks = marks;
     closure.links.sort_unstable();
     closure.links.dedup();
+    closure.renamed.sort_unstable();
+    closure.renamed.dedup();
     notes.sort_unstable();
     notes.dedup();
     let dialect = worker.contexts[context as usize].dialect;
@@ -125,15 +120,6 @@ impl Marks {
         self.absent
             .resize(self.absent.len().max(worker.absent.len()), 0);
     }
-
-    /// The files of this unit.
-    fn files(&self) -> Vec<u32> {
-        let marked = self.files.iter().zip(0..);
-        marked
-            .filter(|((epoch, _), _)| *epoch == self.epoch)
-            .map(|(_, id)| id)
-            .collect()
-    }
 }
 
 struct Gathering<'w> {
@@ -142,8 +128,6 @@ struct Gathering<'w> {
     closure: Closure,
     clang: bool,
     notes: Vec<(u32, u32)>,
-    /// Files at the end of a link.
-    linked: Vec<u32>,
 }
 
 impl Gathering<'_> {
@@ -174,6 +158,15 @@ impl Gathering<'_> {
                 }
             }
         }
+        if let Some(through) = &lookup.through {
+            let real = Arc::clone(&self.worker.files[lookup.file as usize].real);
+            self.closure.renamed.push(Renamed {
+                path: Arc::clone(&through.path),
+                real,
+            });
+            self.closure.links.extend(through.links.iter().cloned());
+            self.folder(through.folder);
+        }
         if lookup.visit.is_some() {
             self.file(lookup.file, probed_only, listed);
         }
@@ -197,9 +190,6 @@ impl Gathering<'_> {
             probed_only,
             listed,
         });
-        if !file.links.is_empty() {
-            self.linked.push(id);
-        }
         self.closure.links.extend(file.links.iter().cloned());
         self.folder(file.folder);
     }

@@ -3,9 +3,14 @@
 //! Rules that were seen with gcc 12 and clang 14 and hold here: a quoted name is looked for beside its includer
 //! *as spelled*; folders do not count as headers and dangling links do not stop the search; a folder twice in
 //! the chain (by inode) keeps its first place, but one that is also a system folder keeps only that one.
+//! clang gives each folder the first name that the command gives it, whichever place in the chain it keeps.
+//! gcc names a header of a system folder by its real path where that is shorter, and looks beside that path for what
+//! the header includes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 pub(crate) mod folders;
-pub(crate) mod linked_doubles;
 
 use crate::memory::names::{FastMap, Id};
 use crate::parsing::steps::Form;
@@ -29,6 +34,12 @@ pub(crate) struct Chain {
     pub(crate) named: Vec<FolderId>,
     /// `-I-`: the includer's folder is not searched.
     pub(crate) not_beside: bool,
+    /// Index of the first system folder.
+    system: usize,
+    /// Names of folders for clang, which also names files beside others by them.
+    pub(crate) names: Vec<ChainFolder>,
+    /// Headers of system folders have real paths as names where those are shorter.
+    pub(crate) canonical: bool,
 }
 
 /// What the command line and the compiler say about the chain, before doubles are removed.
@@ -39,6 +50,8 @@ pub(crate) struct ChainRequest {
     pub(crate) system: Vec<Vec<u8>>,
     pub(crate) after: Vec<Vec<u8>>,
     pub(crate) not_beside: bool,
+    /// gcc, without `-fno-canonical-system-headers`.
+    pub(crate) canonical: bool,
 }
 
 impl Chain {
@@ -70,10 +83,23 @@ impl Chain {
                 .collect()
         };
         let mut system = identify(&request.system);
-        system.extend(identify(&request.after));
-        keep_first(&mut system);
+        let mut after = identify(&request.after);
         let mut bracket = identify(&request.bracket);
         let mut quote = identify(&request.quote);
+        let mut names = Vec::new();
+        if clang {
+            let mut first = HashMap::new();
+            let lists = [&mut bracket, &mut after, &mut quote, &mut system];
+            for (folder, inode) in lists.into_iter().flatten() {
+                let name = first
+                    .entry(*inode)
+                    .or_insert_with(|| folder.spelled.clone());
+                folder.spelled.clone_from(name);
+                names.push(folder.clone());
+            }
+        }
+        system.append(&mut after);
+        keep_first(&mut system);
         let is_system = |inode: &(u64, u64)| system.iter().any(|(_, other)| other == inode);
         bracket.retain(|(_, inode)| !is_system(inode));
         if !clang {
@@ -81,6 +107,7 @@ impl Chain {
         }
         keep_first(&mut bracket);
         keep_first(&mut quote);
+        let bracket_len = bracket.len();
         bracket.append(&mut system);
         // gcc joins the chains where the last quote folder is the first bracket folder.
         if !clang
@@ -94,8 +121,39 @@ impl Chain {
             folders: quote.into_iter().map(|(folder, _)| folder).collect(),
             quote: quote_len,
             named,
+            names,
             not_beside: request.not_beside,
+            system: quote_len + bracket_len,
+            canonical: request.canonical,
         }
+    }
+
+    /// Whether a file found there is one of a system folder.
+    pub(crate) fn is_system(&self, place: Place) -> bool {
+        match place {
+            Place::Chain(at) => usize::from(at) >= self.system,
+            Place::BesideSystem => true,
+            Place::Main | Place::CommandLine | Place::Beside | Place::Absolute => false,
+        }
+    }
+
+    /// Whether the includer's folder is searched for this header (with its quotes or brackets).
+    pub(crate) fn looks_beside(
+        &self,
+        header: &[u8],
+        form: Form,
+        place: Place,
+        clang: bool,
+    ) -> bool {
+        let goes_on = match place {
+            Place::Main | Place::CommandLine | Place::Absolute => false,
+            Place::Beside | Place::BesideSystem => !clang,
+            Place::Chain(_) => true,
+        };
+        let is_next = form == Form::Next && goes_on;
+        let is_relative = header.starts_with(b"\"") && !header.starts_with(b"\"/");
+        let not_beside = self.not_beside && place != Place::CommandLine;
+        is_relative && !not_beside && !is_next
     }
 }
 
@@ -130,12 +188,25 @@ pub(crate) fn absolute(cwd: &[u8], path: &[u8]) -> Vec<u8> {
 pub(crate) enum Place {
     /// The main file: `#include_next` is a plain include.
     Main,
+    /// No file yet: `-include` looks beside it, in the working folder, even after `-I-`.
+    CommandLine,
     /// Found beside its includer (gcc only: for clang such a file inherits its includer's place).
     Beside,
+    /// The same, where gcc takes that folder for one of the system.
+    BesideSystem,
     /// An absolute path: `#include_next` is a plain include there too.
     Absolute,
     /// At this index of the chain.
     Chain(u16),
+}
+
+/// The way to a header that gcc names by its real path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Through {
+    /// Absolute, as spelled.
+    pub(crate) path: Arc<[u8]>,
+    pub(crate) folder: FolderId,
+    pub(crate) links: Vec<Link>,
 }
 
 /// A header found.
@@ -148,6 +219,24 @@ pub(crate) struct Hit {
     pub(crate) real: Vec<u8>,
     pub(crate) links: Vec<Link>,
     pub(crate) place: Place,
+    /// How it was found, if its name does not say so.
+    pub(crate) through: Option<Through>,
+}
+
+impl Hit {
+    fn has_shorter_name(&self) -> bool {
+        self.real.len() < self.spelled.len()
+    }
+
+    fn take_shorter_name(&mut self, folders: &mut Folders) {
+        let folder = folders.at(crate::tree::split(&self.real).0);
+        self.through = Some(Through {
+            path: std::mem::replace(&mut self.path, self.real.clone()).into(),
+            folder: std::mem::replace(&mut self.folder, folder),
+            links: std::mem::take(&mut self.links),
+        });
+        self.spelled.clone_from(&self.real);
+    }
 }
 
 /// The result of one search.
@@ -158,6 +247,24 @@ pub(crate) struct Outcome {
     pub(crate) absent: Vec<Vec<u8>>,
     /// A precompiled header that gcc would take instead.
     pub(crate) precompiled: Option<Vec<u8>>,
+    /// Found beside its includer, and gcc would name it by its real path if that folder were one of the system.
+    pub(crate) depends_on_system: bool,
+}
+
+impl Outcome {
+    fn name_as_gcc(&mut self, chain: &Chain, folders: &mut Folders) {
+        let Some(hit) = self
+            .hit
+            .as_mut()
+            .filter(|hit| chain.canonical && hit.has_shorter_name())
+        else {
+            return;
+        };
+        if chain.is_system(hit.place) {
+            hit.take_shorter_name(folders);
+        }
+        self.depends_on_system = matches!(hit.place, Place::Beside | Place::BesideSystem);
+    }
 }
 
 /// One search to be made.
@@ -169,6 +276,8 @@ pub(crate) struct Query {
     /// Index of the includer's folder as spelled.
     pub(crate) beside: u32,
     pub(crate) place: Place,
+    /// gcc takes the includer's folder for one of the system.
+    pub(crate) beside_system: bool,
 }
 
 /// Searches remembered, for one context.
@@ -182,6 +291,7 @@ pub(crate) fn search(
     header: &[u8],
     form: Form,
     beside: &[u8],
+    beside_system: bool,
     place: Place,
     chain: &Chain,
     cwd: &[u8],
@@ -201,29 +311,22 @@ pub(crate) fn search(
         probe(b"", None, Place::Absolute);
         return outcome;
     }
-    let mut start = if quoted { 0 } else { chain.quote };
-    let mut look_beside = quoted && !chain.not_beside;
-    if form == Form::Next {
-        match place {
-            Place::Main | Place::Absolute => {}
-            Place::Chain(at) => {
-                start = usize::from(at) + 1;
-                look_beside = false;
-            }
-            Place::Beside if clang => {}
-            Place::Beside => {
-                start = 0;
-                look_beside = false;
-            }
-        }
-    }
+    let start = match place {
+        Place::Chain(at) if form == Form::Next => usize::from(at) + 1,
+        Place::Beside | Place::BesideSystem if form == Form::Next && !clang => 0,
+        _ if quoted => 0,
+        _ => chain.quote,
+    };
+    let look_beside = chain.looks_beside(header, form, place, clang);
     // clang goes on from where the includer itself was found; from the main file it searches anew.
     let place_beside = match place {
         Place::Chain(at) if clang => Place::Chain(at),
         _ if clang => Place::Absolute,
+        _ if beside_system => Place::BesideSystem,
         _ => Place::Beside,
     };
     if look_beside && probe(beside, None, place_beside) {
+        outcome.name_as_gcc(chain, folders);
         return outcome;
     }
     for (at, folder) in chain.folders.iter().enumerate().skip(start) {
@@ -232,6 +335,7 @@ pub(crate) fn search(
             Some(folder.id),
             Place::Chain(u16::try_from(at).unwrap_or(u16::MAX)),
         ) {
+            outcome.name_as_gcc(chain, folders);
             return outcome;
         }
     }
@@ -276,6 +380,7 @@ fn probe_one(
                 real,
                 links,
                 place,
+                through: None,
             });
             true
         }

@@ -30,6 +30,8 @@ pub struct Stamp {
     pub ctime_ns: i128,
     /// Device and inode.
     pub inode: (u64, u64),
+    /// How many names it has in folders (hard links).
+    pub names: u64,
     /// So young that the next change may leave the same times.
     pub recent: bool,
 }

@@ -21,7 +21,7 @@ use crate::parsing::loaded::Loaded;
 use crate::parsing::parsed_files::ParsedFiles;
 use crate::parsing::steps::Form;
 use crate::search::folders::{Folders, Link};
-use crate::search::{Chain, ChainRequest, Place, Query, Searches, absolute, search};
+use crate::search::{Chain, ChainRequest, Place, Query, Searches, Through, absolute, search};
 use crate::tree::{Stamp, Tree, split};
 
 /// What all workers share.
@@ -42,9 +42,12 @@ pub(crate) struct Context {
     pub(crate) cwd: Vec<u8>,
     pub(crate) chain: Chain,
     pub(crate) dialect: Dialect,
-    /// Every entry into a file is noted, for `#import`.
-    pub(crate) imports: bool,
+    pub(crate) noted: Noted,
     searches: Searches,
+    /// What has turned out to matter here.
+    pub(crate) wants: Noted,
+    /// What clang calls folders of the chain, also where it finds files beside others: by real path.
+    pub(crate) names: FastMap<Arc<[u8]>, u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,7 +55,29 @@ pub(crate) struct ContextKey {
     cwd: Vec<u8>,
     request: ChainRequest,
     dialect: Dialect,
-    imports: bool,
+    noted: Noted,
+    in_system: bool,
+}
+
+/// What is noted on the way only where it can matter, because it costs time and memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Noted {
+    /// Every entry into a file, for `#import`.
+    pub(crate) entries: bool,
+    /// Which folders gcc takes for the system's, for the names of files beside others.
+    pub(crate) system: bool,
+    /// By which name each file was met first, for clang and files that have several.
+    pub(crate) names: bool,
+}
+
+impl Noted {
+    pub(crate) fn and(self, other: Noted) -> Noted {
+        Noted {
+            entries: self.entries || other.entries,
+            system: self.system || other.system,
+            names: self.names || other.names,
+        }
+    }
 }
 
 /// A file under one spelling.
@@ -65,6 +90,8 @@ pub(crate) struct File {
     /// Index of its folder as spelled.
     pub(crate) beside: u32,
     pub(crate) loaded: Vec<([u8; 2], Arc<Loaded>)>,
+    /// Device and inode, once asked for.
+    inode: Option<(u64, u64)>,
 }
 
 /// A search made, and the visit its hit leads to.
@@ -77,6 +104,9 @@ pub(crate) struct Lookup {
     /// What was searched, to be searched under another chain.
     pub(crate) header: Id,
     pub(crate) form: Form,
+    /// How it was found, if its name does not say so.
+    pub(crate) through: Option<Through>,
+    pub(crate) depends_on_system: bool,
 }
 
 /// A file in a context, found at a place: what a summary belongs to.
@@ -218,13 +248,15 @@ impl Worker {
         cwd: &[u8],
         request: ChainRequest,
         dialect: Dialect,
-        imports: bool,
+        noted: Noted,
+        in_system: bool,
     ) -> u32 {
         let key = ContextKey {
             cwd: cwd.to_vec(),
             request,
             dialect,
-            imports,
+            noted,
+            in_system,
         };
         if let Some(&id) = self.context_ids.get(&key) {
             return id;
@@ -236,19 +268,30 @@ impl Worker {
             &mut self.folders,
             &*self.shared.tree,
         );
+        let mut names = FastMap::default();
+        for folder in &chain.names {
+            // The compiler writes the current folder, but in dependencies not.
+            if let Some(real) = self.folders.get(folder.id).real.clone()
+                && folder.spelled != b"."
+            {
+                names.insert(real, self.beside_id(&folder.spelled));
+            }
+        }
         let id = index(self.contexts.len());
         self.contexts.push(Context {
             cwd: cwd.to_vec(),
             chain,
             dialect,
-            imports,
+            noted,
             searches: Searches::default(),
+            wants: Noted::default(),
+            names,
         });
         self.context_ids.insert(key, id);
         id
     }
 
-    fn beside_id(&mut self, folder: &[u8]) -> u32 {
+    pub(crate) fn beside_id(&mut self, folder: &[u8]) -> u32 {
         if let Some(&id) = self.beside_ids.get(folder) {
             return id;
         }
@@ -297,9 +340,32 @@ impl Worker {
             folder,
             beside,
             loaded: Vec::new(),
+            inode: None,
         });
         self.file_ids.insert(key, id);
         id
+    }
+
+    /// What the compiler calls this folder, as an index, if it looks into it because of a file there; `spelled` is the
+    /// folder in that file's name.
+    pub(crate) fn name_of_folder(&self, context: u32, folder: u32, spelled: u32) -> u32 {
+        let names = &self.contexts[context as usize].names;
+        if names.is_empty() {
+            return spelled;
+        }
+        let real = self.folders.get(folder).real.as_ref();
+        real.and_then(|real| names.get(real))
+            .map_or(spelled, |&name| name)
+    }
+
+    /// The pseudo-name that says by which name a file was met first.
+    pub(crate) fn first_name_mark(&mut self, file: u32) -> Id {
+        let file = &mut self.files[file as usize];
+        let tree = &self.shared.tree;
+        let inode = *file
+            .inode
+            .get_or_insert_with(|| tree.stamp(&file.real).unwrap_or_default().inode);
+        self.names.id(format!("\u{4}first {inode:?}").as_bytes())
     }
 
     /// The visit of a file at a place.
@@ -325,6 +391,7 @@ impl Worker {
         header: Id,
         form: Form,
         beside: u32,
+        beside_system: bool,
         place: Place,
     ) -> u32 {
         let quoted = self.names.entry(header).bytes.first() == Some(&b'"');
@@ -339,11 +406,12 @@ impl Worker {
             header,
             form: searched,
             beside: if quoted { beside } else { u32::MAX },
-            place: if searched == Form::Next || (clang && quoted) {
+            place: if searched == Form::Next || (clang && quoted) || place == Place::CommandLine {
                 place
             } else {
                 Place::Main
             },
+            beside_system: quoted && beside_system,
         };
         if let Some(&id) = self.contexts[context as usize].searches.known.get(&query) {
             return id;
@@ -354,6 +422,7 @@ impl Worker {
             &name.bytes,
             query.form,
             &self.beside[beside as usize],
+            beside_system,
             place,
             &here.chain,
             &here.cwd,
@@ -374,9 +443,12 @@ impl Worker {
             file: u32::MAX,
             header,
             form,
+            through: None,
+            depends_on_system: outcome.depends_on_system,
         };
         if let Some(hit) = outcome.hit {
             lookup.file = self.file(&cwd, &hit.spelled, hit.real, hit.links, hit.folder);
+            lookup.through = hit.through;
             lookup.visit = Some(self.visit(lookup.file, context, hit.place));
         }
         let id = index(self.lookups.len());

@@ -49,6 +49,8 @@ pub(crate) struct Invocation {
     /// Folders of `-iwithprefix`, and how many of `system` stand before each.
     pub(crate) with_prefix: Vec<(usize, Vec<u8>)>,
     pub(crate) not_beside: bool,
+    /// `-fno-canonical-system-headers`: gcc names files as they are found.
+    pub(crate) not_canonical: bool,
     /// Options that may change what the compiler predefines or where it searches by default.
     pub(crate) base: Vec<OsString>,
     /// `-I-` or `=` in a folder: only gcc has them in this form.

@@ -185,6 +185,11 @@ impl Reader {
                 let value = next()?;
                 self.keep_with_value(argument, value)?;
             } else if !is_irrelevant(&argument) {
+                match argument.as_slice() {
+                    b"-fno-canonical-system-headers" => self.out.not_canonical = true,
+                    b"-fcanonical-system-headers" => self.out.not_canonical = false,
+                    _ => {}
+                }
                 self.out.no_predef |= argument == b"-nostdinc" || argument == b"-ffreestanding";
                 self.keep(argument);
             }

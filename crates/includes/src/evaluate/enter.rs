@@ -8,7 +8,7 @@ use crate::memory::names::{Id, known};
 use crate::memory::summary::{Item, Summary};
 use crate::parsing::loaded::Loaded;
 use crate::refusal::Refusal;
-use crate::worker::Visit;
+use crate::worker::{Noted, Visit};
 
 /// Includes nested deeper than this are an error in gcc and clang.
 const MAX_DEPTH: usize = 199;
@@ -46,10 +46,14 @@ impl Unit<'_> {
                 Refusal::NoInput(self.worker.files[visit.file as usize].spelled.to_vec()).into(),
             );
         };
-        if import && !self.imports {
-            return Err(Stop::NotesEntries);
+        if import && !self.noted.entries {
+            return Err(Stop::Notes(Noted {
+                entries: true,
+                ..self.noted
+            }));
         }
-        if loaded.parsed.may_be_once || self.imports {
+        self.wants_names(visit.file, &loaded)?;
+        if loaded.parsed.may_be_once || self.noted.entries {
             let mark = self.worker.once_mark(&loaded, self.dialect.clang);
             let mut skip = self.worker.env.read(mark) != 0;
             let copy = self.mark_known(visit, &loaded);
@@ -87,6 +91,7 @@ impl Unit<'_> {
             );
         }
         if self.worker.memo
+            && !self.ignores_pragmas
             && let Some(id) = self
                 .worker
                 .summaries
@@ -118,15 +123,28 @@ impl Unit<'_> {
             self.file,
             self.place,
             std::mem::replace(&mut self.loaded, loaded),
+            self.context,
+            self.beside,
         );
         (self.file, self.place) = (visit.file, visit.place);
+        self.beside = self.beside_of(visit.file);
+        let chain = &self.worker.contexts[self.context as usize].chain;
+        if chain.is_system(visit.place) {
+            self.context = self.contexts[1];
+        }
         let entered = Arc::clone(&self.loaded);
         self.mark_entered(visit, &entered);
         self.walk()?;
-        (self.file, self.place, self.loaded) = outer;
+        (
+            self.file,
+            self.place,
+            self.loaded,
+            self.context,
+            self.beside,
+        ) = outer;
         self.depth -= 1;
         self.frames -= 1;
-        let keep = self.worker.memo && frame >= self.poisoned;
+        let keep = self.worker.memo && !self.ignores_pragmas && frame >= self.poisoned;
         self.poisoned = self.poisoned.min(self.frames);
         let height = self.deepest - self.depth;
         self.deepest = self.deepest.max(outer_deepest);
@@ -150,7 +168,7 @@ impl Unit<'_> {
     }
 
     pub(super) fn mark_entered(&mut self, visit: Visit, loaded: &Loaded) {
-        if self.imports {
+        if self.noted.entries {
             let mark = self.worker.entered_mark(visit, loaded, self.dialect.clang);
             self.worker.env.write(mark, known::IS_ON);
         }
@@ -159,7 +177,7 @@ impl Unit<'_> {
     /// gcc takes an imported file for done if it knows *any other* file of equal content, even one that only
     /// `__has_include` found. The mark holds the one file known, or `IS_ON` for several. True: there is another.
     pub(super) fn mark_known(&mut self, visit: Visit, loaded: &Loaded) -> bool {
-        if !self.imports || self.dialect.clang {
+        if !self.noted.entries || self.dialect.clang {
             return false;
         }
         let file = self.worker.entered_mark(visit, loaded, false);

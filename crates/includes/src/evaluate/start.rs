@@ -11,7 +11,7 @@ use crate::memory::summary::Item;
 use crate::parsing::steps::Form;
 use crate::refusal::Refusal;
 use crate::search::{ChainRequest, Place, absolute};
-use crate::worker::{Visit, Worker};
+use crate::worker::{Noted, Visit, Worker};
 
 /// Evaluates a compile; the worker's items then say what happened.
 pub(crate) fn run(
@@ -35,14 +35,14 @@ fn run_with_makers(
     command: &Command,
     invocation: &Invocation,
 ) -> Result<u32, Refusal> {
-    match evaluate(worker, command, invocation, false) {
-        Err(Stop::NotesEntries) => match evaluate(worker, command, invocation, true) {
-            Err(Stop::Refused(refusal)) => Err(refusal),
-            Err(Stop::NotesEntries) => Err(Refusal::Command("import marks were not kept".into())),
-            Ok(context) => Ok(context),
-        },
-        Err(Stop::Refused(refusal)) => Err(refusal),
-        Ok(context) => Ok(context),
+    let mut noted = Noted::default();
+    loop {
+        match evaluate(worker, command, invocation, noted) {
+            Err(Stop::Notes(more)) if more != noted => noted = more,
+            Err(Stop::Notes(_)) => return Err(Refusal::Command("notes were not kept".into())),
+            Err(Stop::Refused(refusal)) => return Err(refusal),
+            Ok(context) => return Ok(context),
+        }
     }
 }
 
@@ -50,7 +50,7 @@ fn evaluate(
     worker: &mut Worker,
     command: &Command,
     invocation: &Invocation,
-    imports: bool,
+    noted: Noted,
 ) -> Result<u32, Stop> {
     let language = invocation.language.unwrap_or(Language::C);
     worker.items.clear();
@@ -96,8 +96,17 @@ fn evaluate(
         system,
         after,
         not_beside: invocation.not_beside,
+        canonical: !dialect.clang && !invocation.not_canonical,
     };
-    let context = worker.context_for(&command.cwd, request, dialect, imports);
+    let context = worker.context_for(&command.cwd, request.clone(), dialect, noted, false);
+    let mut contexts = [context; 2];
+    if noted.system {
+        contexts[1] = worker.context_for(&command.cwd, request, dialect, noted, true);
+    }
+    let wants = noted.and(worker.contexts[context as usize].wants);
+    if wants != noted {
+        return Err(Stop::Notes(wants));
+    }
     let main_path = absolute(&command.cwd, &invocation.input);
     let (folder_path, name) = crate::tree::split(&main_path);
     let folder = worker.folders.at(folder_path);
@@ -109,15 +118,19 @@ fn evaluate(
     let Some(loaded) = worker.load(main, dialect) else {
         return Err(Refusal::NoInput(invocation.input.clone()).into());
     };
+    let beside = worker.files[main as usize].beside;
+    let beside = worker.name_of_folder(context, folder, beside);
     worker.env.begin(Worker::base_values(&base));
     worker.base = Some(Arc::clone(&base));
     let mut unit = Unit {
         worker,
         context,
+        contexts,
         dialect,
-        imports,
+        noted,
         file: main,
         place: Place::Main,
+        beside,
         loaded: Arc::clone(&loaded),
         line: 0,
         depth: 0,
@@ -126,10 +139,13 @@ fn evaluate(
         frames: 0,
         main,
         refusal: None,
+        ignores_pragmas: false,
         is_unsure: false,
     };
     unit.list_files_of_the_compiler(command, &base.facts);
     if language != Language::Finished {
+        unit.wants_names(main, &loaded)?;
+        unit.note_name(main);
         unit.prelude(command, invocation, &base.facts)?;
         let main = Visit {
             file: main,
@@ -178,9 +194,9 @@ impl Unit<'_> {
             let path = absolute(&command.cwd, path);
             let header = [b"\"", path.as_slice(), b"\""].concat();
             let header = self.worker.names.id(&header);
-            let lookup = self
-                .worker
-                .lookup(self.context, header, Form::Include, 0, Place::Main);
+            let lookup =
+                self.worker
+                    .lookup(self.context, header, Form::Include, 0, false, Place::Main);
             self.worker.items.push(Item::Visit(lookup));
         }
     }
@@ -217,18 +233,18 @@ impl Unit<'_> {
         }
         if facts.predef.is_some() {
             let header = self.worker.names.id(b"<stdc-predef.h>");
-            let lookup = self
-                .worker
-                .lookup(self.context, header, Form::Include, 0, Place::Main);
+            let lookup =
+                self.worker
+                    .lookup(self.context, header, Form::Include, 0, false, Place::Main);
             if self.worker.lookups[lookup as usize].visit.is_some() {
                 self.enter(lookup, false)?;
             }
         }
-        for file in invocation
-            .macro_files
-            .iter()
-            .chain(&invocation.include_files)
-        {
+        self.place = Place::CommandLine;
+        let macro_files = invocation.macro_files.iter().map(|file| (file, true));
+        let include_files = invocation.include_files.iter().map(|file| (file, false));
+        for (file, macros_only) in macro_files.chain(include_files) {
+            self.ignores_pragmas = macros_only && !self.dialect.clang;
             if self.dialect.clang {
                 for suffix in [&b".pch"[..], b".gch"] {
                     let precompiled = [file.as_slice(), suffix].concat();
@@ -249,11 +265,13 @@ impl Unit<'_> {
                 .worker
                 .file(&command.cwd, b"<command-line>", Vec::new(), Vec::new(), 0);
             let beside = self.worker.files[here as usize].beside;
-            let lookup =
-                self.worker
-                    .lookup(self.context, header, Form::Include, beside, Place::Main);
+            let folder = self.worker.folders.at(&command.cwd);
+            let beside = self.worker.name_of_folder(self.context, folder, beside);
+            let lookup = self.search(header, Form::Include, beside)?;
             self.enter_found(lookup, header, false)?;
         }
+        self.ignores_pragmas = false;
+        self.place = Place::Main;
         Ok(())
     }
 }

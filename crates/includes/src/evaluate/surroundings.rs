@@ -12,6 +12,7 @@ use crate::parsing::steps::{Form, Step};
 use crate::parsing::text::destringed;
 use crate::parsing::tokens::{Kind, Token};
 use crate::refusal::Refusal;
+use crate::search::Place;
 
 impl Surroundings for Unit<'_> {
     fn value(&mut self, name: Id) -> Id {
@@ -95,11 +96,8 @@ impl Surroundings for Unit<'_> {
 
     fn has_include(&mut self, header: &[u8], next: bool) -> Result<bool, Trouble> {
         let header = self.worker.names.id(header);
-        let beside = self.worker.files[self.file as usize].beside;
         let form = if next { Form::Next } else { Form::Include };
-        let lookup = self
-            .worker
-            .lookup(self.context, header, form, beside, self.place);
+        let lookup = self.look_up(header, form, self.beside);
         self.worker.items.push(Item::Probe(lookup));
         let found = &self.worker.lookups[lookup as usize];
         if let Some(path) = &found.precompiled {
@@ -107,18 +105,31 @@ impl Surroundings for Unit<'_> {
             return Err(Trouble::Unmodelled("a precompiled header"));
         }
         let visit = found.visit;
-        if let Some(visit) = visit.filter(|_| self.imports && !self.dialect.clang) {
+        if let Some(visit) = visit.filter(|_| self.noted.entries && !self.dialect.clang) {
             let visit = self.worker.visits[visit as usize];
             if let Some(loaded) = self.worker.load(visit.file, self.dialect) {
-                self.mark_known(visit, &loaded);
+                // From the middle of a chain, gcc takes what it finds for another file than an import would find.
+                let quote = self.worker.contexts[self.context as usize].chain.quote;
+                let is_apart =
+                    matches!(self.place, Place::Chain(at) if usize::from(at) + 1 != quote);
+                if form == Form::Next && is_apart {
+                    let mark = self.worker.known_mark(&loaded);
+                    self.worker.env.write(mark, known::IS_ON);
+                } else {
+                    self.mark_known(visit, &loaded);
+                }
             }
         }
         Ok(visit.is_some())
     }
 
     fn pragma(&mut self, text: Id) -> Result<(), Trouble> {
+        if self.ignores_pragmas {
+            return Ok(());
+        }
         match destringed(text, self.dialect, &mut self.worker.names) {
-            Ok(None) => {}
+            // As `_Pragma`, gcc obeys it for nothing that matters here.
+            Ok(None | Some(Step::SystemHeader)) => {}
             Ok(Some(Step::Push { name })) => self.push_macro(name),
             Ok(Some(Step::Pop { name })) => self.pop_macro(name),
             Ok(Some(Step::Options(pragma))) => self.options(pragma),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::memory::names::FastMap;
 use crate::memory::summary::{Item, Summary, SummaryId};
 use crate::search::Place;
-use crate::worker::{Visit, Worker};
+use crate::worker::{File, Noted, Visit, Worker};
 
 /// Other contexts tried, the newest first.
 const TRIES: usize = 4;
@@ -45,6 +45,8 @@ impl Worker {
         let place = match visit.place {
             Place::Main => (0, 0),
             Place::Beside => (1, 0),
+            Place::BesideSystem => (4, 0),
+            Place::CommandLine => (5, 0),
             Place::Absolute => (2, 0),
             Place::Chain(at) => {
                 let folders = &self.contexts[visit.context as usize].chain.folders;
@@ -101,10 +103,11 @@ impl Worker {
         None
     }
 
-    /// Whether directives mean the same in both contexts, and entries into files are not counted.
+    /// Whether directives mean the same in both contexts, and nothing is noted that others may not have noted.
     fn have_equal_rules(&self, a: u32, b: u32) -> bool {
         let (a, b) = (&self.contexts[a as usize], &self.contexts[b as usize]);
-        a.dialect.of_summaries() == b.dialect.of_summaries() && !a.imports && !b.imports
+        a.dialect.of_summaries() == b.dialect.of_summaries()
+            && [a.noted, b.noted] == [Noted::default(); 2]
     }
 
     /// Whether the file's lines are the same in both contexts.
@@ -162,8 +165,9 @@ impl Worker {
     fn equal_search(&mut self, lookup: u32, visit: Visit) -> Option<u32> {
         let theirs = &self.lookups[lookup as usize];
         let (header, form, found) = (theirs.header, theirs.form, theirs.visit);
-        let beside = self.files[visit.file as usize].beside;
-        let mine = self.lookup(visit.context, header, form, beside, visit.place);
+        let File { folder, beside, .. } = self.files[visit.file as usize];
+        let beside = self.name_of_folder(visit.context, folder, beside);
+        let mine = self.lookup(visit.context, header, form, beside, false, visit.place);
         let here = &self.lookups[mine as usize];
         let ends_same = match (found, here.visit) {
             (None, None) => true,
@@ -173,6 +177,7 @@ impl Worker {
             }
             _ => false,
         };
-        (ends_same && here.precompiled.is_none()).then_some(mine)
+        let is_plain = here.precompiled.is_none() && !here.depends_on_system;
+        (ends_same && is_plain).then_some(mine)
     }
 }

@@ -201,7 +201,10 @@ impl Builder<'_> {
                 "#error{}",
                 String::from_utf8_lossy(rest)
             ))),
-            b"" if text.first().is_some_and(u8::is_ascii_digit) => self.out.renumbered = true,
+            b"" if text.first().is_some_and(u8::is_ascii_digit) => {
+                self.out.renumbered = true;
+                self.out.has_markers = true;
+            }
             b"" if text.is_empty() || self.dialect.asm => {}
             // Only a condition that asks for an assertion matters, and that one is refused.
             b"assert" | b"unassert" if !self.dialect.clang => {}
@@ -316,7 +319,9 @@ impl Builder<'_> {
             self.out.broken = Some(Bad::Error("a condition without #endif".into()));
         }
         let steps = &self.out.steps;
-        self.out.guard = match (steps.first(), steps.last()) {
+        // Before a guard too, this pragma acts in its own file alone.
+        let first = steps.iter().find(|step| **step != Step::SystemHeader);
+        self.out.guard = match (first, steps.last()) {
             (
                 Some(&Step::Ifdef {
                     name,

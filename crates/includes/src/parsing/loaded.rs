@@ -160,7 +160,8 @@ impl Worker {
         if clang {
             text.extend_from_slice(format!("{:?}", loaded.stamp.inode).as_bytes());
         } else {
-            text.push(u8::from(visit.place == Place::Beside));
+            let is_beside = matches!(visit.place, Place::Beside | Place::BesideSystem);
+            text.push(u8::from(is_beside));
             text.extend_from_slice(&self.files[visit.file as usize].path);
         }
         self.names.id(&text)

@@ -69,6 +69,8 @@ pub(crate) enum Step {
     },
     /// A pragma that changes options, and macros with them.
     Options(OptionPragma),
+    /// gcc takes the rest of the file for one of a system folder.
+    SystemHeader,
     /// Something noted about the text here.
     Note {
         note: u32,
@@ -127,6 +129,8 @@ pub(crate) struct Parsed {
     pub(crate) hidden: Vec<u32>,
     /// Not all of its words can be found by their bytes.
     pub(crate) hides_words: bool,
+    /// A `# 1 "file" 3` may make gcc take it for one of a system folder.
+    pub(crate) has_markers: bool,
     /// A `#line` changes its line numbers.
     pub(crate) renumbered: bool,
     /// It asks the compiler these questions.

@@ -78,6 +78,7 @@ fn stamp(meta: &std::fs::Metadata) -> Stamp {
         mtime_ns: nanoseconds(meta.mtime(), meta.mtime_nsec().into()),
         ctime_ns,
         inode: (meta.dev(), meta.ino()),
+        names: meta.nlink(),
         recent: is_recent(ctime_ns),
     }
 }
@@ -96,6 +97,7 @@ fn fresh_stamp(at: &[u8]) -> Option<Stamp> {
                     rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
                     x.stx_ino,
                 ),
+                names: x.stx_nlink.into(),
                 recent: is_recent(ctime_ns),
             })
         }

@@ -3,6 +3,7 @@
 mod builtins;
 mod inputs;
 mod libcxx;
+mod names;
 mod options;
 mod pragmas;
 mod reference;

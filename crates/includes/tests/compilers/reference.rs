@@ -135,6 +135,18 @@ impl Tree {
         )
     }
 
+    /// The names that the compiler gives to files outside of `/usr`, in its order; `%` stands for the folder.
+    pub(crate) fn names(&self, line: &str) -> Vec<String> {
+        self.theirs(line).expect("the compiler does not fail");
+        let rule = std::fs::read(self.folder.join("rule.d")).expect("it is written");
+        let folder = self.folder.to_str().expect("a plain path");
+        prerequisites(&rule)
+            .iter()
+            .map(|path| String::from_utf8_lossy(path).replace(folder, "%"))
+            .filter(|name| !name.starts_with("/usr/"))
+            .collect()
+    }
+
     fn relative(&self, path: &Path) -> PathBuf {
         let real = self.folder.join(path).canonicalize().expect("it was read");
         real.strip_prefix(&self.folder)

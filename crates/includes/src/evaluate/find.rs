@@ -1,0 +1,123 @@
+//! Finding a header from where the evaluation stands, by the names that the compiler gives to files and folders.
+//!
+//! gcc names a file beside another by its real path if it takes their folder for one of the system; clang goes by the
+//! name under which it met a file first. Both depend on what was met before, so pseudo-names in the environment hold
+//! it. They are written only once a file is met for which it matters: then evaluation starts again.
+
+use super::{Stop, Unit};
+use crate::memory::names::{Id, known};
+use crate::parsing::loaded::Loaded;
+use crate::parsing::steps::{Bad, Form};
+use crate::worker::{File, Noted};
+
+/// How the pseudo-name of a folder begins that is searched because a file of it includes something.
+const BESIDE: &[u8] = b"\x04beside ";
+
+impl Unit<'_> {
+    /// Searches for a header that shall be included.
+    pub(super) fn search(&mut self, header: Id, form: Form, beside: u32) -> Result<u32, Stop> {
+        let lookup = self.look_up(header, form, beside);
+        if self.worker.lookups[lookup as usize].depends_on_system && !self.noted.system {
+            return Err(self.wants(Noted {
+                system: true,
+                ..self.noted
+            }));
+        }
+        if self.noted.system && self.loaded.parsed.has_markers {
+            return Err(self.bad(&Bad::Unmodelled(
+                "a line marker, and gcc's names for headers of system folders".into(),
+            )));
+        }
+        Ok(lookup)
+    }
+
+    pub(super) fn look_up(&mut self, header: Id, form: Form, beside: u32) -> u32 {
+        let beside_system = self.noted.system && self.is_beside_system(header, form, beside);
+        let lookup = self.worker.lookup(
+            self.context,
+            header,
+            form,
+            beside,
+            beside_system,
+            self.place,
+        );
+        if self.worker.lookups[lookup as usize].visit.is_some() {
+            self.note_name(self.worker.lookups[lookup as usize].file);
+        }
+        lookup
+    }
+
+    fn wants(&mut self, noted: Noted) -> Stop {
+        self.worker.contexts[self.context as usize].wants = noted;
+        Stop::Notes(noted)
+    }
+
+    /// clang looks for what a file includes beside the name by which it met the file first, even by `__has_include`.
+    /// That is noted from when a file is met that has two names.
+    pub(super) fn wants_names(&mut self, file: u32, loaded: &Loaded) -> Result<(), Stop> {
+        let has_two = loaded.stamp.names > 1 || !self.worker.files[file as usize].links.is_empty();
+        if has_two && self.dialect.clang && !self.noted.names {
+            return Err(self.wants(Noted {
+                names: true,
+                ..self.noted
+            }));
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_name(&mut self, file: u32) {
+        if !self.noted.names {
+            return;
+        }
+        let worker = &mut *self.worker;
+        let mark = worker.first_name_mark(file);
+        if worker.env.read(mark) == 0 {
+            let File { folder, beside, .. } = worker.files[file as usize];
+            let beside = worker.name_of_folder(self.context, folder, beside);
+            let name = [BESIDE, worker.beside[beside as usize].as_slice()].concat();
+            let name = worker.names.id(&name);
+            worker.env.write(mark, name);
+        }
+    }
+
+    /// The folder, as an index, in which this file looks first for what it includes in quotes.
+    pub(super) fn beside_of(&mut self, file: u32) -> u32 {
+        let worker = &mut *self.worker;
+        if self.noted.names {
+            let mark = worker.first_name_mark(file);
+            let name = worker.env.read(mark);
+            let name = worker.names.entry(name);
+            if let Some(folder) = name.bytes.strip_prefix(BESIDE) {
+                return worker.beside_id(folder);
+            }
+        }
+        let File { folder, beside, .. } = worker.files[file as usize];
+        worker.name_of_folder(self.context, folder, beside)
+    }
+
+    /// Whether gcc takes the includer's folder for one of the system: it goes by the first of its files that looks
+    /// for anything beside itself. True: it is, and looked into now.
+    fn is_beside_system(&mut self, header: Id, form: Form, beside: u32) -> bool {
+        let worker = &mut *self.worker;
+        let chain = &worker.contexts[self.context as usize].chain;
+        let header = worker.names.entry(header);
+        if !chain.looks_beside(&header.bytes, form, self.place, self.dialect.clang) {
+            return false;
+        }
+        let mark = [BESIDE, worker.beside[beside as usize].as_slice()].concat();
+        let mark = worker.names.id(&mark);
+        let is_system = self.context != self.contexts[0];
+        match worker.env.read(mark) {
+            0 => {
+                let value = if is_system {
+                    known::IS_ON
+                } else {
+                    known::IS_OFF
+                };
+                worker.env.write(mark, value);
+                is_system
+            }
+            value => value == known::IS_ON,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Names that decide what is found beside a file. gcc gives headers of system folders their real path, where that is
+//! shorter. clang goes by the first name of a file, and by the first name of a folder.
+
+use crate::reference::Tree;
+
+const LONG: &str = "a_folder_with_a_name_that_is_longer_than_any_real_path";
+
+/// `h.h` has two names, and beside each there is a `y.h`; the one in `s` has two names too.
+fn tree(main: &str, header: &str) -> Tree {
+    Tree::new(&[
+        ("a.c", main),
+        ("s/h.h", header),
+        (&format!("{LONG}/h.h -> ../s/h.h"), ""),
+        (&format!("{LONG}/y.h"), ""),
+        (&format!("s/{LONG}.h -> ../t/y.h"), ""),
+        ("s/y.h", ""),
+        ("s/z.h", ""),
+        ("t/y.h", "#include \"z.h\"\n"),
+        ("t/z.h", ""),
+        ("s/plain.h", "#include \"y.h\"\n"),
+    ])
+}
+
+#[test]
+fn a_header_of_a_system_folder_has_the_shorter_name() {
+    let tree = tree("#include <h.h>\n", "#include \"y.h\"\n");
+    let beside_the_link = format!("a.c s/h.h {LONG}/y.h");
+    for option in ["-isystem", "-idirafter"] {
+        let line = format!("gcc {option} %/{LONG} -c a.c");
+        tree.expect(&line, "a.c s/h.h s/y.h");
+        let line = format!("{line} -fno-canonical-system-headers");
+        tree.expect(&line, &beside_the_link);
+        let line = format!("{line} -fcanonical-system-headers");
+        tree.expect(&line, "a.c s/h.h s/y.h");
+        tree.expect(&format!("clang {option} %/{LONG} -c a.c"), &beside_the_link);
+    }
+    tree.expect(&format!("gcc -I %/{LONG} -c a.c"), &beside_the_link);
+    // Here the real path is the longer one.
+    let tree = self::tree("#include <h.h>\n#include <y.h>\n", "");
+    tree.expect("gcc -isystem s -c a.c", "a.c s/h.h s/y.h");
+}
+
+#[test]
+fn folder_variables_of_a_language_name_system_folders() {
+    let tree = || tree("#include <h.h>\n", "#include \"y.h\"\n");
+    let variable = |name| {
+        let tree = tree();
+        let value = tree.folder.join(LONG);
+        let value = value.to_str().expect("a plain path").to_owned();
+        tree.with(name, &value)
+    };
+    variable("C_INCLUDE_PATH").expect("gcc -c a.c", "a.c s/h.h s/y.h");
+    let beside_the_link = format!("a.c s/h.h {LONG}/y.h");
+    variable("CPATH").expect("gcc -c a.c", &beside_the_link);
+}
+
+#[test]
+fn files_beside_a_header_of_a_system_folder_have_their_shorter_names() {
+    let long = format!("#include \"{LONG}.h\"\n");
+    let tree = |text: &str| tree("#include <h.h>\n", &format!("{text}{long}"));
+    let (shorter, spelled) = ("a.c s/h.h t/y.h t/z.h", "a.c s/h.h t/y.h s/z.h");
+    tree("").expect("gcc -isystem %/s -c a.c", shorter);
+    tree("").expect("gcc -I %/s -c a.c", spelled);
+    // A header may say that it is one of the system. What it includes is one too.
+    let says_so = "#pragma GCC system_header\n";
+    tree(says_so).expect("gcc -I %/s -c a.c", shorter);
+    tree("_Pragma(\"GCC system_header\")\n").expect("gcc -I %/s -c a.c", spelled);
+}
+
+#[test]
+fn a_folder_is_the_systems_if_the_first_of_its_files_that_looks_beside_itself_is() {
+    let long = format!("#include \"{LONG}.h\"\n");
+    let spelled = "a.c s/h.h s/plain.h s/y.h t/y.h s/z.h";
+    let shorter = "a.c s/h.h s/plain.h s/y.h t/y.h t/z.h";
+    let (plain, system) = ("#include \"%/s/plain.h\"\n", "#include <h.h>\n");
+    for (main, expected) in [([plain, system], spelled), ([system, plain], shorter)] {
+        // The folder's name is known only once it is there.
+        let tree = tree("", &long);
+        let folder = tree.folder.to_str().expect("a plain path");
+        let text = main.concat().replace('%', folder);
+        std::fs::write(tree.folder.join("a.c"), text).expect("temporary folder");
+        tree.expect("gcc -isystem %/s -c a.c", expected);
+    }
+}
+
+#[test]
+fn what_include_next_would_find_is_another_file_for_an_import() {
+    let tree = |text: &str| {
+        Tree::new(&[
+            ("a.c", "#include <n.h>\n#import <h.h>\n"),
+            ("i/n.h", text),
+            ("j/h.h", ""),
+        ])
+    };
+    let next = tree("#if __has_include_next(<h.h>)\n#endif\n");
+    next.expect("gcc -Ii -Ij -c a.c", "a.c i/n.h");
+    let plain = tree("#if __has_include(<h.h>)\n#endif\n");
+    plain.expect("gcc -Ii -Ij -c a.c", "a.c i/n.h j/h.h");
+    // What comes next here is the whole chain of an import by `<...>`.
+    let next = Tree::new(&[
+        ("a.c", "#include \"n.h\"\n#import <h.h>\n"),
+        ("i/n.h", "#if __has_include_next(<h.h>)\n#endif\n"),
+        ("j/h.h", ""),
+    ]);
+    next.expect("gcc -iquote i -Ij -c a.c", "a.c i/n.h j/h.h");
+}
+
+/// The names by which the engine and the compiler know the files.
+fn expect_names(tree: &Tree, line: &str, expected: &[&str]) {
+    let closure = tree.closure(line).expect("nothing is odd");
+    let folder = tree.folder.to_str().expect("a plain path");
+    let ours: Vec<String> = closure
+        .files
+        .iter()
+        .map(|file| String::from_utf8_lossy(&file.spelled).replace(folder, "%"))
+        .filter(|name| !name.starts_with("/usr/"))
+        .collect();
+    assert_eq!(ours, expected, "{line}");
+    assert_eq!(tree.names(line), expected, "what the compiler says: {line}");
+}
+
+#[test]
+fn clang_calls_a_folder_by_the_first_name_in_the_command() {
+    let tree = || {
+        Tree::new(&[
+            ("a/a.c", "#include \"h.h\"\n"),
+            ("a/b.c", "#include <h.h>\n"),
+            ("a/h.h", "#include \"d/d.h\"\n"),
+            ("a/d/d.h", ""),
+        ])
+    };
+    let check = |options: &str, folder: &str| {
+        for main in ["a/a.c", "a/b.c"] {
+            let names = [main, &format!("{folder}/h.h"), &format!("{folder}/d/d.h")];
+            expect_names(&tree(), &format!("clang {options} -c {main}"), &names);
+        }
+    };
+    check("-I%/a", "%/a");
+    check("-Ia/ -isystem %/a", "a");
+    check("-isystem a -I%/a", "%/a");
+    check("-isystem %/a -idirafter a", "a");
+    check("-iquote a -I%/a", "%/a");
+    check("-isystem a -iquote %/a", "%/a");
+    check("-Ia/../a -Ia", "a/../a");
+}
+
+#[test]
+fn clang_looks_beside_the_first_name_of_a_file() {
+    let tree = |main: &str| {
+        let tree = Tree::new(&[
+            ("main.c", main),
+            ("a/h.h", "#include \"y.h\"\n"),
+            ("a/y.h", ""),
+            ("l/h.h -> ../a/h.h", ""),
+            ("l/y.h", ""),
+            ("b/y.h", ""),
+        ]);
+        let hard = tree.folder.join("b/h.h");
+        std::fs::hard_link(tree.folder.join("a/h.h"), hard).expect("temporary folder");
+        tree
+    };
+    for (first, second) in [("a", "l"), ("l", "a"), ("b", "a"), ("a", "b"), ("l", "b")] {
+        let found = format!("main.c {first}/y.h a/h.h");
+        let found = found
+            + if [first, second].contains(&"b") {
+                " b/h.h"
+            } else {
+                ""
+            };
+        let main = format!("#include \"{first}/h.h\"\n#include \"{second}/h.h\"\n");
+        tree(&main).expect("clang -c main.c", &found);
+        let main =
+            format!("#if __has_include(\"{first}/h.h\")\n#endif\n#include \"{second}/h.h\"\n");
+        tree(&main).expect("clang -c main.c", &found);
+    }
+}
