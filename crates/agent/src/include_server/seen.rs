@@ -1,14 +1,13 @@
 //! What the include engine says of a compile, and which files that means on disk at the moment.
 
-use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use includes::{Closure, DefaultFolder};
 
-use super::client_tree::{ClientTree, Ground, KnownLinks, Needs};
+use super::client_tree::{ClientTree, KnownLinks, Needs};
 use super::job::{Found, Job};
 use super::refusal::Refusal;
 use super::scan::Blocker;
@@ -84,6 +83,11 @@ impl Seen {
         for file in &self.found {
             tree.known_file(&job.cwd.join(&file.spelled), &file.real);
         }
+        for file in &closure.renamed {
+            if !self.system.contain(path(&file.real)) {
+                tree.known_file(path(&file.path), path(&file.real));
+            }
+        }
         tree.needs()
     }
 
@@ -98,30 +102,6 @@ impl Seen {
             Blocker::ComputedHasInclude | Blocker::Embed | Blocker::Dependency => false,
         };
         source.facts.blockers.iter().copied().find(counts)
-    }
-
-    /// The files by the names that the compile gives them. gcc's differ from the engine's where it
-    /// takes the real path for a header; `None` if it then finds other files beside that.
-    pub(crate) fn as_named(&self, job: &Job<'_>) -> Option<Cow<'_, [Found]>> {
-        let keeps = |word: &OsString| word == "-fno-canonical-system-headers";
-        let is_renamed = |file: &Found| job.search.renames(file);
-        if !self.system.is_gcc
-            || !self.found.iter().any(is_renamed)
-            || job.compile.argv().iter().any(keeps)
-        {
-            return Some(Cow::Borrowed(&self.found));
-        }
-        let links = self.links();
-        let mut found = self.found.clone();
-        for file in found.iter_mut().filter(|file| is_renamed(file)) {
-            let path = job.cwd.join(&file.spelled);
-            let folder = path.parent().and_then(|folder| links.real_folder(folder));
-            if folder.as_deref() != file.real.parent() {
-                return None;
-            }
-            file.spelled.clone_from(&file.real);
-        }
-        Some(Cow::Owned(found))
     }
 
     fn links(&self) -> KnownLinks<'_> {

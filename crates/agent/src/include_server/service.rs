@@ -20,7 +20,7 @@ use super::by_list::Lists;
 use super::compiler;
 use super::engine::Engine;
 use super::engine_refusals::EngineRefusals;
-use super::job::{Found, Job, Needed};
+use super::job::{Job, Needed};
 use super::mirror::Mirror;
 use super::refusal::Refusal;
 use super::run::Stop;
@@ -146,11 +146,10 @@ impl Service {
                     return Ok(Ok(answer));
                 }
                 (Ok(seen), _) => match self.copy_seen(job, &seen) {
-                    Ok(Ok(answer)) => {
+                    Ok(answer) => {
                         last = Some((seen, answer));
                         continue;
                     }
-                    Ok(Err(refusal)) => return Ok(Err(refusal)),
                     Err(refusal) => refusal,
                 },
                 (Err(refusal), _) => refusal,
@@ -160,18 +159,7 @@ impl Service {
         Err(refusal)
     }
 
-    fn copy_seen(
-        &self,
-        job: &Job<'_>,
-        seen: &Seen,
-    ) -> Result<Result<Answer, includes::Refusal>, Refusal> {
-        let shorter_names = || includes::Refusal::Unmodelled {
-            file: job.compile.input().to_owned().into_vec(),
-            what: "gcc takes shorter names for headers, and may find others beside them".into(),
-        };
-        let Some(found) = seen.as_named(job) else {
-            return Ok(Err(shorter_names()));
-        };
+    fn copy_seen(&self, job: &Job<'_>, seen: &Seen) -> Result<Answer, Refusal> {
         let mut texts = HashMap::new();
         for file in &seen.found {
             let (source, text) = self.sources.look(&file.real, file.identity)?;
@@ -181,22 +169,15 @@ impl Service {
             if let Some(blocker) = seen.blocker(&source) {
                 return Err(Refusal::Text(file.real.clone(), blocker));
             }
-            // Which headers are included by one that says so, is not known here.
-            if seen.system.is_gcc
-                && source.facts.system_header
-                && seen.found.iter().any(Found::has_shorter_name)
-            {
-                return Ok(Err(shorter_names()));
-            }
             texts.extend(text.map(|text| (file.real.clone(), text)));
         }
         let needed = Needed {
             system: &seen.system,
-            found: &found,
+            found: &seen.found,
             beside: seen.beside(job),
             texts,
         };
-        self.copy(needed).map(Ok)
+        self.copy(needed)
     }
 
     /// The long way, for what the engine has refused.
