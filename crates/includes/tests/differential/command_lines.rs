@@ -32,9 +32,14 @@ pub(crate) struct CommandLine {
     pub(crate) arguments: Vec<Vec<String>>,
     pub(crate) variables: Vec<(&'static str, String)>,
     pub(crate) cwd: &'static str,
+    /// What stands in the file of arguments, if there is one.
+    pub(crate) response_file: Option<String>,
     /// The main file, from the program's folder.
     pub(crate) main: String,
 }
+
+/// The file of arguments.
+pub(crate) const RESPONSE_FILE: &str = "arguments";
 
 const C: [&str; 10] = [
     "",
@@ -59,9 +64,10 @@ const CXX: [&str; 9] = [
     "-std=c++20",
     "-std=gnu++2b",
 ];
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 13] = [
     "-trigraphs",
     "-nostdinc",
+    "-nostdinc++",
     "-undef",
     "-O2",
     "-ffreestanding",
@@ -109,6 +115,7 @@ pub(crate) fn random(r: &mut Random, reference: Reference) -> CommandLine {
         arguments: Vec::new(),
         variables: Vec::new(),
         cwd,
+        response_file: None,
         main: main_file(r, language),
     };
     line.push(standard);
@@ -127,6 +134,9 @@ pub(crate) fn random(r: &mut Random, reference: Reference) -> CommandLine {
         line.arguments.insert(at, vec!["-I-".into()]);
     }
     definitions(r, &mut line);
+    if r.one_in(20) {
+        response_file(r, &mut line);
+    }
     if line.forced {
         line.arguments
             .push(vec!["-imacros".into(), format!("{ROOT}/{LAST}/prelude.h")]);
@@ -235,6 +245,23 @@ fn sysroot(r: &mut Random, line: &mut CommandLine) {
         let folder = r.pick(&["=/../inc1", "=/usr/include", "=/.", "$SYSROOT/../sys"]);
         line.arguments.push(vec![format!("{option}{folder}")]);
     }
+}
+
+/// Moves the arguments so far into a file, written in ways that mean the same.
+fn response_file(r: &mut Random, line: &mut CommandLine) {
+    let mut text = String::new();
+    for argument in std::mem::take(&mut line.arguments).iter().flatten() {
+        let blank = r.pick(&[" ", "\n", "  ", "\n\n"]);
+        let written = match r.below(3) {
+            0 => format!("'{argument}'"),
+            1 => format!("\"{}\"", argument.replace('"', "\\\"")),
+            _ => argument.replace(' ', "\\ ").replace('"', "\\\""),
+        };
+        text += &format!("{written}{blank}");
+    }
+    line.response_file = Some(text);
+    let path = spelled(r, line.cwd, RESPONSE_FILE);
+    line.arguments.push(vec![format!("@{path}")]);
 }
 
 fn definitions(r: &mut Random, line: &mut CommandLine) {

@@ -65,7 +65,7 @@ const ANYTHING: [&str; 8] = [
 ];
 
 /// Text of all sorts; none of it matters but where it hides or makes directives.
-const TEXT: [&str; 36] = [
+const TEXT: [&str; 37] = [
     "int x = 1; /* # */ int y;\n",
     "const char *s = \"/*\";\n",
     "char q = '\"';\n",
@@ -82,6 +82,7 @@ const TEXT: [&str; 36] = [
     "#pragma message(\"x\")\n",
     "# /* x */ define M7 /* y\n z */ 2\n",
     "F1(1) F2(M1)\n",
+    "int counted = __COUNTER__;\n",
     "\"open \\\n#undef M0\n",
     "/\\\n* x\n#undef M1\n*\\\n/\n",
     "#def\\\nine M2 2\n",
@@ -248,7 +249,8 @@ impl<'a> Text<'a> {
         };
         let what = self.r.pick(&["push_macro", "push_macro", "pop_macro"]);
         let asm = self.style.line.language == Language::Assembler;
-        match self.r.below(6) {
+        match self.r.below(7) {
+            6 if !asm => self.push(&format!("PRAGMA({what}(\"{name}\"))")),
             0..=2 => self.push(&format!("#pragma {what}(\"{name}\")")),
             3 if !asm => self.push(&format!("_Pragma(\"{what}(\\\"{name}\\\")\") int p;")),
             4 if !asm => self.push("_Pragma(\"GCC diagnostic pop\")"),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::command_lines::{CommandLine, Language, header_name};
+use crate::command_lines::{CommandLine, Language, RESPONSE_FILE, header_name};
 use crate::conditions::Style;
 use crate::lines::Text;
 use crate::program::{Entry, FOLDERS, LAST, Reference};
@@ -50,6 +50,9 @@ pub(crate) fn random(r: &mut Random, line: &CommandLine) -> Vec<Entry> {
     });
     let main = main_text(r, line);
     tree.file(r, &line.main, main);
+    if let Some(arguments) = &line.response_file {
+        tree.file(r, RESPONSE_FILE, arguments.clone());
+    }
     tree.entries
 }
 
@@ -101,11 +104,9 @@ impl Tree {
             } if *path == lowest => Some((text.clone(), *modified)),
             _ => None,
         });
-        // clang goes by a file's first name, and by inode: the engine refuses the first, and does not see the second.
-        let gcc = line.reference == Reference::Gcc;
         match (r.below(14), shared) {
-            (0, _) if gcc || r.one_in(4) => self.link(&path, &format!("{up}{lowest}")),
-            (1, _) if gcc => self.add(Entry::HardLink { path, to: lowest }),
+            (0, _) => self.link(&path, &format!("{up}{lowest}")),
+            (1, _) => self.add(Entry::HardLink { path, to: lowest }),
             (2, Some((text, modified))) => self.add(Entry::File {
                 path,
                 text,
@@ -129,7 +130,7 @@ fn prelude(line: &CommandLine, guarded: bool) -> String {
         #define VA(a,...) a __VA_OPT__(+ 1) - 0\n#define FIRST(a,...) a\n\
         #define COUNT(...) COUNT_(0,##__VA_ARGS__,3,2,1,0)\n#define COUNT_(z,a,b,c,n,...) n\n\
         #define HAS(x) defined(M##x)\n#define HAS_M1 defined M1\n#define DEFINES (defined M2 || defined(E2))\n#define EMPTY()\n#define NAMED(a, rest...) a + COUNT(rest)\n\
-        #define F0(x) x\n#define F1(x) (x)+1\n#define F2(x) F1(x)*2\n#define O0 F1\n",
+        #define PRAGMA(x) _Pragma(#x)\n#define F0(x) x\n#define F1(x) (x)+1\n#define F2(x) F1(x)*2\n#define O0 F1\n",
     );
     if line.language != Language::Assembler && line.reference == Reference::Gcc {
         text.push_str("#define QUOTED(x) #x\n");
@@ -224,6 +225,7 @@ fn header(r: &mut Random, line: &CommandLine, n: usize) -> String {
                 "# pragma /* x */ once\n",
                 "#pragma once extra\n",
                 "_Pragma(  \"once\" ) int a;\n",
+                "PRAGMA(once)\n",
             ]);
             // In assembler text `_Pragma` is no operator that acts.
             let once = if line.language == Language::Assembler {
