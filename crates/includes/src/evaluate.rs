@@ -10,7 +10,7 @@ mod surroundings;
 use std::sync::Arc;
 
 use crate::macros::expand::{Surroundings, Trouble, expand, expand_condition, header_name};
-use crate::memory::names::Id;
+use crate::memory::names::{Id, known};
 use crate::memory::summary::Item;
 use crate::parsing::dialect::Dialect;
 use crate::parsing::loaded::Loaded;
@@ -58,6 +58,8 @@ pub(crate) struct Unit<'w> {
     frames: usize,
     main: u32,
     refusal: Option<Refusal>,
+    /// What `__has_include` found in the condition at hand, and whether gcc takes it for a file apart.
+    found: Vec<(u32, bool)>,
     /// In a file of `-imacros`, where gcc obeys no `_Pragma`. What files do here is no summary for elsewhere.
     ignores_pragmas: bool,
     /// A condition has asked for a macro that a pragma may have changed.
@@ -196,6 +198,20 @@ impl Unit<'_> {
         let line = &loaded.parsed.lines[line as usize];
         self.line = line.number;
         let expanded = expand_condition(self, &line.tokens);
+        if !self.found.is_empty() {
+            let mut tokens = expanded.iter().flatten();
+            let may_skip = tokens.any(|token| {
+                [
+                    known::AND_AND,
+                    known::OR_OR,
+                    known::QUESTION,
+                    known::W_AND,
+                    known::W_OR,
+                ]
+                .contains(&token.text)
+            });
+            self.mark_found(!may_skip);
+        }
         self.sure()?;
         let result = expanded
             .and_then(|tokens| condition::holds(&tokens, self.dialect, &mut self.worker.names));

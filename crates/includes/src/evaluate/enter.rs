@@ -7,11 +7,20 @@ use super::{Stop, Unit};
 use crate::memory::names::{Id, known};
 use crate::memory::summary::{Item, Summary};
 use crate::parsing::loaded::Loaded;
+use crate::parsing::steps::Bad;
 use crate::refusal::Refusal;
 use crate::worker::{Noted, Visit};
 
 /// Includes nested deeper than this are an error in gcc and clang.
 const MAX_DEPTH: usize = 199;
+
+/// Whether gcc knows other files with the content of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    Alone,
+    WithOthers,
+    Unsure,
+}
 
 impl Unit<'_> {
     pub(super) fn enter_found(
@@ -56,13 +65,19 @@ impl Unit<'_> {
         if loaded.parsed.may_be_once || self.noted.entries {
             let mark = self.worker.once_mark(&loaded, self.dialect.clang);
             let mut skip = self.worker.env.read(mark) != 0;
-            let copy = self.mark_known(visit, &loaded);
+            let copies = self.mark_known(visit, &loaded);
             let mut listed = self.dialect.clang;
             if import {
                 self.worker.env.write(mark, known::IS_ON);
                 let entered = self.worker.entered_mark(visit, &loaded, self.dialect.clang);
                 let entered = self.worker.env.read(entered) != 0;
-                skip |= entered || copy;
+                if copies == Known::Unsure && !skip && !entered {
+                    return Err(self.bad(&Bad::Unmodelled(
+                        "an #import, and __has_include in a condition that may not evaluate it"
+                            .into(),
+                    )));
+                }
+                skip |= entered || copies == Known::WithOthers;
                 listed |= entered;
             }
             if skip {
@@ -175,19 +190,49 @@ impl Unit<'_> {
     }
 
     /// gcc takes an imported file for done if it knows *any other* file of equal content, even one that only
-    /// `__has_include` found. The mark holds the one file known, or `IS_ON` for several. True: there is another.
-    pub(super) fn mark_known(&mut self, visit: Visit, loaded: &Loaded) -> bool {
+    /// `__has_include` found. The mark holds the one file known, or `IS_ON` for several, or `IS_UNSURE`.
+    pub(super) fn mark_known(&mut self, visit: Visit, loaded: &Loaded) -> Known {
         if !self.noted.entries || self.dialect.clang {
-            return false;
+            return Known::Alone;
         }
         let file = self.worker.entered_mark(visit, loaded, false);
         let mark = self.worker.known_mark(loaded);
         let before = self.worker.env.read(mark);
-        if before != file && before != known::IS_ON {
-            self.worker
-                .env
-                .write(mark, if before == 0 { file } else { known::IS_ON });
+        match before {
+            known::IS_ON => return Known::WithOthers,
+            known::IS_UNSURE => return Known::Unsure,
+            _ if before == file => return Known::Alone,
+            _ => {}
         }
-        before != 0 && before != file
+        let now = if before == 0 { file } else { known::IS_ON };
+        self.worker.env.write(mark, now);
+        if before == 0 {
+            Known::Alone
+        } else {
+            Known::WithOthers
+        }
+    }
+
+    /// Does the same for what `__has_include` found in a condition. Where a part of that may not have been evaluated,
+    /// gcc may not have looked.
+    pub(super) fn mark_found(&mut self, is_sure: bool) {
+        for (visit, is_apart) in std::mem::take(&mut self.found) {
+            let visit = self.worker.visits[visit as usize];
+            let Some(loaded) = self.worker.load(visit.file, self.dialect) else {
+                continue;
+            };
+            let mark = self.worker.known_mark(&loaded);
+            if !is_sure {
+                let file = self.worker.entered_mark(visit, &loaded, false);
+                let before = self.worker.env.read(mark);
+                if before != known::IS_ON && (is_apart || before != file) {
+                    self.worker.env.write(mark, known::IS_UNSURE);
+                }
+            } else if is_apart {
+                self.worker.env.write(mark, known::IS_ON);
+            } else {
+                self.mark_known(visit, &loaded);
+            }
+        }
     }
 }

@@ -139,6 +139,7 @@ fn evaluate(
         frames: 0,
         main,
         refusal: None,
+        found: Vec::new(),
         ignores_pragmas: false,
         is_unsure: false,
     };

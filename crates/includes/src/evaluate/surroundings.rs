@@ -106,19 +106,11 @@ impl Surroundings for Unit<'_> {
         }
         let visit = found.visit;
         if let Some(visit) = visit.filter(|_| self.noted.entries && !self.dialect.clang) {
-            let visit = self.worker.visits[visit as usize];
-            if let Some(loaded) = self.worker.load(visit.file, self.dialect) {
-                // From the middle of a chain, gcc takes what it finds for another file than an import would find.
-                let quote = self.worker.contexts[self.context as usize].chain.quote;
-                let is_apart =
-                    matches!(self.place, Place::Chain(at) if usize::from(at) + 1 != quote);
-                if form == Form::Next && is_apart {
-                    let mark = self.worker.known_mark(&loaded);
-                    self.worker.env.write(mark, known::IS_ON);
-                } else {
-                    self.mark_known(visit, &loaded);
-                }
-            }
+            // From the middle of a chain, gcc takes what it finds for another file than an import would find.
+            let quote = self.worker.contexts[self.context as usize].chain.quote;
+            let is_apart = form == Form::Next
+                && matches!(self.place, Place::Chain(at) if usize::from(at) + 1 != quote);
+            self.found.push((visit, is_apart));
         }
         Ok(visit.is_some())
     }
