@@ -168,8 +168,10 @@ impl Reader {
             } else if argument == b"-I-" {
                 self.out.gcc_only = true;
                 self.out.not_beside = true;
-                let split = std::mem::take(&mut self.out.bracket);
-                self.out.quote.extend(split);
+                // They come before all of `-iquote`, also before those named earlier.
+                let mut split = std::mem::take(&mut self.out.bracket);
+                split.append(&mut self.out.quote);
+                self.out.quote = split;
             } else if let Some((name, valued)) = VALUED
                 .iter()
                 .find(|(prefix, _)| argument.starts_with(prefix))

@@ -93,6 +93,7 @@ fn options_mean_what_they_mean_to_the_compilers() {
             QUOTED,
             &[
                 "-Ib -I- -Ia",
+                "-iquote a -Ib -I-",
                 "-iquote a -Ib",
                 "-iquotea -Ib",
                 "-isystem a -Ib",
