@@ -104,11 +104,21 @@ fn projects(tree: &Tree) -> Result<Vec<String>, Failure> {
     for entry in &mut entries {
         entry.command.push_str(&format!(" '-I{}'", boost.display()));
     }
-    let boost = write("boost", &entries)?;
+    // Libraries as they are used, and those made to iterate by including themselves: without the headers that Boost
+    // brings ready-made, or beyond their limits.
+    let iterates = |entry: &Entry| {
+        entry.file.starts_with("pp_")
+            || entry.file.contains("_made")
+            || entry.command.contains(" -D")
+    };
+    let (iterating, plain): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(iterates);
+    let boost = write("boost", &plain)?;
+    let iterated = write("boost-iterated", &iterating)?;
     Ok(vec![
         format!("git={}", files[0]),
         format!("fmtlib + googletest={},{}", files[1], files[2]),
         format!("Boost={boost}"),
+        format!("Boost, iterating={iterated}"),
     ])
 }
 

@@ -79,6 +79,12 @@ impl<S: Surroundings> Expansion<'_, S> {
                 body.get(at + width).is_some_and(|t| t.is(known::PASTE))
                     && at + width + 1 < body.len()
             };
+            let is_plain = !pasting && !paste_follows(1);
+            if is_plain && token.kind == Kind::Parameter {
+                self.push_expanded(arguments, token, out)?;
+                at += 1;
+                continue;
+            }
             let mut piece: Vec<Token>;
             if of.function
                 && token.is(known::HASH)
@@ -101,10 +107,8 @@ impl<S: Surroundings> Expansion<'_, S> {
                         out.pop();
                     }
                     piece = raw.to_vec();
-                } else if pasting || paste_follows(1) {
-                    piece = raw.to_vec();
                 } else {
-                    piece = self.expanded(arguments, index)?;
+                    piece = raw.to_vec();
                 }
                 if let Some(first) = piece.first_mut() {
                     first.space = token.space;
@@ -118,12 +122,16 @@ impl<S: Surroundings> Expansion<'_, S> {
                     .ok_or(Trouble::Malformed("`__VA_OPT__` is not closed"))?;
                 width = inside.len() + 3;
                 piece = Vec::new();
-                if !self.expanded(arguments, last_argument)?.is_empty() {
+                if !self.is_empty_when_expanded(arguments, last_argument)? {
                     self.substitute(of, inside, arguments, &mut piece)?;
                     if let Some(first) = piece.first_mut() {
                         first.space = token.space;
                     }
                 }
+            } else if is_plain {
+                out.push(token);
+                at += 1;
+                continue;
             } else {
                 piece = vec![token];
             }
@@ -143,15 +151,55 @@ impl<S: Surroundings> Expansion<'_, S> {
         Ok(())
     }
 
-    fn expanded(&mut self, arguments: &Arguments, at: usize) -> Result<Vec<Token>, Trouble> {
+    /// The expansion of an argument in the place of `parameter`.
+    fn push_expanded(
+        &mut self,
+        arguments: &Arguments,
+        parameter: Token,
+        out: &mut Vec<Token>,
+    ) -> Result<(), Trouble> {
+        let at = usize::from(parameter.arg);
+        self.expand_argument(arguments, at)?;
+        let start = out.len();
         if let Some(Some(done)) = arguments.expanded.borrow().get(at) {
-            return Ok(done.clone());
+            out.extend_from_slice(done);
         }
-        let result = self.all(arguments.raw.get(at).cloned().unwrap_or_default(), false)?;
+        if let Some(first) = out.get_mut(start) {
+            first.space = parameter.space;
+        }
+        Ok(())
+    }
+
+    fn expand_argument(&mut self, arguments: &Arguments, at: usize) -> Result<(), Trouble> {
+        if arguments
+            .expanded
+            .borrow()
+            .get(at)
+            .is_none_or(Option::is_some)
+        {
+            return Ok(());
+        }
+        let raw = arguments.raw.get(at).map_or(&[][..], Vec::as_slice);
+        let is_final = |token: &Token| token.kind != Kind::Identifier || token.painted;
+        let result = if raw.iter().all(is_final) {
+            raw.to_vec()
+        } else {
+            self.all(raw.to_vec(), false)?
+        };
         if let Some(slot) = arguments.expanded.borrow_mut().get_mut(at) {
-            *slot = Some(result.clone());
+            *slot = Some(result);
         }
-        Ok(result)
+        Ok(())
+    }
+
+    fn is_empty_when_expanded(
+        &mut self,
+        arguments: &Arguments,
+        at: usize,
+    ) -> Result<bool, Trouble> {
+        self.expand_argument(arguments, at)?;
+        let expanded = arguments.expanded.borrow();
+        Ok(!matches!(expanded.get(at), Some(Some(done)) if !done.is_empty()))
     }
 
     fn paste(&mut self, left: Token, right: Token, out: &mut Vec<Token>) {
