@@ -56,7 +56,7 @@ pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
             compare(&label, &compiles, &results, &theirs)?
         } else {
             let closures = pass == 1 && !flags.timing;
-            print(flags, closures.then_some(&compiles), &results, pass == 1)?
+            print(flags, &compiles, &results, closures, pass == 1)?
         };
     }
     Ok(ExitCode::from(u8::from(failed)))
@@ -126,17 +126,22 @@ fn in_parallel<T: Send>(
 /// Prints closures, if wanted, and refusals. Whether there was one.
 fn print(
     flags: &Flags,
-    closures: Option<&Vec<Compile>>,
+    compiles: &[Compile],
     results: &[Scanned],
+    closures: bool,
     first: bool,
 ) -> Result<bool, String> {
-    for refusal in results.iter().filter_map(|result| result.as_ref().err()) {
-        if first {
-            output::error(&refusal.to_string());
+    for (compile, result) in compiles.iter().zip(results) {
+        match result {
+            Err(refusal) if first && compiles.len() > 1 => {
+                output::error(&format!("{}: {refusal}", compile.name));
+            }
+            Err(refusal) if first => output::error(&refusal.to_string()),
+            _ => {}
         }
-    }
-    for (compile, result) in closures.into_iter().flatten().zip(results) {
-        output::closure(flags.format, &compile.command, result)?;
+        if closures {
+            output::closure(flags.format, &compile.command, result)?;
+        }
     }
     Ok(results.iter().any(Result::is_err))
 }

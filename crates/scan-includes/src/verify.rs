@@ -68,7 +68,9 @@ pub(crate) fn ask(command: &Command) -> Result<Theirs, String> {
             .or(errors.lines().next());
         return Ok(Err(first.unwrap_or("no message").to_owned()));
     }
-    let rule = std::fs::read(&rule).map_err(|error| format!("reading its rule: {error}"))?;
+    let Ok(rule) = std::fs::read(&rule) else {
+        return Ok(Err("it preprocesses nothing: no list was written".into()));
+    };
     Ok(Ok(prerequisites(&rule)
         .iter()
         .map(|path| {

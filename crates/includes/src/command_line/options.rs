@@ -219,7 +219,12 @@ impl Reader {
                     .strip_prefix(b"=")
                     .filter(|_| !self.sysroot.is_empty())
                 {
-                    Some(below) => [&self.sysroot, below].concat(),
+                    Some(below) => {
+                        // clang puts a slash between, gcc does not.
+                        self.out.gcc_only |=
+                            !below.starts_with(b"/") && !self.sysroot.ends_with(b"/");
+                        [&self.sysroot, below].concat()
+                    }
                     None => self.gcc_folder(value),
                 };
                 self.out.bracket.push(folder);

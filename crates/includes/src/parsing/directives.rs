@@ -118,10 +118,31 @@ impl Builder<'_> {
         (len > 0).then(|| (self.names.id(&text[..len]), &text[len..]))
     }
 
+    /// Whether the name that a directive defines or asks for has a character written as `\\u`: the compiler takes it for
+    /// the same as the character itself.
+    fn names_universally(&self, keyword: &[u8], rest: &[u8]) -> bool {
+        let rest = match keyword {
+            b"define" | b"undef" | b"ifdef" | b"ifndef" | b"elifdef" | b"elifndef" => {
+                let rest = skip_blanks(rest);
+                &rest[identifier_len(rest, self.dialect)..]
+            }
+            // A macro in a condition: wherever it stands, outside of characters.
+            b"if" | b"elif" => {
+                let at = memchr::memchr(b'\\', rest).filter(|_| !rest.contains(&b'\''));
+                at.map_or(&[][..], |at| &rest[at..])
+            }
+            _ => return false,
+        };
+        rest.starts_with(b"\\u") || rest.starts_with(b"\\U")
+    }
+
     fn directive(&mut self, text: &[u8], number: u32) {
         let text = skip_blanks(text);
         let len = identifier_len(text, self.dialect);
         let (keyword, rest) = text.split_at(len);
+        if self.names_universally(keyword, rest) {
+            self.out.broken = Some(Bad::Unmodelled("a universal character name".into()));
+        }
         match keyword {
             b"if" | b"ifdef" | b"ifndef" => self.calls.conditional(),
             b"elif" | b"elifdef" | b"elifndef" | b"else" => self.calls.next_group(),

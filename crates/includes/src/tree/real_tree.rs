@@ -29,6 +29,9 @@ const SETTLED: Duration = Duration::from_millis(100);
 /// The same where the file system counts in seconds, two of them for vfat.
 const SETTLED_COARSE: Duration = Duration::from_secs(4);
 
+/// Bytes of the longest file that is read. Compilers have no limit but memory; a server that many ask needs one.
+const LONGEST_FILE: u64 = 512 << 20;
+
 /// Times a file is read anew because it changed while it was read.
 const READS: usize = 8;
 
@@ -113,12 +116,19 @@ impl Tree for RealTree {
         for last in (0..READS).rev() {
             let mut file = std::fs::File::open(path(file)).ok()?;
             let before = file.metadata().ok()?;
-            if before.is_dir() {
+            // Neither a folder nor something without an end or near it is a header.
+            if before.is_dir() || before.size() > LONGEST_FILE {
                 return None;
             }
             let mut stamp_before = stamp(&before);
             let mut bytes = Vec::with_capacity(usize::try_from(before.size()).unwrap_or(0) + 1);
-            file.read_to_end(&mut bytes).ok()?;
+            (&mut file)
+                .take(LONGEST_FILE + 1)
+                .read_to_end(&mut bytes)
+                .ok()?;
+            if bytes.len() as u64 > LONGEST_FILE {
+                return None;
+            }
             let after = stamp(&file.metadata().ok()?);
             if after.is_equal(&stamp_before) && bytes.len() as u64 == after.size {
                 return Some((bytes, stamp_before));

@@ -163,3 +163,21 @@ fn a_refused_compile_stops_at_the_first_missing_header() {
         .ask("main.c")
         .files(&["main.c", "a.h", "none.h", "b.h"]);
 }
+
+#[test]
+fn a_name_written_with_a_universal_character_is_refused() {
+    for line in [
+        "#define a\\u00e9",
+        "#ifdef a\\u00e9\n#endif",
+        "#if defined a\\U000000e9\n#endif",
+    ] {
+        let world = World::new(&[("main.c", line)]);
+        let refusal = world.ask("main.c").refusal().to_string();
+        assert!(refusal.contains("universal character"), "{refusal}");
+    }
+    let world = World::new(&[(
+        "main.c",
+        "#define TEXT \"\\u00e9\"\n#if 'a' == '\\u0061'\n#endif\n",
+    )]);
+    world.ask("-DX=1 main.c").reads(&["main.c"]);
+}
