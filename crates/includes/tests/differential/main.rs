@@ -59,7 +59,7 @@ fn compilers() -> (tempfile::TempDir, Arc<RealCompiler>) {
 fn random_programs_have_the_closures_that_the_compilers_see() {
     let (_store, compilers) = compilers();
     let tallies = Reference::ALL.map(|_| Mutex::<Tally>::default());
-    for_all_seeds(number("INCLUDES_PROGRAMS", 5000), |seed| {
+    for_all_seeds(number("INCLUDES_PROGRAMS", 500), |seed| {
         for (reference, tally) in Reference::ALL.into_iter().zip(&tallies) {
             let program = program::program(seed, reference);
             let verdict = judge(&program, &compilers);
@@ -97,7 +97,7 @@ fn random_programs_have_the_closures_that_the_compilers_see() {
 fn an_engine_that_lives_through_edits_answers_like_a_new_one() {
     let (_store, compilers) = compilers();
     let failures = Mutex::new(Vec::new());
-    for_all_seeds(number("INCLUDES_EDITED_PROGRAMS", 300), |seed| {
+    for_all_seeds(number("INCLUDES_EDITED_PROGRAMS", 40), |seed| {
         if let Err(failure) = edits::survive(seed, &compilers) {
             failures.lock().expect("no panic").push(failure);
         }
