@@ -8,6 +8,7 @@ pub(crate) mod expand;
 pub(crate) mod known_makers;
 pub(crate) mod makers;
 pub(crate) mod option_pragmas;
+mod stock_makers;
 
 use std::sync::Arc;
 

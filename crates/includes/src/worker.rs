@@ -163,12 +163,13 @@ pub(crate) struct Worker {
 
 impl Shared {
     pub(crate) fn new(tree: Arc<dyn Tree>, compiler: Arc<dyn Compiler>) -> Self {
+        let names = Arc::new(SharedNames::new());
         Shared {
             tree,
             compiler,
-            names: Arc::new(SharedNames::new()),
+            makers: Arc::new(SharedMakers::new(&names)),
+            names,
             parsed: Mutex::default(),
-            makers: Arc::default(),
             bases: Mutex::default(),
             questions: Mutex::default(),
         }

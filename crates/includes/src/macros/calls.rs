@@ -15,7 +15,7 @@ use crate::parsing::text::destringed;
 use crate::parsing::tokens::{Kind, Token};
 
 /// A call in which a pragma may be made.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Call {
     /// Names before parentheses that are open here and closed after a directive.
     pub(crate) within: Vec<Id>,

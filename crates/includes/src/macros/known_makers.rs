@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::macros;
 use crate::macros::makers::{Kind, Makers};
-use crate::memory::names::{FastMap, Id, Names};
+use crate::macros::stock_makers::STOCK;
+use crate::memory::names::{FastMap, Id, Names, SharedNames};
 use crate::parsing::dialect::Dialect;
 
 /// The makers met in any file so far, shared by all workers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SharedMakers(Mutex<Arc<Makers>>);
 
 /// One worker's view.
@@ -21,6 +22,18 @@ pub(crate) struct KnownMakers {
 }
 
 impl SharedMakers {
+    /// Those of common headers.
+    pub(crate) fn new(names: &Arc<SharedNames>) -> Self {
+        let mut names = Names::new(Arc::clone(names));
+        let stock: Vec<(Id, Kind)> = STOCK
+            .iter()
+            .map(|(name, kind)| (names.id(name.as_bytes()), *kind))
+            .collect();
+        let none = Makers::default();
+        let makers = none.with(&stock, &mut names).unwrap_or(none);
+        SharedMakers(Mutex::new(Arc::new(makers)))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Arc<Makers>> {
         // A set is put in whole, so a panic elsewhere does not spoil it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

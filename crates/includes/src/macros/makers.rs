@@ -38,6 +38,8 @@ pub(crate) struct Makers {
     kinds: FastMap<Id, Kind>,
     /// Names in the order they came, each with the generation that brought it.
     needles: Vec<(u32, Arc<[u8]>)>,
+    /// Those of them whose piece no other's piece is part of: finding these finds all.
+    least: Vec<Arc<[u8]>>,
 }
 
 const OPERATOR: &[u8] = b"_Pragma";
@@ -70,6 +72,11 @@ impl<'a> Needle<'a> {
         }
     }
 
+    /// Whether this occurs wherever `other` does.
+    fn covers(self, other: Needle<'_>) -> bool {
+        !self.is_whole && memmem::find(other.bytes, self.bytes).is_some()
+    }
+
     /// Where it occurs.
     pub(crate) fn find_in(self, src: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
         memmem::find_iter(src, self.bytes).filter(move |&at| {
@@ -96,10 +103,24 @@ impl Makers {
         for &(name, kind) in new {
             let known = more.kinds.entry(name).or_insert(kind);
             *known = kind.max(*known);
-            let spelling = names.entry(name).bytes.as_ref().into();
-            more.needles.push((more.generation, spelling));
+            let spelling: Arc<[u8]> = names.entry(name).bytes.as_ref().into();
+            more.needles.push((more.generation, Arc::clone(&spelling)));
+            let needle = Needle::of(&spelling);
+            if !more
+                .least
+                .iter()
+                .any(|known| Needle::of(known).covers(needle))
+            {
+                more.least.retain(|known| !needle.covers(Needle::of(known)));
+                more.least.push(spelling);
+            }
         }
         Some(more)
+    }
+
+    /// What to look for where all makers matter.
+    pub(crate) fn needles(&self) -> impl Iterator<Item = Needle<'_>> {
+        self.least.iter().map(|name| Needle::of(name))
     }
 
     /// What to look for where only makers newer than `generation` matter.
@@ -113,7 +134,7 @@ impl Makers {
     /// Whether the text of a definition may mention a maker or the operator.
     pub(crate) fn may_be_in(&self, text: &[u8]) -> bool {
         std::iter::once(Needle::OPERATOR)
-            .chain(self.needles_since(0))
+            .chain(self.needles())
             .any(|needle| needle.find_in(text).next().is_some())
     }
 

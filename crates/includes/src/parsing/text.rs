@@ -41,7 +41,7 @@ impl Finder {
     pub(crate) fn new(src: &[u8], makers: &Makers) -> Self {
         let mut hits: Vec<usize> = split_words(src).collect();
         let split_words = !hits.is_empty();
-        for needle in std::iter::once(Needle::OPERATOR).chain(makers.needles_since(0)) {
+        for needle in std::iter::once(Needle::OPERATOR).chain(makers.needles()) {
             hits.extend(needle.find_in(src));
         }
         let pragmas = !hits.is_empty();
