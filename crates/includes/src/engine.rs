@@ -182,7 +182,7 @@ impl Engine {
                 Ok(closure)
             }
             None => {
-                let result = consistent_answer(&mut worker, command);
+                let result = consistent_answer(&mut worker, command, looks);
                 if let Ok(closure) = &result
                     && self.settings.answers
                 {
@@ -211,13 +211,21 @@ impl Engine {
     }
 }
 
-/// An answer that is not half of one state of the tree and half of another.
-fn consistent_answer(worker: &mut Worker, command: &Command) -> Result<Arc<Closure>, Refusal> {
+/// An answer that is not half of one state of the tree and half of another. `looks` were made before the last notice of
+/// changes, which may have read files.
+fn consistent_answer(
+    worker: &mut Worker,
+    command: &Command,
+    mut looks: u64,
+) -> Result<Arc<Closure>, Refusal> {
     for _ in 0..TRIES {
-        let looks = worker.looks();
         let answer = answer(worker, command);
         // What came from memory alone is of the moment of the last notice.
-        if worker.looks() == looks || !worker.is_torn() {
+        if worker.looks() == looks {
+            return answer;
+        }
+        looks = worker.looks();
+        if !worker.is_torn() {
             return answer;
         }
     }

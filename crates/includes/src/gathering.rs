@@ -143,6 +143,7 @@ impl Gathering<'_> {
                     }
                 }
                 Item::Note(file, note) => self.notes.push((file, note)),
+                Item::Line(_) => {}
             }
         }
     }

@@ -4,5 +4,6 @@ pub(crate) mod answers;
 mod changes;
 pub(crate) mod environment;
 pub(crate) mod names;
+mod renewal;
 pub(crate) mod summary;
 pub(crate) mod transfer;

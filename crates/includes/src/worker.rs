@@ -19,7 +19,7 @@ use crate::memory::transfer::Transfers;
 use crate::parsing::dialect::Dialect;
 use crate::parsing::loaded::Loaded;
 use crate::parsing::parsed_files::ParsedFiles;
-use crate::parsing::steps::Form;
+use crate::parsing::steps::{Form, Likeness};
 use crate::search::folders::{Folders, Link};
 use crate::search::{Chain, ChainRequest, Place, Query, Searches, Through, absolute, search};
 use crate::tree::{Stamp, Tree, split};
@@ -89,9 +89,11 @@ pub(crate) struct File {
     pub(crate) folder: u32,
     /// Index of its folder as spelled.
     pub(crate) beside: u32,
-    pub(crate) loaded: Vec<([u8; 2], Arc<Loaded>)>,
+    pub(crate) loaded: Vec<(Dialect, Arc<Loaded>)>,
+    /// What it is to the summaries that rest on it.
+    pub(crate) renewed: Likeness,
     /// Device and inode, once asked for.
-    inode: Option<(u64, u64)>,
+    pub(crate) inode: Option<(u64, u64)>,
 }
 
 /// A search made, and the visit its hit leads to.
@@ -145,7 +147,7 @@ pub(crate) struct Worker {
     pub(crate) stats: crate::engine::Statistics,
     pub(crate) position: u64,
     /// Files whose changes may go unseen, and their stamps when they were read.
-    pub(crate) compared: Vec<(Arc<[u8]>, Option<Stamp>)>,
+    pub(crate) compared: FastMap<Arc<[u8]>, Option<Stamp>>,
     pub(crate) memo: bool,
     /// Who used it last.
     pub(crate) thread: Option<std::thread::ThreadId>,
@@ -188,7 +190,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn index(len: usize) -> u32 {
+pub(crate) fn index(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
@@ -217,7 +219,7 @@ impl Worker {
             items: Vec::new(),
             stats: crate::engine::Statistics::default(),
             position: 0,
-            compared: Vec::new(),
+            compared: FastMap::default(),
             memo,
             thread: None,
             base: None,
@@ -341,6 +343,7 @@ impl Worker {
             folder,
             beside,
             loaded: Vec::new(),
+            renewed: Likeness::Same,
             inode: None,
         });
         self.file_ids.insert(key, id);

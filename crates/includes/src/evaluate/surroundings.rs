@@ -81,7 +81,10 @@ impl Surroundings for Unit<'_> {
                     "__LINE__ in a directive of several lines",
                 ));
             }
-            known::DEF_LINE => self.line.to_string(),
+            known::DEF_LINE => {
+                self.worker.items.push(Item::Line(self.file));
+                self.line.to_string()
+            }
             known::DEF_COUNTER => return Err(Trouble::Unmodelled("__COUNTER__ in a directive")),
             known::DEF_DATE => return Err(Trouble::Unmodelled("the time in a directive")),
             known::DEF_HAS_EMBED => return Err(Trouble::Unmodelled("__has_embed")),

@@ -42,9 +42,28 @@ fn hash(command: &Command) -> u64 {
     hasher.finish()
 }
 
+fn weight(closure: &Closure) -> usize {
+    5 * closure.files.len() + 2 * closure.absent.len() + 64
+}
+
 impl Answers {
     pub(crate) fn clear(&mut self) {
         *self = Answers::default();
+    }
+
+    /// Forgets those that rest on one of these files, given by real paths.
+    pub(crate) fn forget_those_of(&mut self, files: &[Arc<[u8]>]) {
+        for answers in self.known.values_mut() {
+            answers.retain(|answer| {
+                let mut read = answer.closure.files.iter();
+                let is_free = !read.any(|file| files.contains(&file.real));
+                if !is_free {
+                    self.weight -= weight(&answer.closure);
+                }
+                is_free
+            });
+        }
+        self.known.retain(|_, answers| !answers.is_empty());
     }
 
     /// The closure of this command, if it was asked before.
@@ -74,7 +93,7 @@ impl Answers {
         if known.is_none() && self.environments.len() < ENVIRONMENTS {
             self.environments.push(Arc::clone(&env));
         }
-        self.weight += 5 * closure.files.len() + 2 * closure.absent.len() + 64;
+        self.weight += weight(closure);
         self.known.entry(hash(command)).or_default().push(Answer {
             cwd: command.cwd.clone(),
             argv: command.argv.clone(),

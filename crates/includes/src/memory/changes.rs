@@ -6,10 +6,10 @@ use crate::tree::{Changes, Stamp};
 use crate::worker::{Worker, lock};
 
 impl Worker {
-    /// Takes notice of all changes up to now. A change that can matter makes the worker forget what depends on
-    /// the file system, all at once. Parsed files and names stay, so the next answers cost one `stat` for each file
-    /// they visit and one evaluation for each state: simple and never half stale, but a project with many files
-    /// pays for all of them after each change.
+    /// Takes notice of all changes up to now. A new content of a file makes the worker forget what rests on it, see
+    /// [`Worker::renew_contents`]. Any other change that can matter (files and folders that come and go, links,
+    /// compilers) makes it forget what depends on the file system, all at once: parsed files and names stay, so the
+    /// next answers cost one `stat` for each file they visit and one evaluation for each state.
     ///
     /// True: something was forgotten.
     pub(crate) fn notice_changes(&mut self) -> bool {
@@ -32,13 +32,16 @@ impl Worker {
         let tree = Arc::clone(&self.shared.tree);
         let now = tree.drain();
         let mut stale = false;
+        let mut changed: Vec<Vec<u8>> = Vec::new();
         if now != self.position {
             lock(&self.shared.parsed).notice_changes(&*tree, now);
             match tree.changes_since(self.position) {
                 Changes::Unknown => stale = true,
                 Changes::Entries(entries) => {
                     for entry in entries {
-                        stale |= self.folders.note_change(&entry);
+                        if self.folders.note_change(&entry) && !changed.contains(&entry) {
+                            changed.push(entry);
+                        }
                     }
                 }
             }
@@ -60,6 +63,13 @@ impl Worker {
                 .compared
                 .iter()
                 .all(|(path, before)| same(path, before));
+        stale = stale || !changed.iter().all(|entry| self.is_only_content(entry));
+        if !stale && !changed.is_empty() {
+            match self.renew_contents(&changed) {
+                Some(spoiled) => return spoiled,
+                None => stale = true,
+            }
+        }
         if stale {
             self.forget();
         }

@@ -25,6 +25,8 @@ pub(crate) enum Item {
     Child(SummaryId),
     /// A note: index of the file and of its note.
     Note(u32, u32),
+    /// The number of a line of this file was asked for.
+    Line(u32),
 }
 
 /// What one evaluation of a file did.
@@ -118,6 +120,74 @@ impl Summaries {
                 }
             }
         }
+    }
+
+    /// Empties all summaries in which one of these things happened, and says which those are.
+    pub(crate) fn empty_those_with(&mut self, is_void: impl Fn(&Item) -> bool) -> Vec<bool> {
+        let mut gone: Vec<bool> = Vec::with_capacity(self.list.len());
+        // A summary is younger than those it lists.
+        for summary in &mut self.list {
+            let is_gone = summary.items.iter().any(|item| match item {
+                Item::Child(id) => gone.get(*id as usize).copied().unwrap_or(true),
+                other => is_void(other),
+            });
+            gone.push(is_gone);
+            if is_gone {
+                self.weight -= (summary.effects.len() + summary.items.len()).min(self.weight);
+                summary.effects = Arc::default();
+                summary.items = Box::default();
+            }
+        }
+        gone
+    }
+
+    /// The tree without ways to summaries that are gone.
+    ///
+    /// It is built anew: a read that only such ways had in common is none of the ways that stay.
+    pub(crate) fn pruned(&mut self, root: Root, is_gone: impl Fn(SummaryId) -> bool) -> Root {
+        let top = root?;
+        if !self.leads_to(top, &is_gone) {
+            return root;
+        }
+        let mut ways = Vec::new();
+        self.ways(top, &mut Vec::new(), &mut ways);
+        let mut pruned = None;
+        for (reads, leaf) in ways {
+            if !is_gone(leaf) {
+                self.link(&mut pruned, &reads, leaf);
+            }
+        }
+        pruned
+    }
+
+    fn leads_to(&self, node: u32, wanted: &impl Fn(SummaryId) -> bool) -> bool {
+        match &self.nodes[node as usize].then {
+            Then::Leaf(id) => wanted(*id),
+            Then::Branch(_, ways) => ways.iter().any(|&(_, next)| self.leads_to(next, wanted)),
+        }
+    }
+
+    /// All ways below a node, with their reads.
+    fn ways(
+        &self,
+        node: u32,
+        before: &mut Vec<(Id, Id)>,
+        ways: &mut Vec<(Vec<(Id, Id)>, SummaryId)>,
+    ) {
+        let node = &self.nodes[node as usize];
+        let len = before.len();
+        before.extend_from_slice(&node.reads);
+        match &node.then {
+            Then::Leaf(id) => ways.push((before.clone(), *id)),
+            Then::Branch(name, branches) => {
+                for &(value, next) in branches {
+                    before.push((*name, value));
+                    self.ways(next, before, ways);
+                    before.pop();
+                }
+            }
+        }
+        before.truncate(len);
     }
 
     /// Remembers a summary under its reads.

@@ -34,9 +34,10 @@ impl Transfers {
         *self = Transfers::default();
     }
 
-    /// Summaries are gone; visits stay.
-    pub(crate) fn forget_summaries(&mut self) {
-        self.done.clear();
+    /// Forgets what was made of summaries that are gone.
+    pub(crate) fn forget_summaries(&mut self, is_gone: impl Fn(SummaryId) -> bool) {
+        self.done
+            .retain(|(from, _), made| !is_gone(*from) && !made.is_some_and(&is_gone));
     }
 }
 
@@ -151,7 +152,7 @@ impl Worker {
                 }
                 // It follows the visit that led to it.
                 Item::Child(child) => *child = self.made_over(*child, there, entered?)?,
-                Item::Note(..) => {}
+                Item::Note(..) | Item::Line(_) => {}
             }
         }
         Some(self.summaries.push(Summary {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::memory::names::{FastHasher, Id};
 use crate::parsing::dialect::Dialect;
 use crate::parsing::directives::parse;
-use crate::parsing::steps::Parsed;
+use crate::parsing::steps::{Likeness, Parsed};
 use crate::search::Place;
 use crate::tree::Stamp;
 use crate::worker::{Visit, Worker, lock};
@@ -32,16 +32,29 @@ impl Loaded {
         let tokens: usize = parsed.lines.iter().map(|line| line.tokens.len()).sum();
         32 + 8 * parsed.steps.len() + 4 * parsed.lines.len() + 2 * tokens + 8 * parsed.calls.len()
     }
+
+    /// How alike two states of a file are for those who include it.
+    pub(crate) fn likeness(&self, now: &Loaded) -> Likeness {
+        let marks = |of: &Loaded| {
+            let seconds = of.stamp.mtime_ns.div_euclid(1_000_000_000);
+            (of.stamp.inode, of.stamp.size, seconds, of.hash)
+        };
+        let may_be_once = self.parsed.may_be_once || now.parsed.may_be_once;
+        if self.stamp.names != now.stamp.names || (may_be_once && marks(self) != marks(now)) {
+            Likeness::Other
+        } else {
+            self.parsed.likeness(&now.parsed)
+        }
+    }
 }
 
 impl Worker {
     /// The parsed file; `None` if it cannot be read.
     pub(crate) fn load(&mut self, file: u32, dialect: Dialect) -> Option<Arc<Loaded>> {
-        let code = dialect.code();
         if let Some((_, loaded)) = self.files[file as usize]
             .loaded
             .iter()
-            .find(|(c, _)| *c == code)
+            .find(|(rules, _)| *rules == dialect)
             && loaded.makers.load(Ordering::Relaxed) == self.makers.now().generation
         {
             return Some(Arc::clone(loaded));
@@ -57,12 +70,16 @@ impl Worker {
         let loaded = self.load_shared(&real, dialect);
         if !is_watched {
             let read = loaded.as_ref().map(|loaded| loaded.stamp);
-            self.compared.push((real, read.or(before)));
+            // The first stamp counts: what was parsed then may still be in use.
+            self.compared.entry(real).or_insert(read.or(before));
         }
         let loaded = loaded?;
-        let forms = &mut self.files[file as usize].loaded;
-        forms.retain(|(c, _)| *c != code);
-        forms.push((code, Arc::clone(&loaded)));
+        let file = &mut self.files[file as usize];
+        // A summary may rest on what it was.
+        for (_, before) in file.loaded.extract_if(.., |(rules, _)| *rules == dialect) {
+            file.renewed = before.likeness(&loaded).min(file.renewed);
+        }
+        file.loaded.push((dialect, Arc::clone(&loaded)));
         Some(loaded)
     }
 
@@ -105,20 +122,18 @@ impl Worker {
         Some(loaded)
     }
 
-    /// Takes over the makers that all workers know, and says which generation they are. What files did by an older
-    /// one is forgotten: their text may mention the new makers.
+    /// Takes over the makers that all workers know, and says which generation they are. What files did whose text
+    /// mentions the new ones is forgotten.
     pub(crate) fn catch_up_with_makers(&mut self) -> u32 {
         self.makers.catch_up();
-        let generation = self.makers.now().generation;
-        if generation != self.summarised_makers {
-            self.summarised_makers = generation;
-            self.summaries.clear();
-            self.transfers.forget_summaries();
-            for visit in &mut self.visits {
-                visit.root = None;
+        while self.makers.now().generation != self.summarised_makers {
+            self.summarised_makers = self.makers.now().generation;
+            // Reading files again may bring still more of them.
+            if !self.renew_for_makers() {
+                self.forget();
             }
         }
-        generation
+        self.summarised_makers
     }
 
     /// Whether a file that was parsed against fewer makers mentions none of the new ones.

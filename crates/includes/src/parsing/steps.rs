@@ -104,7 +104,7 @@ pub(crate) enum Note {
 }
 
 /// A line of tokens and where it stands.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Line {
     pub(crate) tokens: Vec<Token>,
     /// Its number in the file, from 1; 0 if it takes several lines of the file.
@@ -137,4 +137,63 @@ pub(crate) struct Parsed {
     pub(crate) questions: Vec<Id>,
     /// The whole file must be refused.
     pub(crate) broken: Option<Bad>,
+}
+
+/// How much of a file's meaning is left after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Likeness {
+    /// It does something else.
+    Other,
+    /// It does the same, and says `__LINE__` for some directives where it said another number.
+    Shifted,
+    /// It does the same: text, comments or layout changed.
+    Same,
+}
+
+impl Parsed {
+    /// How alike the effects of two files are that have the same path.
+    pub(crate) fn likeness(&self, other: &Parsed) -> Likeness {
+        // Every part is named here: one that evaluation looks at must not be forgotten.
+        let Parsed {
+            steps,
+            lines,
+            notes,
+            bads,
+            calls,
+            makers,
+            guard,
+            may_be_once,
+            hidden,
+            hides_words,
+            has_markers,
+            renumbered,
+            questions,
+            broken,
+        } = self;
+        let is_alike = *steps == other.steps
+            && lines.len() == other.lines.len()
+            && lines
+                .iter()
+                .zip(&other.lines)
+                .all(|(a, b)| a.tokens == b.tokens && (a.number == 0) == (b.number == 0))
+            && *notes == other.notes
+            && *bads == other.bads
+            && *calls == other.calls
+            && *makers == other.makers
+            && *guard == other.guard
+            && *may_be_once == other.may_be_once
+            && *hidden == other.hidden
+            && *hides_words == other.hides_words
+            && *has_markers == other.has_markers
+            && *renumbered == other.renumbered
+            && *questions == other.questions
+            && *broken == other.broken;
+        if !is_alike {
+            Likeness::Other
+        } else if *lines == other.lines {
+            Likeness::Same
+        } else {
+            Likeness::Shifted
+        }
+    }
 }

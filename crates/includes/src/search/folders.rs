@@ -65,6 +65,8 @@ pub(crate) struct Folders {
     interest: FastMap<Box<[u8]>, ()>,
     /// Real folders all of whose entries matter.
     interest_below: FastMap<Box<[u8]>, ()>,
+    /// Real files whose content matters, though no compile includes them: compilers and their settings.
+    programs: FastMap<Box<[u8]>, ()>,
     pub(crate) looks: u64,
     /// Words of memory, about.
     pub(crate) weight: usize,
@@ -88,6 +90,7 @@ impl Folders {
             unwatched: Vec::new(),
             interest: FastMap::default(),
             interest_below: FastMap::default(),
+            programs: FastMap::default(),
             looks: 0,
             weight: 0,
         }
@@ -125,6 +128,11 @@ impl Folders {
             }
         }
         false
+    }
+
+    /// Whether a change of this file's content is more than that of a header.
+    pub(crate) fn is_program(&self, real: &[u8]) -> bool {
+        self.programs.contains_key(real)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -170,9 +178,12 @@ impl Folders {
                 self.watch(&walk.real.clone());
                 self.interest_below.insert(walk.real.as_slice().into(), ());
             }
-            Found::File if !self.watch_file(&walk.real) => {
-                let stamp = self.tree.stamp(&walk.real);
-                self.unwatched.push((walk.real.clone(), stamp));
+            Found::File => {
+                if !self.watch_file(&walk.real) {
+                    let stamp = self.tree.stamp(&walk.real);
+                    self.unwatched.push((walk.real.clone(), stamp));
+                }
+                self.programs.insert(walk.real.as_slice().into(), ());
             }
             _ => {}
         }

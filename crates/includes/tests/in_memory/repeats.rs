@@ -119,3 +119,90 @@ fn a_link_that_leads_elsewhere_opens_its_new_target() {
         .files(&["main.c", "a.h"])
         .real(&["main.c", "two.h"]);
 }
+
+#[test]
+fn an_edit_between_directives_keeps_what_is_known() {
+    let world = world();
+    world.ask("main.c");
+    let evaluated = world.statistics().evaluations;
+    world.put(
+        "deep.h",
+        "#ifndef D\nint a;\n/* new */\n#define D 1\nvoid f(void);\n#endif\n",
+    );
+    world
+        .ask("main.c")
+        .reads(&["deep.h"])
+        .files(&["main.c", "a.h", "deep.h", "b.h"]);
+    world.ask("-DX main.c").reads(&[]);
+    assert_eq!(world.statistics().evaluations, evaluated);
+}
+
+#[test]
+fn an_edit_of_directives_drops_what_rests_on_them_and_no_more() {
+    let world = World::new(&[
+        (
+            "main.c",
+            "#include \"top.h\"\n#include \"apart.h\"\n#if D == 2\n#include \"two.h\"\n#endif\n",
+        ),
+        ("top.h", "#include \"deep.h\"\n"),
+        ("deep.h", "#define D 1\n"),
+        ("apart.h", "#include \"below.h\"\n"),
+        ("below.h", ""),
+        ("two.h", ""),
+    ]);
+    world.ask("main.c");
+    let evaluated = world.statistics().evaluations;
+    world.put("deep.h", "#define D 2\n");
+    world
+        .ask("main.c")
+        .reads(&["deep.h", "two.h"])
+        .files(&["main.c", "top.h", "deep.h", "apart.h", "below.h", "two.h"]);
+    // `top.h`, `deep.h` and `two.h`.
+    assert_eq!(world.statistics().evaluations, evaluated + 3);
+}
+
+#[test]
+fn lines_that_move_matter_to_those_who_ask_for_their_numbers() {
+    let world = World::new(&[
+        ("main.c", "#include \"line.h\"\n"),
+        (
+            "line.h",
+            "#if __LINE__ == 1\n#include \"one.h\"\n#else\n#include \"more.h\"\n#endif\n",
+        ),
+        ("one.h", ""),
+        ("more.h", ""),
+    ]);
+    world.ask("main.c").files(&["main.c", "line.h", "one.h"]);
+    world.put(
+        "line.h",
+        "\n#if __LINE__ == 1\n#include \"one.h\"\n#else\n#include \"more.h\"\n#endif\n",
+    );
+    world.ask("main.c").files(&["main.c", "line.h", "more.h"]);
+}
+
+#[test]
+fn an_edited_file_that_is_read_once_is_another_file() {
+    let once = "#pragma once\n#include \"deep.h\"\n";
+    for compiler in ["gcc", "clang"] {
+        let world = World::new(&[
+            (
+                "main.c",
+                "#include \"a.h\"\n#include \"b.h\"\n#include \"once.h\"\n",
+            ),
+            ("a.h", "#include \"once.h\"\n"),
+            ("b.h", "#include \"copy.h\"\n"),
+            ("once.h", once),
+            ("copy.h", "#pragma once\n#include \"other.h\"\n"),
+            ("deep.h", ""),
+            ("other.h", ""),
+        ]);
+        let line = format!("{compiler}: main.c");
+        world.ask(&line).files(&[
+            "main.c", "a.h", "once.h", "deep.h", "b.h", "copy.h", "other.h",
+        ]);
+        world.put("once.h", "#pragma once\nint x;\n#include \"deep.h\"\n");
+        world.ask(&line).files(&[
+            "main.c", "a.h", "once.h", "deep.h", "b.h", "copy.h", "other.h",
+        ]);
+    }
+}

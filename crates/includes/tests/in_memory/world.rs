@@ -9,7 +9,8 @@ use includes::{
 /// A compiler without macros, folders and features. Its name tells whether it is clang.
 struct Bare;
 
-const BUILTINS: [&str; 6] = [
+const BUILTINS: [&str; 7] = [
+    "__LINE__",
     "_Pragma",
     "__DATE__",
     "__TIME__",
