@@ -41,7 +41,7 @@ test: ## lint, then every test; with CI=true or FULL=1 the builds of redis and g
 	$(if $(filter true 1,$(CI) $(FULL)),@$(MAKE) --no-print-directory corpus-test)
 
 .PHONY: corpus-test
-corpus-test: ## build redis and git, pumped, and compare; scan four projects beside both compilers (some minutes)
+corpus-test: ## build redis and git, pumped, and compare; scan five projects beside both compilers (some minutes)
 	@scripts/setup build test corpus
 	@$(MAKE) --no-print-directory staged
 	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test corpus

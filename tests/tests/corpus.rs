@@ -35,6 +35,12 @@ fn googletest_is_scanned_like_both_compilers() {
     check_scan("googletest", 20);
 }
 
+/// More than two thousand headers in each compile, most of them Boost's.
+#[test]
+fn ledger_is_scanned_like_both_compilers() {
+    check_scan("ledger", 50);
+}
+
 #[test]
 fn redis_is_built_by_the_servers_and_runs() {
     let redis = Project {
