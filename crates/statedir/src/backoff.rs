@@ -2,9 +2,13 @@
 //!
 //! The mark is `lock/backoff_<host>_0`; its age is the file's modification time. Source: 3.4,
 //! whose mark holds one byte `x`.
+//!
+//! A compiler that fails on a host and not here is the fault of either the host or the file.
+//! 3.4 leaves the host alone at once; here the first one only leaves a doubt,
+//! `lock/doubt_<host>_0`, and a second one within the period is the host's.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::{HostKey, StateDir, about};
@@ -18,6 +22,21 @@ impl StateDir {
         self.folder("lock")?;
         let mark = self.mark(host);
         std::fs::write(&mark, "x").map_err(|error| about("write", &mark, error))
+    }
+
+    /// Notes that a compiler failed on the host and not here. Whether one did so less than
+    /// `period` before, too.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub fn doubt(&self, host: &HostKey, period: Duration, now: SystemTime) -> io::Result<bool> {
+        let folder = self.folder("lock")?;
+        let note = folder.join(host.file_name("doubt", 0));
+        let again = is_fresh(&note, period, now);
+        match std::fs::write(&note, "x") {
+            Ok(()) => Ok(again),
+            Err(error) => Err(about("write", &note, error)),
+        }
     }
 
     /// Removes the host's mark, if there is one.
@@ -38,18 +57,20 @@ impl StateDir {
     /// off. A mark from the future counts as fresh.
     #[must_use]
     pub fn in_backoff(&self, host: &HostKey, period: Duration, now: SystemTime) -> bool {
-        if period.is_zero() {
-            return false;
-        }
-        let failed = std::fs::metadata(self.mark(host)).and_then(|mark| mark.modified());
-        match failed {
-            Ok(failed) => !now.duration_since(failed).is_ok_and(|age| age >= period),
-            Err(_) => false, // Hardly ever anything but: there is no mark.
-        }
+        !period.is_zero() && is_fresh(&self.mark(host), period, now)
     }
 
     fn mark(&self, host: &HostKey) -> PathBuf {
         self.path.join("lock").join(host.file_name("backoff", 0))
+    }
+}
+
+/// Whether the mark was made less than `period` before `now`.
+fn is_fresh(mark: &Path, period: Duration, now: SystemTime) -> bool {
+    let made = std::fs::metadata(mark).and_then(|mark| mark.modified());
+    match made {
+        Ok(made) => !now.duration_since(made).is_ok_and(|age| age >= period),
+        Err(_) => false, // Hardly ever anything but: there is no mark.
     }
 }
 
@@ -86,6 +107,19 @@ mod tests {
         dir.clear_backoff(&host).unwrap();
         assert!(!dir.in_backoff(&host, MINUTE, failed));
         dir.clear_backoff(&host).unwrap();
+    }
+
+    #[test]
+    fn a_doubt_is_confirmed_within_the_period_only() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(temp.path().join("new"));
+        let host = HostKey::tcp("h".as_ref(), 1);
+        let doubt = |now| dir.doubt(&host, MINUTE, now).unwrap();
+        let now = SystemTime::now();
+        assert!(!doubt(now));
+        assert!(doubt(now));
+        assert!(!doubt(now + 2 * MINUTE));
+        assert!(!dir.in_backoff(&host, MINUTE, now));
     }
 
     #[test]
