@@ -94,6 +94,18 @@ fn a_build_on_a_server() {
         stdout.contains("__________Using 1 distcc server in pump mode\n"),
         "{stdout}"
     );
+    let told: Vec<&str> = stdout
+        .lines()
+        .filter(|line| line.starts_with("__________"))
+        .collect();
+    let [.., figures, _] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert!(
+        figures.starts_with("__________6 commands in ")
+            && figures.contains(" s: 6 on 1 server, 0 here; "),
+        "{figures}"
+    );
     assert_eq!(stderr, "");
     check_nothing_left(&client);
 }
@@ -166,6 +178,7 @@ fn compiles_that_fail_on_the_server_only_are_told() {
     write_compiler(&programs, "my-gcc", "exec gcc \"$@\"");
     let client = Client::of(Side::Ours, &server.host(3))
         .with_fallback()
+        .with("DISTCC_MAX_DISCREPANCY", "1")
         .with_programs(&programs.path());
     let done = run(&mut pump(&client, &["make", "CC=distcc my-gcc"], &project)).expect_success();
     assert_eq!(objects(&project), 6);

@@ -6,8 +6,8 @@
 //!
 //! Reading order: `cli` (what is asked for) and `settings` (the environment); `session` (the
 //! steps); `hosts` (which servers), `include_server` and `private_server` (what runs beside the
-//! build), `build` (the command itself) and `signals`; `shutdown` (the end, also of another
-//! pump's session) and `messages`.
+//! build), `build` (the command itself), `signals` and `progress`; `shutdown` (the end, also of
+//! another pump's session), `summary` and `messages`.
 
 mod build;
 mod cli;
@@ -16,10 +16,12 @@ mod include_server;
 mod messages;
 mod private_server;
 mod process;
+mod progress;
 mod session;
 mod settings;
 mod shutdown;
 mod signals;
+mod summary;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -44,6 +46,7 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
             Ok(0)
         }
         Task::Build(command) => session::build(&settings, command),
+        Task::Unknown(word) => Err(messages::PumpError::UnknownOption(word.clone())),
     };
     match ended {
         Ok(code) => ExitCode::from(code),

@@ -191,11 +191,6 @@ fn the_exit_code_is_that_of_the_build() {
             126,
             "TREE/bin/pump: ./plain: Permission denied (os error 13)",
         ),
-        (
-            &["--startup", "x"],
-            127,
-            "TREE/bin/pump: --startup: not found",
-        ),
     ] {
         let said = installed.run(command, &[("DISTCC_HOSTS", HOSTS)]);
         assert_eq!(said.code, Some(code), "{command:?}");
@@ -407,6 +402,60 @@ fn compiles_that_the_engine_refused_are_told_at_the_end() {
 }
 
 #[test]
+fn what_became_of_commands_is_told_at_the_end() {
+    let installed = Installed::new();
+    let ran = "printf 'pump 0 2048 4096 a:1\\nhere 0 0 0 two input files\\n' \
+               >>${INCLUDE_SERVER_PORT%socket}commands";
+    let environment = [("DISTCC_HOSTS", HOSTS)];
+    let said = installed.run(&["sh", "-c", ran], &environment);
+    let told = lines(&said.stdout);
+    assert_eq!(told.len(), 5, "{told:#?}");
+    assert!(
+        told[2].starts_with("__________2 commands in ")
+            && told[2].ends_with(" s: 1 on 1 server, 1 here; 2.0 KiB sent, 4.0 KiB received"),
+        "{}",
+        told[2]
+    );
+    assert_eq!(told[3], "__________Here because: 1 x two input files");
+    assert_eq!(said.stderr, "");
+    let said = installed.run(
+        &["sh", "-c", ran],
+        &[environment[0], ("DISTCC_TESTING_INCLUDE_SERVER", "1")],
+    );
+    assert_eq!((said.stdout, said.stderr), (String::new(), String::new()));
+    installed.check_clean();
+}
+
+#[test]
+fn what_becomes_of_commands_is_told_on_request_while_they_run() {
+    let installed = Installed::new();
+    // It waits until it is told of.
+    let build = "echo pump 0 1 1 a >>${INCLUDE_SERVER_PORT%socket}commands; \
+                 while ! [ -s stderr ]; do sleep 0.02; done; cat stderr >seen";
+    let environment = [("DISTCC_HOSTS", HOSTS), ("PUMP_PROGRESS", "0.02")];
+    let mut pump = installed.spawn(&["sh", "-c", build], &environment);
+    assert!(pump.wait().unwrap().success());
+    let seen = installed.tree.text("seen");
+    assert!(seen.starts_with("__________1 command in 0."), "{seen:?}");
+    // Once: nothing has happened since.
+    assert_eq!(lines(&installed.tree.text("stderr")).len(), 1);
+    installed.check_clean();
+}
+
+#[test]
+fn an_option_that_pump_does_not_know_is_no_build() {
+    let installed = Installed::new();
+    for words in [&["--bogus"][..], &["-x", "make"], &["--startup", "make"]] {
+        let said = installed.run(words, &[("DISTCC_HOSTS", HOSTS)]);
+        assert_eq!(said.code, Some(1));
+        assert_eq!(said.stdout, "");
+        let start = format!("TREE/bin/pump: error: {} is no command", words[0]);
+        assert!(said.stderr.starts_with(&start), "{}", said.stderr);
+    }
+    installed.check_clean();
+}
+
+#[test]
 fn a_started_session_is_for_others() {
     let installed = Installed::new();
     let said = installed.run(&["--startup"], &[("DISTCC_HOSTS", HOSTS)]);
@@ -455,17 +504,24 @@ fn a_started_session_is_for_others() {
     fs::write(Path::new(&values[1]).join("stdout"), "figures\n").unwrap();
     fs::write(Path::new(&values[1]).join("discrepancy_counter"), "@").unwrap();
     fs::write(Path::new(&values[1]).join("refusals"), "1 refusal\n").unwrap();
+    fs::write(Path::new(&values[1]).join("commands"), "pump 0 1 1 a\n").unwrap();
     let environment = [
         ("INCLUDE_SERVER_PID", &*values[0]),
         ("INCLUDE_SERVER_DIR", &values[1]),
     ];
     let said = installed.run(&["--shutdown"], &environment);
     assert_eq!(said.code, Some(0));
+    let (first, rest) = said.stdout.split_once('\n').unwrap();
+    assert!(first.starts_with("__________1 command in "), "{first}");
     assert_eq!(
-        said.stdout,
+        rest,
         "__________Shutting down distcc-pump include server\nfigures\n"
     );
-    assert!(said.stderr.contains("demoted"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("__________Warning: 1 "),
+        "{}",
+        said.stderr
+    );
     assert!(
         said.stderr.starts_with("__________1 refusal\n"),
         "{}",

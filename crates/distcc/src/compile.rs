@@ -12,6 +12,7 @@ use command::{Compile, Plan, plan};
 use hosts::{Host, Transport};
 use protocol::Version;
 
+use crate::account::Account;
 use crate::compiler_name;
 use crate::discrepancy;
 use crate::exchange::{Answer, Fault};
@@ -26,6 +27,9 @@ use crate::remote::{self, Failure, Job};
 use crate::response_file;
 use crate::schedule::{LocalWork, Scheduler};
 use crate::settings::Settings;
+
+/// Exit codes from here on are those of a server that could not run the compiler.
+const OUR_CODES: i32 = 100;
 
 /// Runs a command, `words` as they were typed, where it is best run.
 pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
@@ -60,12 +64,11 @@ pub(crate) fn look_at(words: &[OsString], settings: &Settings) -> Result<Compile
         );
         WhyLocal::WpWithoutFile
     })?;
-    if let Some(option) = lost_output(&words) {
-        return Err(WhyLocal::LostOutput(option.to_owned()));
-    }
-    match plan(&compiler_name::rewrite(words, settings)) {
-        Plan::Distribute(compile) => Ok(compile),
-        Plan::Local(why) => Err(WhyLocal::Command(why)),
+    let lost = lost_output(&words).map(OsStr::to_owned);
+    match (plan(&compiler_name::rewrite(words, settings)), lost) {
+        (Plan::Local(why), _) => Err(WhyLocal::Command(why)),
+        (Plan::Distribute(_), Some(option)) => Err(WhyLocal::LostOutput(option)),
+        (Plan::Distribute(compile), None) => Ok(compile),
     }
 }
 
@@ -80,7 +83,8 @@ fn run_here(words: &[OsString], why: &WhyLocal, settings: &Settings) -> Exit {
     };
     let slot = scheduler.wait_for_local_slot(work);
     let mut monitor = Monitor::new(settings, OsStr::new(""));
-    local::run(words, None, why, &slot, &mut monitor, settings)
+    Account::new(settings).here(why);
+    local::run(words, None, &slot, &mut monitor, settings)
 }
 
 /// Runs a compile on the first host that does it, or here.
@@ -107,25 +111,28 @@ fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exi
         job,
         scheduler: Scheduler::new(settings, list.as_ref()),
         monitor: Monitor::new(settings, compile.input()),
+        account: Account::new(settings),
     };
     let mut source = Source::NotStarted;
-    let mut tried = None;
+    let mut failed = None;
     while let Some((host, slot)) = here.scheduler.wait_for_slot() {
         if host.transport == Transport::Local {
             return here.run_in(&slot, &WhyLocal::Chosen);
         }
-        tried = Some(host);
         let Here {
             scheduler, monitor, ..
         } = &mut here;
         match remote::attempt(job, host, slot.number, &mut source, scheduler, monitor) {
             Ok(answer) => {
+                let number = slot.number;
                 drop(slot);
-                return here.conclude(host, &answer, source.stderr());
+                return here.conclude(host, number, &answer, source.stderr());
             }
             Err(Failure::Host(fault)) => {
                 report(host, &fault, settings);
                 here.scheduler.host_failed(host);
+                here.account.host_failed();
+                failed = Some((host, fault));
                 // It holds a slot of this machine, which may be the next host.
                 if let Err(error) = source.settle() {
                     drop(slot);
@@ -139,7 +146,18 @@ fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exi
             Err(Failure::IncludeServer) => return Exit::NO_INCLUDES,
         }
     }
-    here.fall_back(tried).unwrap_or(Exit::NO_HOSTS)
+    let (host, why) = match (failed, &list) {
+        (Some((host, fault)), _) => {
+            let spec = host.spec.clone();
+            (Some(host), WhyLocal::HostFailed { host: spec, fault })
+        }
+        (None, Some(_)) => (None, WhyLocal::NoHostLeft),
+        (None, None) => (None, WhyLocal::NoHostList),
+    };
+    here.fall_back(host, &why).unwrap_or_else(|| {
+        here.account.nowhere(&why);
+        Exit::NO_HOSTS
+    })
 }
 
 /// Says what is wrong with a host.
@@ -160,23 +178,28 @@ struct Here<'a> {
     job: Job<'a>,
     scheduler: Scheduler<'a>,
     monitor: Monitor<'a>,
+    account: Account<'a>,
 }
 
 impl Here<'_> {
     /// Makes the most of a host's answer.
-    fn conclude(mut self, host: &Host, answer: &Answer, cpp_stderr: &[u8]) -> Exit {
+    fn conclude(mut self, host: &Host, slot: u32, answer: &Answer, cpp_stderr: &[u8]) -> Exit {
         let settings = self.job.settings;
         let log = &settings.log;
         let file = self.job.compile.input().display();
         let spec = host.spec.display();
         let print = || output::print(&answer.stdout, &[cpp_stderr, &answer.stderr]);
         if answer.status.success() {
+            if answer.object.is_empty() {
+                return self.without_object(host);
+            }
             if let Err((path, error)) = self.write(answer) {
                 return self.cannot_write(&path, &error);
             }
             print();
             self.scheduler.host_worked(host);
             log.info("", format_args!("compile {file} on {spec} completed ok"));
+            self.account.there(host, slot, answer);
             return Exit::SUCCESS;
         }
         let code = Exit::of(answer.status);
@@ -185,6 +208,7 @@ impl Here<'_> {
         if answer.status.code().is_some() {
             if settings.skip_local_retry {
                 print();
+                self.account.there(host, slot, answer);
                 return code;
             }
             log.warning(
@@ -192,9 +216,14 @@ impl Here<'_> {
                 format_args!("remote compilation of '{file}' failed, retrying locally"),
             );
         }
-        match self.fall_back(Some(host)) {
+        let why = WhyLocal::CompilerFailed {
+            host: host.spec.clone(),
+            status: answer.status,
+        };
+        match self.fall_back(Some(host), &why) {
             None => {
                 print();
+                self.account.there(host, slot, answer);
                 code
             }
             Some(here) => {
@@ -223,6 +252,25 @@ impl Here<'_> {
         }
     }
 
+    /// No compiler makes an object of nothing: the server's wrote another file, or none. What is
+    /// right shows here; only if there is an object then, the host is to blame.
+    #[cold]
+    fn without_object(&mut self, host: &Host) -> Exit {
+        let why = WhyLocal::EmptyObject {
+            host: host.spec.clone(),
+        };
+        self.job.settings.log.warning("", format_args!("{why}"));
+        let Some(exit) = self.fall_back(Some(host), &why) else {
+            self.account.nowhere(&why);
+            return Exit::IO_ERROR;
+        };
+        let made = std::fs::metadata(self.job.compile.output());
+        if made.is_ok_and(|made| made.len() > 0) {
+            self.scheduler.host_failed(host);
+        }
+        exit
+    }
+
     /// Where the result cannot be written, the compiler cannot write it either: it says so.
     #[cold]
     fn cannot_write(&mut self, path: &OsStr, error: &std::io::Error) -> Exit {
@@ -234,6 +282,7 @@ impl Here<'_> {
             "",
             format_args!("cannot write {}: {}", path.display(), Reason(error)),
         );
+        self.account.nowhere(&WhyLocal::Output);
         Exit::IO_ERROR
     }
 
@@ -244,6 +293,7 @@ impl Here<'_> {
         if settings.fallback && !settings.skip_local_retry {
             return self.run(&WhyLocal::Source(error));
         }
+        self.account.nowhere(&error);
         let file = self.job.compile.input().display();
         let spec = host.spec.display();
         let failed = |ending: std::fmt::Arguments<'_>| {
@@ -272,7 +322,7 @@ impl Here<'_> {
 
     /// Compiles here what no host did. `None` if that is forbidden.
     #[cold]
-    fn fall_back(&mut self, tried: Option<&Host>) -> Option<Exit> {
+    fn fall_back(&mut self, tried: Option<&Host>, why: &WhyLocal) -> Option<Exit> {
         let settings = self.job.settings;
         let log = &settings.log;
         if !settings.fallback {
@@ -296,7 +346,7 @@ impl Here<'_> {
                 format_args!("failed to distribute, running locally instead"),
             ),
         }
-        Some(self.run(&WhyLocal::Fallback))
+        Some(self.run(why))
     }
 
     /// Runs the command in a slot of this machine.
@@ -308,7 +358,8 @@ impl Here<'_> {
     fn run_in(&mut self, slot: &crate::schedule::Slot, why: &WhyLocal) -> Exit {
         let source = Some(self.job.compile.input());
         let settings = self.job.settings;
-        local::run(self.words, source, why, slot, &mut self.monitor, settings)
+        self.account.here(why);
+        local::run(self.words, source, slot, &mut self.monitor, settings)
     }
 
     /// A host failed where we may not have: then something is wrong with it, or with what pump
@@ -319,7 +370,11 @@ impl Here<'_> {
             self.scheduler.host_worked(host);
             return;
         }
-        self.scheduler.host_failed(host);
+        match answer.status.code() {
+            Some(code) if code < OUR_CODES => self.scheduler.host_differs(host),
+            // The compiler died there, or is not there.
+            _ => self.scheduler.host_failed(host),
+        }
         if answer.status.code().is_none() {
             return;
         }

@@ -10,7 +10,7 @@ use std::process::ExitStatus;
 
 use protocol::lzo::{self, LzoError};
 use protocol::response::{Body, ResponseDecoder, ResponseError, Step};
-use protocol::{Token, Version, stream};
+use protocol::{Header, Token, Version, stream};
 
 use crate::log::Reason;
 use crate::transport::ConnectError;
@@ -31,6 +31,10 @@ pub(crate) struct Answer {
     pub(crate) stdout: Vec<u8>,
     pub(crate) object: Vec<u8>,
     pub(crate) dependencies: Vec<u8>,
+    /// Bytes of the request, as they were sent.
+    pub(crate) sent: u64,
+    /// Bytes of the answer, as they came.
+    pub(crate) received: u64,
 }
 
 /// What is wrong with a host.
@@ -89,10 +93,11 @@ pub(crate) fn send(to: &mut impl Write, bytes: &[u8]) -> Result<(), Fault> {
     })
 }
 
-/// Reads a whole answer. `answering` is called when it begins.
+/// Reads a whole answer to a request of `sent` bytes. `answering` is called when it begins.
 pub(crate) fn receive(
     from: &mut impl Read,
     version: Version,
+    sent: usize,
     answering: &mut dyn FnMut(),
 ) -> Result<Answer, Fault> {
     let mut from = BufReader::with_capacity(16 << 10, from);
@@ -104,6 +109,8 @@ pub(crate) fn receive(
         stdout: Vec::new(),
         object: Vec::new(),
         dependencies: Vec::new(),
+        sent: sent as u64,
+        received: 0,
     };
     let mut due = None;
     loop {
@@ -111,6 +118,7 @@ pub(crate) fn receive(
             Step::Header => {
                 let header = stream::read_header(&mut from).map_err(|error| broken(error, due))?;
                 decoder.on_header(&header).map_err(Fault::Response)?;
+                answer.received += Header::LEN as u64;
                 if due.is_none() {
                     answering();
                 }
@@ -125,6 +133,7 @@ pub(crate) fn receive(
                     Body::Dependencies => (&mut answer.dependencies, "the dependency file"),
                 };
                 *place = read_body(&mut from, version, body.token(), bytes, what)?;
+                answer.received += u64::from(bytes);
             }
             Step::End => return Ok(answer),
         }
@@ -165,7 +174,7 @@ mod tests {
 
     fn received(version: Version, mut bytes: &[u8]) -> Result<Answer, String> {
         let mut answering = 0;
-        let answer = receive(&mut bytes, version, &mut || answering += 1);
+        let answer = receive(&mut bytes, version, 7, &mut || answering += 1);
         let began = answer.is_ok() || answering == 1;
         assert!(began || bytes.is_empty() || answering == 0);
         answer.map_err(|fault| fault.to_string())

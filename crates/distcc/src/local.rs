@@ -2,10 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::process::ExitStatus;
 
 use command::plan;
 
 use crate::child::{self, Child};
+use crate::exchange::Fault;
 use crate::exit::{Ending, Exit};
 use crate::log::{Level, Reason, Words};
 use crate::monitor::{Monitor, Phase};
@@ -26,8 +28,16 @@ pub(crate) enum WhyLocal {
     Chosen,
     /// The source cannot be preprocessed; the compiler will say why.
     Source(PreprocessError),
-    /// No host did it.
-    Fallback,
+    /// There is no host list, or none that makes sense.
+    NoHostList,
+    /// All hosts are down, without slots, or left alone because they failed not long ago.
+    NoHostLeft,
+    /// No host was left when this one had failed.
+    HostFailed { host: OsString, fault: Fault },
+    /// The compiler failed on this host, and may do better here.
+    CompilerFailed { host: OsString, status: ExitStatus },
+    /// This host's compiler succeeded, and made nothing.
+    EmptyObject { host: OsString },
     /// The result cannot be written; the compiler will say why.
     Output,
     /// A distcc runs us in a compiler's place.
@@ -46,25 +56,36 @@ impl fmt::Display for WhyLocal {
             Self::WpWithoutFile => f.write_str("-Wp names no dependency file"),
             Self::Chosen => f.write_str("the host list says so"),
             Self::Source(error) => error.fmt(f),
-            Self::Fallback => f.write_str("no host did it"),
+            Self::NoHostList => f.write_str("there is no host list"),
+            Self::NoHostLeft => f.write_str("all hosts are down or have failed lately"),
+            Self::HostFailed { host, fault } => {
+                let fault = fault.to_string();
+                // The advice that follows some faults was given when they came up.
+                let (fault, _) = fault.split_once(". ").unwrap_or((&fault, ""));
+                write!(f, "{}: {fault}", host.display())
+            }
+            Self::CompilerFailed { host, status } => {
+                write!(f, "compile on {}{}", host.display(), Ending(*status))
+            }
+            Self::EmptyObject { host } => {
+                write!(f, "{} sent an empty object", host.display())
+            }
             Self::Output => f.write_str("the result cannot be written"),
             Self::Nested => f.write_str("called by another distcc"),
         }
     }
 }
 
-/// Runs a command. `source` is the file that it compiles, if it is known to compile one, and
+/// Runs a command; why it runs here has been told. `source` is the file that it compiles, if it is known to compile one, and
 /// `slot` is one of this machine's.
 pub(crate) fn run(
     words: &[OsString],
     source: Option<&OsStr>,
-    why: &WhyLocal,
     slot: &Slot,
     monitor: &mut Monitor<'_>,
     settings: &Settings,
 ) -> Exit {
     let log = &settings.log;
-    log.info("", format_args!("running locally: {why}"));
     log.info("", format_args!("exec on localhost: {}", Words(words)));
     monitor.note(Phase::Compile, "localhost".as_ref(), slot.number);
     let mut command = child::command(words, &settings.children);

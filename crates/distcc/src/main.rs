@@ -7,7 +7,7 @@
 //!   [`usage`], [`scan_includes`];
 //! - the life of a compile: [`compile`] (the hot path), [`host_list`], [`schedule`], [`remote`]
 //!   with [`preprocess`] or [`pump`] ([`include_server`], [`tree`]), [`exchange`] over
-//!   [`transport`], [`output`], [`local`], [`discrepancy`];
+//!   [`transport`], [`output`], [`local`], [`discrepancy`], [`account`];
 //! - what all of it uses: [`child`], [`signals`], [`monitor`], [`log`], [`exit`], [`timing`].
 
 mod invocation;
@@ -18,6 +18,7 @@ mod response_file;
 mod scan_includes;
 mod usage;
 
+mod account;
 mod compile;
 mod discrepancy;
 mod exchange;

@@ -102,7 +102,12 @@ fn attempt_pump(
     send(&mut connection, request)?;
     monitor.note(Phase::Compile, name, slot);
     let mut receiving = || monitor.note(Phase::Receive, name, slot);
-    let answer = receive(&mut connection, Version::Pump, &mut receiving)?;
+    let answer = receive(
+        &mut connection,
+        Version::Pump,
+        request.len(),
+        &mut receiving,
+    )?;
     connection.close();
     log_rate(job, name, request.len(), started.elapsed());
     Ok(answer)
@@ -127,7 +132,8 @@ fn attempt_plain(
     let started = Instant::now();
     monitor.note(Phase::Connect, name, slot);
     let mut connection = connect(job, host)?;
-    send(&mut connection, &head.encode())?;
+    let head = head.encode();
+    send(&mut connection, &head)?;
     monitor.note(Phase::Preprocess, name, slot);
     let preprocessed = source.finish().map_err(Failure::Source)?;
     let mut body = Vec::new();
@@ -136,7 +142,8 @@ fn attempt_plain(
     send(&mut connection, &body)?;
     monitor.note(Phase::Compile, name, slot);
     let mut receiving = || monitor.note(Phase::Receive, name, slot);
-    let answer = receive(&mut connection, version, &mut receiving)?;
+    let sent = head.len() + body.len();
+    let answer = receive(&mut connection, version, sent, &mut receiving)?;
     connection.close();
     log_rate(job, name, preprocessed.text.len(), started.elapsed());
     Ok(answer)

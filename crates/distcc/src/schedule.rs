@@ -176,6 +176,17 @@ impl<'a> Scheduler<'a> {
         self.failed.push(key);
     }
 
+    /// Notes that a compiler failed on a host, and not here: once that may be the file's fault.
+    pub(crate) fn host_differs(&mut self, host: &Host) {
+        let period = self.settings.backoff_period;
+        let again = self
+            .marks()
+            .and_then(|state| state.doubt(&key(host), period, SystemTime::now()).ok());
+        if again == Some(true) {
+            self.host_failed(host);
+        }
+    }
+
     /// Notes that a host did a job.
     pub(crate) fn host_worked(&self, host: &Host) {
         if let Some(state) = self.marks() {

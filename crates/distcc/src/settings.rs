@@ -69,9 +69,13 @@ pub(crate) struct ChildEnvironment {
 pub(crate) struct Limits {
     /// `DISTCC_IO_TIMEOUT`: the longest silence of a peer.
     pub(crate) io_timeout: Duration,
-    /// `DISTCC_MAX_DISCREPANCY`: how many pump compiles may differ from local ones.
-    pub(crate) max_discrepancy: u64,
+    /// `DISTCC_MAX_DISCREPANCY`: so many pump compiles that differ from local ones end pump mode
+    /// for the build. None unless it is set: then only these compiles are taken out.
+    pub(crate) max_discrepancy: Option<u64>,
 }
+
+/// The longest silence of a peer, unless `DISTCC_IO_TIMEOUT` says otherwise.
+const IO_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A variable that is not a number above 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,12 +144,9 @@ impl Settings {
     pub(crate) fn limits(&self) -> Result<Limits, BadValue> {
         let [io_timeout, max_discrepancy] = &self.raw_limits;
         Ok(Limits {
-            io_timeout: Duration::from_secs(at_least_one(
-                "DISTCC_IO_TIMEOUT",
-                io_timeout.as_deref(),
-                300,
-            )?),
-            max_discrepancy: at_least_one("DISTCC_MAX_DISCREPANCY", max_discrepancy.as_deref(), 1)?,
+            io_timeout: at_least_one("DISTCC_IO_TIMEOUT", io_timeout.as_deref())?
+                .map_or(IO_TIMEOUT, Duration::from_secs),
+            max_discrepancy: at_least_one("DISTCC_MAX_DISCREPANCY", max_discrepancy.as_deref())?,
         })
     }
 }
@@ -180,17 +181,15 @@ fn ssh_words(value: Option<&OsStr>) -> Vec<OsString> {
     words
 }
 
-fn at_least_one(
-    variable: &'static str,
-    value: Option<&OsStr>,
-    default: u64,
-) -> Result<u64, BadValue> {
-    match value {
-        None => Ok(default),
-        Some(value) => number(Some(value)).filter(|&n| n > 0).ok_or(BadValue {
+/// A number above 0, none if the variable is not set.
+fn at_least_one(variable: &'static str, value: Option<&OsStr>) -> Result<Option<u64>, BadValue> {
+    let Some(value) = value else { return Ok(None) };
+    match number(Some(value)).filter(|&number| number > 0) {
+        None => Err(BadValue {
             variable,
             value: value.to_owned(),
         }),
+        some => Ok(some),
     }
 }
 
@@ -212,9 +211,9 @@ mod tests {
 
     #[test]
     fn limits_are_numbers_above_zero() {
-        let check = |value: Option<&str>| at_least_one("V", value.map(OsStr::new), 300);
-        assert_eq!(check(None), Ok(300));
-        assert_eq!(check(Some("7")), Ok(7));
+        let check = |value: Option<&str>| at_least_one("V", value.map(OsStr::new));
+        assert_eq!(check(None), Ok(None));
+        assert_eq!(check(Some("7")), Ok(Some(7)));
         for bad in ["0", "-1", "x", ""] {
             assert_eq!(
                 check(Some(bad)).unwrap_err().to_string(),

@@ -173,12 +173,29 @@ fn hosts_that_are_down_are_not_waited_for() {
 }
 
 #[test]
-fn a_success_with_an_empty_object() {
+fn a_success_with_an_empty_object_is_none() {
     let server = FakeServer::answering(success(Version::Plain, b""));
+    let host = server.host();
+    let empty = format!("distcc[*] Warning: {host} sent an empty object");
     let place = Place::new();
-    run(&mut place.distcc(&server.host(), "gcc -c a.c")).assert(0, &[]);
-    assert_eq!(place.read("a.o"), b"");
+    run(&mut place.distcc(&host, "gcc -c a.c")).assert(0, &[&empty, &instead(&host)]);
+    assert!(!place.read("a.o").is_empty());
     assert_eq!(place.names(), ["a.c", "a.o"]);
+    assert!(place.is_backed_off(server.port));
+
+    // Where there is none here either, the host was right.
+    let place = Place::new();
+    place.script("cc", "case $* in *-E*) cat a.c;; esac");
+    run(&mut place.distcc(&host, "./cc -c a.c")).assert(0, &[&empty, &instead(&host)]);
+    assert_eq!(place.names(), ["a.c", "cc"]);
+    assert!(!place.is_backed_off(server.port));
+
+    let place = Place::new();
+    run(place
+        .distcc(&host, "gcc -c a.c")
+        .env("DISTCC_FALLBACK", "0"))
+    .assert(107, &[&empty, DISABLED]);
+    assert_eq!(place.names(), ["a.c"]);
 }
 
 #[test]
@@ -193,7 +210,7 @@ fn what_the_compiler_said_is_passed_on_once() {
 }
 
 #[test]
-fn a_failure_that_is_none_here_counts_against_the_host() {
+fn a_failure_that_is_none_here_counts_against_the_host_the_second_time() {
     let server = FakeServer::answering(answer(Version::Plain, 42 << 8, "no\n", b""));
     let host = server.host();
     let failed = format!("distcc[*] ERROR: compile a.c on {host} failed with exit code 42");
@@ -206,6 +223,9 @@ fn a_failure_that_is_none_here_counts_against_the_host() {
     run(&mut place.distcc(&host, "gcc -c a.c"))
         .assert(0, &[&failed, retrying, &instead(&host), differs]);
     assert!(place.exists("a.o"));
+    assert!(!place.is_backed_off(server.port));
+    run(&mut place.distcc(&host, "gcc -c a.c"))
+        .assert(0, &[&failed, retrying, &instead(&host), differs]);
     assert!(place.is_backed_off(server.port));
 
     let place = Place::new();
@@ -221,6 +241,15 @@ fn a_failure_that_is_none_here_counts_against_the_host() {
         .env("DISTCC_SKIP_LOCAL_RETRY", ""))
     .assert(42, &[&failed, "no"]);
     assert!(!place.exists("a.o"));
+}
+
+#[test]
+fn a_server_without_the_compiler_is_left_alone() {
+    let server = FakeServer::answering(answer(Version::Plain, 110 << 8, "none\n", b""));
+    let place = Place::new();
+    run(&mut place.distcc(&server.host(), "gcc -c a.c"))
+        .assert_says(0, "retried locally and got a different result");
+    assert!(place.is_backed_off(server.port));
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //!
 //! Reading order: [`token`] (the twelve bytes in front of everything), [`lzo`] (how bulk data
 //! is packed), [`request`] and [`response`] (what client and server say), [`include`] (what
-//! client and include server say), [`stream`].
+//! client and include server say), [`session`] (what clients tell the `pump` above them),
+//! [`stream`].
 //!
 //! Facts about distcc 3.4 come from recorded conversations of the real programs (the tests in
 //! `tests/golden.rs` replay them) and from experiments with them.
@@ -17,6 +18,7 @@ pub mod include;
 pub mod lzo;
 pub mod request;
 pub mod response;
+pub mod session;
 pub mod stream;
 mod strings;
 pub mod token;

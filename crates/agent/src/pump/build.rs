@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
+use super::progress::Progress;
 use super::signals::Signals;
 use crate::console;
 
@@ -15,6 +16,7 @@ pub(super) fn run(
     command: &[OsString],
     environment: &[(&str, OsString)],
     signals: &Signals,
+    progress: &mut Progress,
     name: &OsStr,
 ) -> u8 {
     let Some((program, arguments)) = command.split_first() else {
@@ -31,7 +33,7 @@ pub(super) fn run(
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .spawn();
-    match started.and_then(|mut child| signals.wait(&mut child)) {
+    match started.and_then(|mut child| signals.wait(&mut child, progress)) {
         Ok(status) => {
             if status.signal().is_some() {
                 complain(&status);

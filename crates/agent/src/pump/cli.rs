@@ -10,9 +10,12 @@ pub(super) enum Task<'a> {
     Shutdown,
     /// Run this command; never empty.
     Build(&'a [OsString]),
+    /// This cannot be the name of a command.
+    Unknown(&'a OsString),
 }
 
-/// Understands a command line. An option counts only if it is the only argument.
+/// Understands a command line. An option counts only if it is the only argument. (3.4 starts all
+/// servers before it finds out that `--bogus` is no program.)
 pub(super) fn parse(argv: &[OsString]) -> Task<'_> {
     let words = argv.get(1..).unwrap_or_default();
     match words {
@@ -20,6 +23,7 @@ pub(super) fn parse(argv: &[OsString]) -> Task<'_> {
         [only] if only == "-h" || only == "--help" => Task::Usage,
         [only] if only == "--startup" => Task::Startup,
         [only] if only == "--shutdown" => Task::Shutdown,
+        [first, ..] if first.as_encoded_bytes().starts_with(b"-") => Task::Unknown(first),
         command => Task::Build(command),
     }
 }
@@ -57,10 +61,12 @@ Environment variables (all optional):
                          shell.
   DISTCC_LOCATION        The folder of distcc and the other programs; otherwise that
                          of pump itself.
-  DISTCC_MAX_DISCREPANCY So many compiles may fail on a server only, before distcc
+  DISTCC_MAX_DISCREPANCY After so many compiles that failed on a server only, distcc
                          preprocesses locally for the rest of the build.
   DISTCC_CLIENT_TMP      Where the include server keeps its copies of files.
   TMPDIR                 Where the include server's socket is made.
+  PUMP_PROGRESS          Seconds between two lines about the build's progress, 0 for
+                         none; otherwise 10 on a terminal, and none elsewhere.
   PYTHONOPTIMIZE         Without effect."#;
 
 #[cfg(test)]
@@ -80,8 +86,9 @@ mod tests {
         check("pump --startup", "Startup");
         check("pump --shutdown", "Shutdown");
         check("pump make -j4", r#"Build(["make", "-j4"])"#);
-        check("pump --startup x", r#"Build(["--startup", "x"])"#);
-        check("pump --bogus", r#"Build(["--bogus"])"#);
+        check("pump --startup x", r#"Unknown("--startup")"#);
+        check("pump --bogus", r#"Unknown("--bogus")"#);
+        check("pump make --help", r#"Build(["make", "--help"])"#);
         check("", "Usage");
     }
 }

@@ -15,6 +15,8 @@ pub(super) const RULE: &str = "__________";
 pub(super) enum PumpError {
     /// `DISTCC_MAX_DISCREPANCY`.
     MaxDiscrepancy(OsString),
+    /// The first word is an option that stands for nothing.
+    UnknownOption(OsString),
     /// There is no client in the folder where it must be.
     NoDistcc(PathBuf),
     /// No hosts are configured, and there is no server program either.
@@ -45,6 +47,10 @@ pub(super) fn failure(name: &OsStr, error: &PumpError) -> String {
         PumpError::MaxDiscrepancy(value) => format!(
             "{name}: Bad DISTCC_MAX_DISCREPANCY value: \"{}\". Needs to be 1 or greater.",
             value.display()
+        ),
+        PumpError::UnknownOption(word) => format!(
+            "{name}: error: {} is no command, and no option that stands alone (see '{name} --help')",
+            word.display()
         ),
         PumpError::NoDistcc(folder) => format!(
             "{name}: error: can't find distcc (looked in {})",
@@ -124,11 +130,12 @@ impl fmt::Display for Progress {
 }
 
 /// The warning about `count` compiles that failed on a server only; none if there were none.
-pub(super) fn discrepancies(count: u64, limit: u64) -> Option<String> {
+/// At `limit`, if there is one, clients gave pump mode up.
+pub(super) fn discrepancies(count: u64, limit: Option<u64>) -> Option<String> {
     if count == 0 {
         return None;
     }
-    let demoted = if count >= limit {
+    let demoted = if limit.is_some_and(|limit| count >= limit) {
         format!("{RULE}Distcc-pump was demoted to plain mode.\n")
     } else {
         String::new()
@@ -173,13 +180,14 @@ mod tests {
 
     #[test]
     fn demotion_is_told_at_the_limit() {
-        assert_eq!(discrepancies(0, 1), None);
+        assert_eq!(discrepancies(0, Some(1)), None);
         let warning = "__________Warning: 2 pump-mode compilation(s) failed on server, but \
                        succeeded locally.\n";
         let see = "See the Distcc Discrepancy Symptoms section in the include_server(1) man page.";
-        assert_eq!(discrepancies(2, 3), Some(format!("{warning}{see}")));
+        assert_eq!(discrepancies(2, None), Some(format!("{warning}{see}")));
+        assert_eq!(discrepancies(2, Some(3)), Some(format!("{warning}{see}")));
         assert_eq!(
-            discrepancies(2, 2),
+            discrepancies(2, Some(2)),
             Some(format!(
                 "{warning}__________Distcc-pump was demoted to plain mode.\n{see}"
             ))

@@ -15,9 +15,11 @@ use super::hosts::{self, Search, Source};
 use super::include_server::{IncludeServer, Lifetime, socket};
 use super::messages::{Progress, PumpError};
 use super::private_server::PrivateServer;
+use super::progress;
 use super::settings::{PRIVATE_SERVER_PID, Settings};
 use super::shutdown;
 use super::signals::Signals;
+use super::summary::Records;
 use crate::console;
 
 /// What was started.
@@ -43,11 +45,19 @@ pub(super) fn build(settings: &Settings, command: &[OsString]) -> Result<u8, Pum
         ("INCLUDE_SERVER_PORT", socket(session.folder.path()).into()),
     ];
     environment.extend(session.hosts.clone().map(|hosts| ("DISTCC_HOSTS", hosts)));
+    let records = Records::open(session.folder.path()).ok();
+    let mut progress = progress::Progress::start(settings, records);
     let code = match signals.take() {
         Some(signal) => u8::try_from(128 + signal).unwrap_or(255),
-        None => build::run(command, &environment, &signals, &settings.name),
+        None => build::run(
+            command,
+            &environment,
+            &signals,
+            &mut progress,
+            &settings.name,
+        ),
     };
-    session.end(settings);
+    session.end(settings, progress);
     Ok(code)
 }
 
@@ -116,6 +126,8 @@ fn open(
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(&settings.temporary)
         .map_err(|error| PumpError::NoFolder(settings.temporary.clone(), error))?;
+    Records::create(folder.path())
+        .map_err(|error| PumpError::NoFolder(settings.temporary.clone(), error))?;
     let mut private_server = match source {
         Source::Private(why) => {
             let server = PrivateServer::start(settings, folder.path(), lifetime)?;
@@ -155,7 +167,11 @@ fn open(
 }
 
 impl Session {
-    fn end(self, settings: &Settings) {
+    fn end(self, settings: &Settings, progress: progress::Progress) {
+        if !settings.is_quiet {
+            let summary = progress.summary();
+            summary.iter().for_each(|line| console::print(line));
+        }
         shutdown::print_refusals(self.folder.path());
         shutdown::print_discrepancies(settings, self.folder.path());
         say(settings, &Progress::ShuttingDown);

@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the environment says.
 #[derive(Clone, Debug)]
@@ -28,13 +29,15 @@ pub(super) struct Settings {
     /// `INCLUDE_SERVER_ARGS`, if it says anything.
     pub(super) include_server_args: Option<OsString>,
     /// `DISTCC_MAX_DISCREPANCY`, or what is wrong with it.
-    pub(super) max_discrepancy: Result<NonZeroU64, OsString>,
+    pub(super) max_discrepancy: Result<Option<NonZeroU64>, OsString>,
     /// Where a hosts file may be.
     pub(super) hosts_files: Vec<PathBuf>,
     /// `TMPDIR`.
     pub(super) temporary: PathBuf,
     /// `PUMP_PRIVATE_SERVER`: use a private server whatever hosts are configured.
     pub(super) wants_private_server: bool,
+    /// `PUMP_PROGRESS`: seconds between two lines about progress; 0 for none.
+    pub(super) progress: Option<Duration>,
     /// `DISTCC_TESTING_INCLUDE_SERVER`: no lines about progress.
     pub(super) is_quiet: bool,
     /// What `--startup` told the shell, for `--shutdown`.
@@ -81,15 +84,12 @@ impl Settings {
             potential_hosts: words("DISTCC_POTENTIAL_HOSTS"),
             lsdistcc_args: words("LSDISTCC_ARGS"),
             include_server_args: value("INCLUDE_SERVER_ARGS"),
-            max_discrepancy: value("DISTCC_MAX_DISCREPANCY").map_or(
-                Ok(NonZeroU64::MIN),
-                |number| {
-                    let parsed = number
-                        .to_str()
-                        .and_then(|number| number.trim().parse().ok());
-                    parsed.ok_or(number)
-                },
-            ),
+            max_discrepancy: value("DISTCC_MAX_DISCREPANCY").map_or(Ok(None), |number| {
+                let parsed = number
+                    .to_str()
+                    .and_then(|number| number.trim().parse().ok());
+                parsed.map(Some).ok_or(number)
+            }),
             hosts_files: [
                 value("DISTCC_DIR").map(|folder| PathBuf::from(folder).join("hosts")),
                 value("HOME").map(|folder| PathBuf::from(folder).join(".distcc/hosts")),
@@ -100,6 +100,9 @@ impl Settings {
             .collect(),
             temporary: value("TMPDIR").map_or("/tmp".into(), PathBuf::from),
             wants_private_server: value("PUMP_PRIVATE_SERVER").is_some_and(|value| value != "0"),
+            progress: value("PUMP_PROGRESS")
+                .and_then(|seconds| seconds.to_str()?.trim().parse().ok())
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             is_quiet: value("DISTCC_TESTING_INCLUDE_SERVER").is_some_and(|value| value != "0"),
             session_folder: value("INCLUDE_SERVER_DIR").map(PathBuf::from),
             include_server_pid: value("INCLUDE_SERVER_PID"),
@@ -166,8 +169,8 @@ mod tests {
     #[test]
     fn the_discrepancy_limit_is_a_positive_number() {
         let limit = |value| settings(&[("DISTCC_MAX_DISCREPANCY", value)]).max_discrepancy;
-        assert_eq!(settings(&[]).max_discrepancy, Ok(NonZeroU64::MIN));
-        assert_eq!(limit("3"), Ok(NonZeroU64::new(3).unwrap()));
+        assert_eq!(settings(&[]).max_discrepancy, Ok(None));
+        assert_eq!(limit("3"), Ok(NonZeroU64::new(3)));
         for bad in ["0", "-1", "x", "1.5"] {
             assert_eq!(limit(bad), Err(bad.into()));
         }

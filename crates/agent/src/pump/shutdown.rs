@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use protocol::session::RECORDS;
+
 use super::include_server::{REFUSALS, socket};
 use super::messages::{Progress, RULE, discrepancies};
 use super::private_server::log;
 use super::process;
 use super::settings::Settings;
+use super::summary::Records;
 use crate::console;
 
 /// What clients and servers leave in a session's folder.
@@ -15,6 +18,7 @@ const FILES: &[&str] = &[
     "socket",
     "pid",
     "discrepancy_counter",
+    RECORDS,
     REFUSALS,
     "refusals.new",
     "stdout",
@@ -31,6 +35,7 @@ pub(super) fn by_environment(settings: &Settings) {
     let Some(folder) = settings.session_folder.as_deref() else {
         return;
     };
+    print_summary(settings, folder);
     print_refusals(folder);
     print_discrepancies(settings, folder);
     let started_for = |pid: &Option<_>, file: &Path| {
@@ -56,6 +61,17 @@ pub(super) fn by_environment(settings: &Settings) {
     let _ = fs::remove_dir(folder); // What is not ours stays.
 }
 
+/// Tells what became of the commands of a session that began when its socket was made.
+fn print_summary(settings: &Settings, folder: &Path) {
+    let began = fs::metadata(socket(folder)).and_then(|socket| socket.modified());
+    let elapsed = began.ok().and_then(|began| began.elapsed().ok());
+    if let (Ok(mut records), false) = (Records::open(folder), settings.is_quiet) {
+        records.read();
+        let lines = records.counts().summary(elapsed.unwrap_or_default());
+        lines.iter().for_each(|line| console::print(line));
+    }
+}
+
 /// Tells of compiles that the include engine refused, in the include server's words.
 pub(super) fn print_refusals(folder: &Path) {
     if let Ok(told) = fs::read(folder.join(REFUSALS)) {
@@ -68,10 +84,8 @@ pub(super) fn print_discrepancies(settings: &Settings, folder: &Path) {
     // Clients append one byte for each.
     let counter = fs::metadata(folder.join("discrepancy_counter"));
     let count = counter.map_or(0, |counter| counter.len());
-    let limit = settings
-        .max_discrepancy
-        .as_ref()
-        .map_or(1, |limit| limit.get());
+    let limit = settings.max_discrepancy.as_ref().ok().copied().flatten();
+    let limit = limit.map(std::num::NonZeroU64::get);
     if let Some(warning) = discrepancies(count, limit) {
         console::complain(&warning);
     }

@@ -10,12 +10,15 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpgrp, kill_process, pidfd_open};
 use rustix::termios::tcgetpgrp;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+use super::progress::Progress;
 
 /// Collects signals from now on.
 #[derive(Debug)]
@@ -52,16 +55,32 @@ impl Signals {
             .map(|&(signal, _)| signal)
     }
 
-    /// Waits for a child to end, and passes signals on to it.
-    pub(super) fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
+    /// Waits for a child to end, passes signals on to it, and has progress told.
+    pub(super) fn wait(
+        &self,
+        child: &mut Child,
+        progress: &mut Progress,
+    ) -> io::Result<ExitStatus> {
         let pid = Pid::from_child(child);
         let process = pidfd_open(pid, PidfdFlags::empty())?;
+        let interval = progress.interval();
+        let mut next = interval.map(|interval| Instant::now() + interval);
         loop {
+            if let (Some(due), Some(interval)) = (&mut next, interval)
+                && Instant::now() >= *due
+            {
+                progress.tell();
+                *due = Instant::now() + interval;
+            }
+            let left = next.map(|due| due.saturating_duration_since(Instant::now()));
+            // Rounded up, so that it is not asked again and again for the last part of one.
+            let left = left.map(|left| left + Duration::from_millis(1));
+            let limit = left.and_then(|left| Timespec::try_from(left).ok());
             let mut fds = [
                 PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN),
                 PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
             ];
-            match poll(&mut fds, None) {
+            match poll(&mut fds, limit.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
