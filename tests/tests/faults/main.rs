@@ -2,6 +2,7 @@
 //!
 //! - `requests`: nonsense for the compile server;
 //! - `queries`: nonsense for the include server;
+//! - `wire`: connections that break at each packet of each protocol;
 //! - `deaths`: servers, clients and include servers that end while a compile runs.
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot do has failed")]
@@ -9,6 +10,7 @@
 mod deaths;
 mod queries;
 mod requests;
+mod wire;
 
 use rustix::process::Pid;
 
