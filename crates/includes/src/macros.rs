@@ -13,10 +13,10 @@ mod stock_makers;
 use std::sync::Arc;
 
 use crate::memory::names::{Id, Names, known};
-use crate::parsing::dialect::Dialect;
+use crate::parsing::dialect::{Dialect, DialectCode};
 use crate::parsing::tokens::{Kind, Token, tokenize};
 
-/// First byte of a definition's spelling; two bytes of dialect and the text follow.
+/// First byte of a definition's spelling; the dialect's code and the text follow.
 const MARK: u8 = 1;
 
 /// A macro ready to be expanded.
@@ -69,15 +69,15 @@ pub(crate) fn split_argument(argument: &[u8]) -> (Vec<u8>, Vec<u8>) {
 pub(crate) fn parsed(id: Id, names: &mut Names) -> Arc<crate::memory::names::Entry> {
     let entry = names.entry(id);
     if entry.parsed.get().is_none() {
-        let code = [
-            entry.bytes.get(1).copied().unwrap_or(0),
-            entry.bytes.get(2).copied().unwrap_or(0),
-        ];
-        let parsed = parse(
-            entry.bytes.get(3..).unwrap_or_default(),
-            Dialect::from_code(code),
-            names,
-        );
+        let (code, text) = entry
+            .bytes
+            .get(1..)
+            .unwrap_or_default()
+            .split_first_chunk()
+            .map_or((DialectCode::default(), &[][..]), |(code, text)| {
+                (*code, text)
+            });
+        let parsed = parse(text, Dialect::from_code(code), names);
         // Another worker may have been faster; both parsed the same text.
         let _ = entry.parsed.set(parsed);
     }

@@ -83,6 +83,8 @@ pub(crate) fn script(appeared: &[Vec<u8>]) -> Vec<u8> {
         #ifdef pumpcc_trigraph\npumpcc_is trigraphs\n#endif\n\
         #if 1'000 == 1000 /* ' */\npumpcc_is digit_separators\n#endif\n\
         #if u'a' == 97 && U'a' == 97\npumpcc_is unicode_characters\n#endif\n\
+        #if u8'a' == 97\npumpcc_is utf8_characters\n#endif\n\
+        #if u8'\\0' - 1 > 0\npumpcc_is unsigned_utf8\n#endif\n\
         R\"x(\n#define pumpcc_not_raw 1\n)x\"\n\
         #ifndef pumpcc_not_raw\npumpcc_is raw_strings\n#endif\n\
         pumpcc_end\n",
@@ -173,6 +175,8 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
                 b"trigraphs" => dialect.trigraphs = true,
                 b"digit_separators" => dialect.digit_separators = true,
                 b"unicode_characters" => dialect.unicode_characters = true,
+                b"utf8_characters" => dialect.utf8_characters = true,
+                b"unsigned_utf8" => dialect.unsigned_utf8 = true,
                 b"raw_strings" => dialect.raw_strings = true,
                 _ => {}
             }

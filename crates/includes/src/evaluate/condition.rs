@@ -338,11 +338,13 @@ fn number(text: &[u8]) -> Result<Value, Trouble> {
 }
 
 fn character(text: &[u8], dialect: Dialect) -> Result<Value, Trouble> {
+    let is_utf8 = text.starts_with(b"u8");
     let (wide, text, unsigned) = match text.first() {
         Some(b'L') => (true, &text[1..], dialect.unsigned_wide),
+        _ if is_utf8 => (false, &text[2..], dialect.unsigned_utf8),
         // `char16_t` and `char32_t` are unsigned.
         Some(b'u' | b'U') => (true, &text[1..], true),
-        _ => (false, text, false),
+        _ => (false, text, dialect.unsigned_char),
     };
     let Some(inner) = text.strip_prefix(b"'").and_then(|t| t.strip_suffix(b"'")) else {
         return Err(Trouble::Malformed("a character constant does not end"));
@@ -399,11 +401,24 @@ fn character(text: &[u8], dialect: Dialect) -> Result<Value, Trouble> {
             unsigned,
         }),
         _ if wide => Err(Trouble::Unmodelled("a wide character in a condition")),
-        [one] if dialect.unsigned_char => Ok(Value::signed(i64::from(*one))),
+        many if is_utf8 && (many.len() > 1 || !inner.is_ascii()) => Err(Trouble::Malformed(
+            "a UTF-8 character of several bytes in a condition",
+        )),
+        [one] if unsigned => Ok(Value {
+            bits: u64::from(*one),
+            unsigned,
+        }),
         [one] => Ok(Value::signed(i64::from(one.cast_signed()))),
         many => {
             let n = many.iter().fold(0u32, |n, &b| n << 8 | u32::from(b));
-            Ok(Value::signed(i64::from(n.cast_signed())))
+            Ok(if unsigned && dialect.clang {
+                Value {
+                    bits: u64::from(n),
+                    unsigned,
+                }
+            } else {
+                Value::signed(i64::from(n.cast_signed()))
+            })
         }
     }
 }
@@ -427,6 +442,7 @@ mod tests {
             named_operators: true,
             has_true: true,
             unicode_characters: true,
+            utf8_characters: true,
             clang,
             ..Dialect::default()
         };
@@ -470,6 +486,11 @@ mod tests {
         check("L'ab'", None);
         check("u'a' == 97 && U'\\0' - 1 > 0", Some(true));
         check("u'\u{e9}'", None);
+        check("u8'a' == 97 && u8'\\xff' - 1 < 0", Some(true));
+        check("u8'ab'", None);
+        check("u8'\u{e9}'", None);
+        check("1\0==\01", Some(true));
+        check("'\0' == 0", Some(true));
         check("not 1 or 1'000 == 1000", None);
         check("1.0", None);
         check("201703L >= 201703", Some(true));

@@ -1,5 +1,8 @@
 //! Dialect: how bytes become lines and tokens, as the compiler itself answered.
 
+/// The bits of a dialect.
+pub(crate) type DialectCode = [u8; 3];
+
 /// What differs in lexing between languages, standards and compilers. All of it is asked, not derived from `-std`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Dialect {
@@ -23,6 +26,10 @@ pub(crate) struct Dialect {
     pub(crate) va_opt: bool,
     /// `u'a'` and `U'a'` are characters.
     pub(crate) unicode_characters: bool,
+    /// `u8'a'` is a character.
+    pub(crate) utf8_characters: bool,
+    /// Its type is unsigned.
+    pub(crate) unsigned_utf8: bool,
     /// Assembler with directives: `'` and unknown `#` lines are harmless.
     pub(crate) asm: bool,
     pub(crate) clang: bool,
@@ -43,6 +50,7 @@ impl Dialect {
                 .any(|at| matches!(text.get(at + 4), Some(b'd' | b'n' | b'\\' | b'?'))),
             digraphs: has(b"%:"),
             unicode_characters: has(b"u'") || has(b"U'"),
+            utf8_characters: has(b"u8'"),
             cplusplus: true,
             asm: true,
             clang: true,
@@ -50,6 +58,7 @@ impl Dialect {
             has_true: false,
             unsigned_char: false,
             unsigned_wide: false,
+            unsigned_utf8: false,
             keeps_comma: false,
             va_opt: false,
         }
@@ -63,6 +72,7 @@ impl Dialect {
             digit_separators: matters,
             digraphs: matters,
             unicode_characters: matters,
+            utf8_characters: matters,
             cplusplus: true,
             asm: true,
             clang: true,
@@ -73,6 +83,7 @@ impl Dialect {
             has_true: false,
             unsigned_char: false,
             unsigned_wide: false,
+            unsigned_utf8: false,
             keeps_comma: false,
             va_opt: false,
         }
@@ -91,12 +102,15 @@ impl Dialect {
 
     /// These rules, where `mask` has them.
     pub(crate) fn masked(self, mask: Self) -> Self {
-        let [code, mask] = [self, mask].map(|dialect| u16::from_le_bytes(dialect.code()));
-        Self::from_code((code & mask).to_le_bytes())
+        let (mut code, mask) = (self.code(), mask.code());
+        code.iter_mut()
+            .zip(mask)
+            .for_each(|(byte, mask)| *byte &= mask);
+        Self::from_code(code)
     }
 
-    /// The bits as one byte pair, for keys.
-    pub(crate) fn code(self) -> [u8; 2] {
+    /// The bits, for keys.
+    pub(crate) fn code(self) -> DialectCode {
         let bits = [
             self.raw_strings,
             self.digit_separators,
@@ -114,16 +128,19 @@ impl Dialect {
             self.keeps_comma,
             self.digraphs,
             self.unicode_characters,
+            self.utf8_characters,
+            self.unsigned_utf8,
         ];
-        bits.iter()
-            .enumerate()
-            .fold(0u16, |code, (at, &bit)| code | (u16::from(bit) << at))
-            .to_le_bytes()
+        let mut code = DialectCode::default();
+        for (at, &bit) in bits.iter().enumerate() {
+            code[at / 8] |= u8::from(bit) << (at % 8);
+        }
+        code
     }
 
     /// The inverse of [`Dialect::code`].
-    pub(crate) fn from_code(code: [u8; 2]) -> Self {
-        let bit = |at: u16| u16::from_le_bytes(code) >> at & 1 == 1;
+    pub(crate) fn from_code(code: DialectCode) -> Self {
+        let bit = |at: usize| code[at / 8] >> (at % 8) & 1 == 1;
         Dialect {
             raw_strings: bit(0),
             digit_separators: bit(1),
@@ -141,6 +158,8 @@ impl Dialect {
             keeps_comma: bit(13),
             digraphs: bit(14),
             unicode_characters: bit(15),
+            utf8_characters: bit(16),
+            unsigned_utf8: bit(17),
         }
     }
 }
@@ -151,8 +170,9 @@ mod tests {
 
     #[test]
     fn a_code_keeps_every_bit() {
-        for at in 0..16 {
-            let code = (1u16 << at).to_le_bytes();
+        for at in 0..18 {
+            let mut code = DialectCode::default();
+            code[at / 8] = 1 << (at % 8);
             assert_eq!(Dialect::from_code(code).code(), code);
         }
     }

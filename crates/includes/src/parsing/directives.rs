@@ -100,6 +100,13 @@ fn skip_blanks(text: &[u8]) -> &[u8] {
     &text[text.iter().take_while(|&&b| is_blank(b)).count()..]
 }
 
+/// Whether a header's name is open after this much of a directive.
+fn is_in_name(before: &[u8]) -> bool {
+    let bracket = memchr::memrchr2(b'<', b'>', before);
+    memchr::memchr_iter(b'"', before).count() % 2 == 1
+        || bracket.is_some_and(|at| before[at] == b'<')
+}
+
 impl Builder<'_> {
     fn push(&mut self, step: Step) {
         self.out.steps.push(step);
@@ -142,6 +149,10 @@ impl Builder<'_> {
         let (keyword, rest) = text.split_at(len);
         if self.names_universally(keyword, rest) {
             self.out.broken = Some(Bad::Unmodelled("a universal character name".into()));
+        }
+        // gcc ends the name there, clang does not.
+        if memchr::memchr_iter(0, rest).any(|nul| is_in_name(&rest[..nul])) {
+            self.out.broken = Some(Bad::Unmodelled("a NUL byte in a name".into()));
         }
         match keyword {
             b"if" | b"ifdef" | b"ifndef" => self.calls.conditional(),

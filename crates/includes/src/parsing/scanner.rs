@@ -80,10 +80,15 @@ impl<'a> Scanner<'a> {
             return None;
         }
         let mut end = at + 1;
-        while self.byte(end).is_some_and(is_blank) {
+        while self.byte(end).is_some_and(|b| self.may_split_splice(b)) {
             end += 1;
         }
         (self.byte(end) == Some(b'\n')).then_some(end + 1)
+    }
+
+    /// Whether this may stand between a splice's backslash and its newline.
+    fn may_split_splice(&self, byte: u8) -> bool {
+        is_blank(byte) && (byte != 0 || !self.dialect.clang)
     }
 
     fn after_splices(&self, mut at: usize) -> usize {
@@ -120,7 +125,9 @@ impl<'a> Scanner<'a> {
                         return Some(self.src.len());
                     };
                     let end = from + newline;
-                    let last = self.src[from..end].iter().rposition(|&b| !is_blank(b));
+                    let last = self.src[from..end]
+                        .iter()
+                        .rposition(|&b| !self.may_split_splice(b));
                     if last.is_some_and(|last| self.src[from + last] == b'\\') {
                         from = end + 1;
                         continue;
@@ -174,7 +181,7 @@ impl<'a> Scanner<'a> {
     /// Whether the line that starts at `start` continues the one before.
     fn continues(&self, start: usize) -> bool {
         let before = &self.src[..start.saturating_sub(1)];
-        let last = before.iter().rposition(|&b| !is_blank(b));
+        let last = before.iter().rposition(|&b| !self.may_split_splice(b));
         last.is_some_and(|last| before[last] == b'\\')
     }
 

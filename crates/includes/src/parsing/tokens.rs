@@ -45,8 +45,9 @@ impl Token {
     }
 }
 
+/// Between tokens. A NUL is one too, with a warning.
 pub(crate) fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r')
+    matches!(byte, 0 | b' ' | b'\t' | 0x0b | 0x0c | b'\r')
 }
 
 /// What a byte can be in an identifier: nothing, a later byte, or any.
@@ -206,7 +207,11 @@ fn one(rest: &[u8], first: u8, dialect: Dialect) -> (Kind, usize) {
                 Some(b'"') if !raw => quoted_len(&rest[name..]).map(|n| (Kind::Text, n)),
                 Some(b'\'')
                     if !raw
-                        && (plain == b"L" || (plain != b"u8" && dialect.unicode_characters)) =>
+                        && match plain {
+                            b"L" => true,
+                            b"u8" => dialect.utf8_characters,
+                            _ => dialect.unicode_characters,
+                        } =>
                 {
                     quoted_len(&rest[name..]).map(|n| (Kind::Character, n))
                 }
