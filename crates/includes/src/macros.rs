@@ -12,9 +12,12 @@ mod stock_makers;
 
 use std::sync::Arc;
 
+use crate::macros::expand::Trouble;
 use crate::memory::names::{Id, Names, known};
 use crate::parsing::dialect::{Dialect, DialectCode};
-use crate::parsing::tokens::{Kind, Token, tokenize};
+use crate::parsing::scanner::Scanner;
+use crate::parsing::tokens::{Kind, Token, identifier_len, is_blank, tokenize};
+use crate::parsing::trigraphs;
 
 /// First byte of a definition's spelling; the dialect's code and the text follow.
 const MARK: u8 = 1;
@@ -40,7 +43,7 @@ pub(crate) fn intern(
 ) -> Id {
     let end = text
         .iter()
-        .rposition(|&b| !crate::parsing::tokens::is_blank(b))
+        .rposition(|&b| !is_blank(b))
         .map_or(0, |at| at + 1);
     let text = &text[..end];
     let dialect = dialect.masked(Dialect::that_matter_to_definition(text));
@@ -52,17 +55,51 @@ pub(crate) fn intern(
 }
 
 /// What `-D argument` defines: the name and the text after it.
-pub(crate) fn split_argument(argument: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let (head, value) = match memchr::memchr(b'=', argument) {
-        Some(at) => (&argument[..at], &argument[at + 1..]),
-        None => (argument, &b"1"[..]),
-    };
-    let name_len = memchr::memchr(b'(', head).unwrap_or(head.len());
-    let mut text = head[name_len..].to_vec();
-    text.push(b' ');
+pub(crate) fn split_argument(
+    argument: &[u8],
+    dialect: Dialect,
+) -> Result<(Vec<u8>, Vec<u8>), Trouble> {
     // Only the first line counts, as with gcc and clang.
-    text.extend_from_slice(value.split(|&b| b == b'\n').next().unwrap_or_default());
-    (head[..name_len].to_vec(), text)
+    let line = argument.split(|&b| b == b'\n').next().unwrap_or_default();
+    if line.len() < argument.len() && line.ends_with(b"\\") {
+        return Err(Trouble::Unmodelled("a -D of several lines"));
+    }
+    let (head, value) = match memchr::memchr(b'=', line) {
+        Some(at) => (&line[..at], &line[at + 1..]),
+        None if line.len() < argument.len() => (line, &b""[..]),
+        None => (line, &b"1"[..]),
+    };
+    split_line([head, b" ", value].concat(), dialect)
+}
+
+/// The name that `-U argument` takes away.
+pub(crate) fn name_in_argument(argument: &[u8], dialect: Dialect) -> Result<Vec<u8>, Trouble> {
+    let line = argument.split(|&b| b == b'\n').next().unwrap_or_default();
+    split_line(line.to_vec(), dialect).map(|(name, _)| name)
+}
+
+/// The name at the start of the text of a directive, and what follows.
+fn split_line(mut line: Vec<u8>, dialect: Dialect) -> Result<(Vec<u8>, Vec<u8>), Trouble> {
+    // A comment, a trigraph or a splice, if anything.
+    if memchr::memchr3(b'/', b'\\', b'?', &line).is_some() {
+        line = trigraphs::replaced(&line, dialect).unwrap_or(line);
+        line = Scanner::clean_text(&line, 0..line.len(), dialect);
+    }
+    let blanks = line.iter().take_while(|&&b| is_blank(b)).count();
+    line.drain(..blanks);
+    let len = identifier_len(&line, dialect);
+    let rest = line.split_off(len);
+    if rest.starts_with(b"\\u") || rest.starts_with(b"\\U") {
+        return Err(Trouble::Unmodelled(
+            "a universal character name on the command line",
+        ));
+    }
+    if len == 0 || line == b"defined" {
+        return Err(Trouble::Malformed(
+            "what the command line defines or undefines is no name",
+        ));
+    }
+    Ok((line, rest))
 }
 
 /// The definition behind `id`, parsed. The entry is returned because it owns the macro.
@@ -188,11 +225,45 @@ mod tests {
 
     #[test]
     fn splits_command_line_definitions() {
-        assert_eq!(split_argument(b"A"), (b"A".to_vec(), b" 1".to_vec()));
-        assert_eq!(split_argument(b"A="), (b"A".to_vec(), b" ".to_vec()));
-        assert_eq!(
-            split_argument(b"F(x)=x=1"),
-            (b"F".to_vec(), b"(x) x=1".to_vec())
-        );
+        let split = |argument: &str| {
+            let dialect = Dialect {
+                line_comments: true,
+                ..Dialect::default()
+            };
+            split_argument(argument.as_bytes(), dialect).map(|(name, text)| {
+                (
+                    String::from_utf8(name).expect("ASCII"),
+                    String::from_utf8(text)
+                        .expect("ASCII")
+                        .trim_end()
+                        .to_owned(),
+                )
+            })
+        };
+        let check = |argument: &str, name: &str, text: &str| {
+            assert_eq!(
+                split(argument),
+                Ok((name.into(), text.into())),
+                "{argument}"
+            );
+        };
+        check("A", "A", " 1");
+        check("A=", "A", "");
+        check("F(x)=x=1", "F", "(x) x=1");
+        check("A B=3", "A", " B 3");
+        check(" A (x)=x", "A", " (x) x");
+        check("A-B", "A", "-B 1");
+        check("A/**/=/* x */1//2", "A", "   1");
+        check("A=\"//\"", "A", " \"//\"");
+        check("A\nB=1", "A", "");
+        for odd in ["\\u00e9=1", "A\\u00e9", "A\\\nB=1"] {
+            assert!(matches!(split(odd), Err(Trouble::Unmodelled(_))), "{odd}");
+        }
+        for wrong in ["1A", "=1", "defined=1", "\"A\"=1"] {
+            assert!(
+                matches!(split(wrong), Err(Trouble::Malformed(_))),
+                "{wrong}"
+            );
+        }
     }
 }

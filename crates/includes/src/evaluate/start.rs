@@ -213,7 +213,8 @@ impl Unit<'_> {
         for prelude in &invocation.preludes {
             match prelude {
                 Prelude::Define(text) => {
-                    let (name, text) = macros::split_argument(text);
+                    let (name, text) = macros::split_argument(text, self.dialect)
+                        .map_err(|trouble| self.refuse(trouble))?;
                     let name = self.worker.names.id(&name);
                     let definition =
                         macros::intern(&text, self.dialect, &mut self.worker.names, &mut scratch);
@@ -227,7 +228,9 @@ impl Unit<'_> {
                     );
                 }
                 Prelude::Undefine(name) => {
-                    let name = self.worker.names.id(name);
+                    let name = macros::name_in_argument(name, self.dialect)
+                        .map_err(|trouble| self.refuse(trouble))?;
+                    let name = self.worker.names.id(&name);
                     self.worker.env.write(name, 0);
                 }
             }

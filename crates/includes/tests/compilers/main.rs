@@ -2,6 +2,7 @@
 
 mod builtins;
 mod conditions;
+mod definitions;
 mod inputs;
 mod libcxx;
 mod names;

@@ -46,7 +46,7 @@ fn with_main(main: &str) -> Tree {
 }
 
 /// Each compiler that accepts the command must list what we do. True: one of them did.
-fn check(main: &str, options: &str) -> bool {
+pub(crate) fn check(main: &str, options: &str) -> bool {
     let tree = with_main(main);
     let mut accepted = 0;
     for compiler in ["gcc", "clang"] {
