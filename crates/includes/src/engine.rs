@@ -22,6 +22,9 @@ pub struct Settings {
     pub summary_limit: usize,
     /// The same for what all workers share (parsed files, names, compilers' facts): beyond it everything starts anew.
     pub shared_limit: usize,
+    /// Steps that the expansions of one compile may take: tokens read, put in place or made, and of long ones every byte.
+    /// A few doublings within each other take as many as they like.
+    pub expansion_limit: u64,
 }
 
 impl Default for Settings {
@@ -31,6 +34,9 @@ impl Default for Settings {
             answers: true,
             summary_limit: 40_000_000,
             shared_limit: 100_000_000,
+            // The most that was seen is 21 million, in units of Boost that work in the preprocessor alone, without memory
+            // of what files do. This many take some seconds.
+            expansion_limit: 400_000_000,
         }
     }
 }
@@ -135,7 +141,7 @@ impl Engine {
             Some(at) => Some(state.idle.swap_remove(at)),
             None => state.idle.pop(),
         };
-        let mut worker = worker.unwrap_or_else(|| Worker::new(shared, self.settings.memo));
+        let mut worker = worker.unwrap_or_else(|| Worker::new(shared, &self.settings));
         worker.thread = Some(me);
         worker
     }

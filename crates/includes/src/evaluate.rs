@@ -64,6 +64,8 @@ pub(crate) struct Unit<'w> {
     ignores_pragmas: bool,
     /// A condition has asked for a macro that a pragma may have changed.
     is_unsure: bool,
+    /// What expansions may still cost.
+    steps_left: u64,
 }
 
 impl Unit<'_> {

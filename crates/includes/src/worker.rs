@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::compilers::ask::Compiler;
 use crate::compilers::bases::{Base, BaseKey};
+use crate::engine::Settings;
 use crate::macros::known_makers::{KnownMakers, SharedMakers};
 use crate::macros::option_pragmas::OptionMacros;
 use crate::memory::answers::Answers;
@@ -149,6 +150,7 @@ pub(crate) struct Worker {
     /// Files whose changes may go unseen, and their stamps when they were read.
     pub(crate) compared: FastMap<Arc<[u8]>, Option<Stamp>>,
     pub(crate) memo: bool,
+    pub(crate) expansion_limit: u64,
     /// Who used it last.
     pub(crate) thread: Option<std::thread::ThreadId>,
     /// The base of the running translation unit.
@@ -195,7 +197,7 @@ pub(crate) fn index(len: usize) -> u32 {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, memo: bool) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, settings: &Settings) -> Self {
         Worker {
             names: Names::new(Arc::clone(&shared.names)),
             env: Environment::default(),
@@ -220,7 +222,8 @@ impl Worker {
             stats: crate::engine::Statistics::default(),
             position: 0,
             compared: FastMap::default(),
-            memo,
+            memo: settings.memo,
+            expansion_limit: settings.expansion_limit,
             thread: None,
             base: None,
             makers: KnownMakers::new(Arc::clone(&shared.makers)),

@@ -122,6 +122,7 @@ fn evaluate(
     let beside = worker.name_of_folder(context, folder, beside);
     worker.env.begin(Worker::base_values(&base));
     worker.base = Some(Arc::clone(&base));
+    let steps_left = worker.expansion_limit;
     let mut unit = Unit {
         worker,
         context,
@@ -142,6 +143,7 @@ fn evaluate(
         found: Vec::new(),
         ignores_pragmas: false,
         is_unsure: false,
+        steps_left,
     };
     unit.list_files_of_the_compiler(command, &base.facts);
     if language != Language::Finished {

@@ -29,6 +29,10 @@ impl Surroundings for Unit<'_> {
         &mut self.worker.names
     }
 
+    fn steps_left(&mut self) -> &mut u64 {
+        &mut self.steps_left
+    }
+
     fn dialect(&self) -> Dialect {
         self.dialect
     }

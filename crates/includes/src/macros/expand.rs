@@ -37,6 +37,8 @@ pub(crate) trait Surroundings {
     fn question(&mut self, question: &[u8]) -> Result<Id, Trouble>;
     /// `_Pragma(text)` in text; `text` with its quotes.
     fn pragma(&mut self, text: Id) -> Result<(), Trouble>;
+    /// The steps that expansions may still take before the whole compile is given up.
+    fn steps_left(&mut self) -> &mut u64;
 }
 
 struct Level {
@@ -50,13 +52,17 @@ struct Level {
 pub(crate) struct Expansion<'a, S: Surroundings> {
     world: &'a mut S,
     levels: Vec<Level>,
-    steps: u32,
+    /// How many arguments are being expanded, each within another.
+    nesting: u32,
     /// The tokens are text: pragmas act, the line is not known.
     text: bool,
 }
 
-/// Steps after which an expansion is given up: it is exponential, or endless by a bug.
-const MAX_STEPS: u32 = 50_000_000;
+/// Tokens of one list; it holds memory. In Boost a few thousand are many.
+const MAX_TOKENS: usize = 10_000_000;
+
+/// Arguments expanded each within another. Each takes stack. The most that was seen is 14.
+const MAX_NESTING: u32 = 200;
 
 /// Expands `tokens` as the line of an `#include`.
 pub(crate) fn expand<S: Surroundings>(
@@ -146,6 +152,13 @@ pub(crate) fn expand_text<S: Surroundings>(
     Expansion::new(world, true).all(tokens, false).map(|_| ())
 }
 
+fn is_short(tokens: &[Token]) -> Result<(), Trouble> {
+    if tokens.len() > MAX_TOKENS {
+        return Err(Trouble::Unmodelled("a macro's expansion is too long"));
+    }
+    Ok(())
+}
+
 /// The header named by expanded `tokens`, with its quotes or brackets.
 pub(crate) fn header_name(tokens: &[Token], names: &mut Names) -> Result<Vec<u8>, Trouble> {
     match tokens.first() {
@@ -173,7 +186,7 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
         Expansion {
             world,
             levels: Vec::new(),
-            steps: 0,
+            nesting: 0,
             text,
         }
     }
@@ -212,15 +225,26 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
         }
     }
 
+    fn spend(&mut self, steps: usize) -> Result<(), Trouble> {
+        let left = self.world.steps_left();
+        *left = left
+            .checked_sub(steps as u64)
+            .ok_or(Trouble::Unmodelled("expanding its macros takes too long"))?;
+        Ok(())
+    }
+
     fn all(&mut self, tokens: Vec<Token>, condition: bool) -> Result<Vec<Token>, Trouble> {
+        self.nesting += 1;
+        if self.nesting > MAX_NESTING {
+            return Err(Trouble::Unmodelled("macro calls are nested too deeply"));
+        }
         self.push(tokens, 0, true);
         let mut out = Vec::new();
         let mut owed_space = false;
         while let Some(mut token) = self.next() {
-            self.steps += 1;
-            if self.steps > MAX_STEPS {
-                return Err(Trouble::Unmodelled("an expansion does not end"));
-            }
+            // Below, each level is looked at.
+            self.spend(1 + self.levels.len() / 32)?;
+            is_short(&out)?;
             token.space |= std::mem::take(&mut owed_space);
             if token.kind == Kind::Identifier && !token.painted {
                 if condition && token.text == known::DEFINED {
@@ -244,6 +268,7 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
             out.push(token);
         }
         self.levels.pop();
+        self.nesting -= 1;
         Ok(out)
     }
 

@@ -1,6 +1,7 @@
 //! What the engine reads and says, file by file, in trees in memory: each test shows a tree and what must come out.
 
 mod chains;
+mod limits;
 mod memory;
 mod reads;
 mod repeats;

@@ -1,6 +1,6 @@
 //! A macro's arguments, and its body with the arguments in their places: `#`, `##` and `__VA_OPT__`.
 
-use super::{Expansion, Surroundings, Trouble};
+use super::{Expansion, Surroundings, Trouble, is_short};
 use crate::macros;
 use crate::memory::names::{Names, known};
 use crate::parsing::tokens::{Kind, Token, tokenize};
@@ -19,7 +19,7 @@ impl<S: Surroundings> Expansion<'_, S> {
             let Some(token) = self.next() else {
                 return Err(Trouble::Malformed("an argument list is not closed"));
             };
-            self.steps += 1;
+            self.spend(1)?;
             if token.is(known::LPAREN) {
                 depth += 1;
             } else if token.is(known::RPAREN) {
@@ -69,6 +69,8 @@ impl<S: Surroundings> Expansion<'_, S> {
         let mut at = 0;
         let mut pasting = false;
         while let Some(&token) = body.get(at) {
+            self.spend(1)?;
+            is_short(out)?;
             if token.is(known::PASTE) && at > 0 && at + 1 < body.len() {
                 pasting = true;
                 at += 1;
@@ -95,7 +97,10 @@ impl<S: Surroundings> Expansion<'_, S> {
                     .raw
                     .get(usize::from(body[at + 1].arg))
                     .map_or(&[][..], Vec::as_slice);
-                piece = vec![stringify(raw, token.space, self.world.names())];
+                let made = stringify(raw, token.space, self.world.names());
+                let bytes = self.world.names().entry(made.text).bytes.len();
+                self.spend(bytes)?;
+                piece = vec![made];
             } else if token.kind == Kind::Parameter {
                 let index = usize::from(token.arg);
                 let variadic = of.variadic && index == last_argument;
@@ -138,11 +143,12 @@ impl<S: Surroundings> Expansion<'_, S> {
             if piece.is_empty() && (pasting || paste_follows(width)) {
                 piece.push(Token::new(Kind::Placemarker, known::EMPTY, token.space));
             }
+            self.spend(piece.len())?;
             let mut rest = piece.into_iter();
             if pasting {
                 pasting = false;
                 if let (Some(left), Some(right)) = (out.pop(), rest.next()) {
-                    self.paste(left, right, out);
+                    self.paste(left, right, out)?;
                 }
             }
             out.extend(rest);
@@ -162,6 +168,7 @@ impl<S: Surroundings> Expansion<'_, S> {
         self.expand_argument(arguments, at)?;
         let start = out.len();
         if let Some(Some(done)) = arguments.expanded.borrow().get(at) {
+            self.spend(done.len())?;
             out.extend_from_slice(done);
         }
         if let Some(first) = out.get_mut(start) {
@@ -202,7 +209,7 @@ impl<S: Surroundings> Expansion<'_, S> {
         Ok(!matches!(expanded.get(at), Some(Some(done)) if !done.is_empty()))
     }
 
-    fn paste(&mut self, left: Token, right: Token, out: &mut Vec<Token>) {
+    fn paste(&mut self, left: Token, right: Token, out: &mut Vec<Token>) -> Result<(), Trouble> {
         if right.kind == Kind::Placemarker {
             out.push(left);
         } else if left.kind == Kind::Placemarker {
@@ -215,6 +222,8 @@ impl<S: Surroundings> Expansion<'_, S> {
             let names = self.world.names();
             let mut spelling = names.entry(left.text).bytes.to_vec();
             spelling.extend_from_slice(&names.entry(right.text).bytes);
+            self.spend(spelling.len())?;
+            let names = self.world.names();
             let start = out.len();
             // Two tokens mean an error in the compiler, which goes on with both.
             tokenize(&spelling, dialect, names, out);
@@ -222,6 +231,7 @@ impl<S: Surroundings> Expansion<'_, S> {
                 first.space = left.space;
             }
         }
+        Ok(())
     }
 }
 

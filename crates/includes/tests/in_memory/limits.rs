@@ -1,0 +1,92 @@
+//! What would take too long, too much memory or too much stack is refused, and told what it is.
+
+use includes::{Refusal, Settings};
+
+use crate::world::World;
+
+const TOO_LONG: &str = "expanding its macros takes too long";
+
+#[track_caller]
+fn check_refused(main: &str, reason: &str) {
+    let settings = Settings {
+        expansion_limit: 1_000_000,
+        ..Settings::default()
+    };
+    let world = World::with_settings(&[("main.c", main)], settings);
+    match world.ask("main.c").refusal() {
+        Refusal::Unmodelled { what, .. } => assert_eq!(what, reason),
+        other => panic!("{other}"),
+    }
+    // And it goes on with others.
+    world.put("next.c", "");
+    world.ask("next.c").files(&["next.c"]);
+}
+
+/// Macros of which each stands for two of the one before.
+fn doublings(body: &str, times: usize) -> String {
+    let mut text = "#define M0 1\n".to_owned();
+    for at in 1..=times {
+        let before = format!("M{}", at - 1);
+        text += &format!("#define M{at} {}\n", body.replace('M', &before));
+    }
+    text
+}
+
+#[test]
+fn expansions_that_double_and_double() {
+    let text = doublings("M+M", 40) + "#if M40\n#endif\n";
+    check_refused(&text, TOO_LONG);
+    let text = doublings("(M,M)", 40) + "#define EAT(x) 1\n#if EAT(M40)\n#endif\n";
+    // An argument that is not used is not expanded.
+    World::new(&[("main.c", &text)])
+        .ask("main.c")
+        .files(&["main.c"]);
+    let calls = "F(".repeat(40) + "1" + &")".repeat(40);
+    let text = format!("#define F(x) x+x\n#if {calls}\n#endif\n");
+    check_refused(&text, TOO_LONG);
+}
+
+#[test]
+fn names_that_double_and_double() {
+    let calls = "D(".repeat(60) + "a" + &")".repeat(60);
+    let text = format!("#define E(x,y) x##y\n#define D(x) E(x,x)\n#if {calls}\n#endif\n");
+    check_refused(&text, TOO_LONG);
+    let calls = "D(".repeat(60) + "\"" + &")".repeat(60);
+    let text = format!(
+        "#define E(x) #x\n#define D(x) E(x x)\n#include {}\n",
+        calls.replace('"', "\"a\"")
+    );
+    check_refused(&text, TOO_LONG);
+}
+
+#[test]
+fn many_expansions_that_are_not_long_each() {
+    let mut text = doublings("M+M", 13);
+    for _ in 0..100 {
+        text += "#if M13\n#endif\n";
+    }
+    check_refused(&text, TOO_LONG);
+}
+
+#[test]
+fn calls_and_conditions_within_each_other() {
+    let nested = |open: &str, times: usize, close: &str| {
+        format!(
+            "#define F(x) x\n#if {}1{}\n#include \"a.h\"\n#endif\n",
+            open.repeat(times),
+            close.repeat(times)
+        )
+    };
+    let cases = [
+        ("F(", ")", 150, "macro calls are nested too deeply"),
+        ("(", ")", 200, "a condition is nested too deeply"),
+        ("!", "", 200, "a condition is nested too deeply"),
+        ("1 ? 1 : ", "", 200, "a condition is nested too deeply"),
+        ("0 ? ", " : 1", 100, "a condition is nested too deeply"),
+    ];
+    for (open, close, modest, reason) in cases {
+        let world = World::new(&[("main.c", &nested(open, modest, close)), ("a.h", "")]);
+        world.ask("main.c").files(&["main.c", "a.h"]);
+        check_refused(&nested(open, 1_000, close), reason);
+    }
+}
