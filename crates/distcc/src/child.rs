@@ -1,17 +1,33 @@
 //! The programs that we run: compilers, preprocessors, ssh.
 //!
 //! The standard library resets SIGPIPE in children, which it ignores in us.
+//!
+//! Where the machine has no room for one more process, it often has a moment later: then we wait
+//! a little, six times and about three seconds in all.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{self, Command, ExitStatus};
+use std::thread;
+use std::time::Duration;
 
 use crate::settings::ChildEnvironment;
 use crate::signals::{self, Watched};
 
 /// Tells each distcc how many of its kind are above it.
 const SAFEGUARD: &str = "_DISTCC_SAFEGUARD";
+
+/// Pauses double; one of this length would be too much.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// Whether a program could not be started because there are too many already, or no memory.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAGAIN | libc::ENOMEM | libc::ENFILE)
+    )
+}
 
 /// A command for `words` in the environment that our children get. `words` is never empty.
 pub(crate) fn command(words: &[OsString], environment: &ChildEnvironment) -> Command {
@@ -46,12 +62,23 @@ impl Child {
     }
 
     fn watch(command: &mut Command, own_group: bool) -> io::Result<Self> {
-        let (process, watched) = signals::watch(|| command.spawn(), own_group)?;
-        Ok(Self {
-            process,
-            watched,
-            waited_for: false,
-        })
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match signals::watch(|| command.spawn(), own_group) {
+                Err(error) if is_shortage(&error) && pause < LONGEST_PAUSE => {
+                    thread::sleep(pause);
+                    pause *= 2;
+                }
+                Err(error) => return Err(error),
+                Ok((process, watched)) => {
+                    return Ok(Self {
+                        process,
+                        watched,
+                        waited_for: false,
+                    });
+                }
+            }
+        }
     }
 
     /// Waits for its end.

@@ -17,16 +17,19 @@ use crate::compiler_name;
 use crate::discrepancy;
 use crate::exchange::{Answer, Fault};
 use crate::exit::{Ending, Exit};
+use crate::fresh_files;
 use crate::host_list;
 use crate::local::{self, WhyLocal};
 use crate::log::Reason;
+use crate::mail;
 use crate::monitor::Monitor;
 use crate::output;
 use crate::preprocess::{PreprocessError, Source};
 use crate::remote::{self, Failure, Job};
 use crate::response_file;
+use crate::saved;
 use crate::schedule::{LocalWork, Scheduler};
-use crate::settings::Settings;
+use crate::settings::{Limits, Settings};
 
 /// Exit codes from here on are those of a server that could not run the compiler.
 const OUR_CODES: i32 = 100;
@@ -90,25 +93,14 @@ fn run_here(words: &[OsString], why: &WhyLocal, settings: &Settings) -> Exit {
 /// Runs a compile on the first host that does it, or here.
 fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exit {
     let log = &settings.log;
-    let limits = match settings.limits() {
-        Ok(limits) => limits,
-        Err(bad) => {
-            log.error("", format_args!("{bad}"));
-            return Exit::BAD_ARGUMENTS;
-        }
-    };
     let list = host_list::read(settings)
         .map(|list| host_list::usable(list, log))
         .map_err(|none| none.report(log))
         .ok();
-    let job = Job {
-        compile,
-        settings,
-        limits,
-    };
     let mut here = Here {
         words,
-        job,
+        compile,
+        settings,
         scheduler: Scheduler::new(settings, list.as_ref()),
         monitor: Monitor::new(settings, compile.input()),
         account: Account::new(settings),
@@ -119,6 +111,19 @@ fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exi
         if host.transport == Transport::Local {
             return here.run_in(&slot, &WhyLocal::Chosen);
         }
+        // They matter on hosts only, and 3.4 insists on them there.
+        let limits = match settings.limits() {
+            Ok(limits) => limits,
+            Err(bad) => {
+                log.error("", format_args!("{bad}"));
+                return Exit::BAD_ARGUMENTS;
+            }
+        };
+        let job = Job {
+            compile,
+            settings,
+            limits,
+        };
         let Here {
             scheduler, monitor, ..
         } = &mut here;
@@ -126,7 +131,7 @@ fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exi
             Ok(answer) => {
                 let number = slot.number;
                 drop(slot);
-                return here.conclude(host, number, &answer, source.stderr());
+                return here.conclude(host, number, &answer, &source, limits);
             }
             Err(Failure::Host(fault)) => {
                 report(host, &fault, settings);
@@ -175,7 +180,8 @@ fn report(host: &Host, fault: &Fault, settings: &Settings) {
 /// What it takes to run the job here after all.
 struct Here<'a> {
     words: &'a [OsString],
-    job: Job<'a>,
+    compile: &'a Compile,
+    settings: &'a Settings,
     scheduler: Scheduler<'a>,
     monitor: Monitor<'a>,
     account: Account<'a>,
@@ -183,12 +189,23 @@ struct Here<'a> {
 
 impl Here<'_> {
     /// Makes the most of a host's answer.
-    fn conclude(mut self, host: &Host, slot: u32, answer: &Answer, cpp_stderr: &[u8]) -> Exit {
-        let settings = self.job.settings;
+    fn conclude(
+        mut self,
+        host: &Host,
+        slot: u32,
+        answer: &Answer,
+        source: &Source,
+        limits: Limits,
+    ) -> Exit {
+        let settings = self.settings;
         let log = &settings.log;
-        let file = self.job.compile.input().display();
+        let file = self.compile.input().display();
         let spec = host.spec.display();
-        let print = || output::print(&answer.stdout, &[cpp_stderr, &answer.stderr]);
+        if settings.saved_in.is_some() {
+            saved::save(settings, "distcc_server_stderr", ".txt", &answer.stderr);
+            source.save(self.compile, settings);
+        }
+        let print = || output::print(&answer.stdout, &[source.stderr(), &answer.stderr]);
         if answer.status.success() {
             if answer.object.is_empty() {
                 return self.without_object(host);
@@ -227,7 +244,7 @@ impl Here<'_> {
                 code
             }
             Some(here) => {
-                self.compare(host, answer, here);
+                self.compare(host, answer, here, limits);
                 here
             }
         }
@@ -238,12 +255,12 @@ impl Here<'_> {
         let write = |path: &OsStr, content: &[u8]| {
             output::write(path, content).map_err(|error| (path.to_owned(), error))
         };
-        let compile = self.job.compile;
+        let compile = self.compile;
         write(compile.output(), &answer.object)?;
         if answer.version != Version::Pump {
             return Ok(()); // The preprocessor wrote the dependency file.
         }
-        let wanted = compile.dependencies(self.job.settings.dependencies_output.as_deref());
+        let wanted = compile.dependencies(self.settings.dependencies_output.as_deref());
         match wanted {
             Some(wanted) if wanted.append => output::append(&wanted.file, &answer.dependencies)
                 .map_err(|error| (wanted.file, error)),
@@ -259,12 +276,12 @@ impl Here<'_> {
         let why = WhyLocal::EmptyObject {
             host: host.spec.clone(),
         };
-        self.job.settings.log.warning("", format_args!("{why}"));
+        self.settings.log.warning("", format_args!("{why}"));
         let Some(exit) = self.fall_back(Some(host), &why) else {
             self.account.nowhere(&why);
             return Exit::IO_ERROR;
         };
-        let made = std::fs::metadata(self.job.compile.output());
+        let made = std::fs::metadata(self.compile.output());
         if made.is_ok_and(|made| made.len() > 0) {
             self.scheduler.host_failed(host);
         }
@@ -274,7 +291,7 @@ impl Here<'_> {
     /// Where the result cannot be written, the compiler cannot write it either: it says so.
     #[cold]
     fn cannot_write(&mut self, path: &OsStr, error: &std::io::Error) -> Exit {
-        let settings = self.job.settings;
+        let settings = self.settings;
         if settings.fallback {
             return self.run(&WhyLocal::Output);
         }
@@ -289,12 +306,12 @@ impl Here<'_> {
     /// Where the source cannot be preprocessed, no host is to blame: the compiler says why, once.
     #[cold]
     fn without_source(&mut self, host: &Host, error: PreprocessError) -> Exit {
-        let settings = self.job.settings;
+        let settings = self.settings;
         if settings.fallback && !settings.skip_local_retry {
             return self.run(&WhyLocal::Source(error));
         }
         self.account.nowhere(&error);
-        let file = self.job.compile.input().display();
+        let file = self.compile.input().display();
         let spec = host.spec.display();
         let failed = |ending: std::fmt::Arguments<'_>| {
             settings
@@ -308,8 +325,7 @@ impl Here<'_> {
                 Exit::of(status)
             }
             PreprocessError::CannotRun(error) => {
-                local::cannot_run(&self.job.compile.argv()[0], &error, settings);
-                let code = Exit::COMPILER_MISSING;
+                let code = local::cannot_run(&self.compile.argv()[0], &error, settings);
                 failed(format_args!(" failed with exit code {}", code.code()));
                 code
             }
@@ -323,7 +339,7 @@ impl Here<'_> {
     /// Compiles here what no host did. `None` if that is forbidden.
     #[cold]
     fn fall_back(&mut self, tried: Option<&Host>, why: &WhyLocal) -> Option<Exit> {
-        let settings = self.job.settings;
+        let settings = self.settings;
         let log = &settings.log;
         if !settings.fallback {
             log.error(
@@ -337,7 +353,7 @@ impl Here<'_> {
                 "",
                 format_args!(
                     "failed to distribute {} to {}, running locally instead",
-                    self.job.compile.input().display(),
+                    self.compile.input().display(),
                     host.spec.display()
                 ),
             ),
@@ -356,8 +372,8 @@ impl Here<'_> {
     }
 
     fn run_in(&mut self, slot: &crate::schedule::Slot, why: &WhyLocal) -> Exit {
-        let source = Some(self.job.compile.input());
-        let settings = self.job.settings;
+        let source = Some(self.compile.input());
+        let settings = self.settings;
         self.account.here(why);
         local::run(self.words, source, slot, &mut self.monitor, settings)
     }
@@ -365,7 +381,7 @@ impl Here<'_> {
     /// A host failed where we may not have: then something is wrong with it, or with what pump
     /// mode sent. The source being wrong is the usual case, and nobody's fault.
     #[cold]
-    fn compare(&mut self, host: &Host, answer: &Answer, here: Exit) {
+    fn compare(&mut self, host: &Host, answer: &Answer, here: Exit, limits: Limits) {
         if here == Exit::of(answer.status) {
             self.scheduler.host_worked(host);
             return;
@@ -378,11 +394,9 @@ impl Here<'_> {
         if answer.status.code().is_none() {
             return;
         }
-        let Job {
-            compile,
-            settings,
-            limits,
-        } = self.job;
+        let Self {
+            compile, settings, ..
+        } = self;
         settings.log.warning(
             "dcc_please_send_email_after_investigation",
             format_args!(
@@ -393,6 +407,17 @@ impl Here<'_> {
         if answer.version == Version::Pump {
             let port = settings.pump.port.as_deref();
             discrepancy::count(port, limits.max_discrepancy, &settings.log);
+        }
+        if let Some(file) = fresh_files::changed(compile, settings) {
+            settings.log.warning(
+                "dcc_discrepancy_filename",
+                format_args!(
+                    "file '{file}', a dependency of {}, changed during the build",
+                    compile.input().display()
+                ),
+            );
+        } else if let Some(to) = &settings.mail_to {
+            mail::send(settings, to);
         }
     }
 }

@@ -19,6 +19,8 @@ impl Exit {
     pub(crate) const FAILURE: Self = Self(100);
     /// A call that makes no sense, or a variable that is not a number.
     pub(crate) const BAD_ARGUMENTS: Self = Self(101);
+    /// The machine has no memory left, or no room for one more process.
+    pub(crate) const OUT_OF_MEMORY: Self = Self(105);
     /// A file could not be read or written.
     pub(crate) const IO_ERROR: Self = Self(107);
     /// The compiler cannot be run.

@@ -20,6 +20,8 @@ pub(crate) enum Call {
     ShowHosts,
     /// `-j`: how many jobs the hosts take at once.
     Concurrency,
+    /// `--show-principal`
+    ShowPrincipal,
     /// `--scan-includes COMMAND`
     ScanIncludes(Vec<OsString>),
     /// Run this command, somewhere.
@@ -42,6 +44,7 @@ pub(crate) fn decide(mut argv: Vec<OsString>) -> Call {
         Some(b"--version") => Call::Version,
         Some(b"--show-hosts") => Call::ShowHosts,
         Some(b"-j") => Call::Concurrency,
+        Some(b"--show-principal") => Call::ShowPrincipal,
         Some(b"--scan-includes") => match rest.get(1..) {
             Some(command @ [_, ..]) => Call::ScanIncludes(with_compiler(command)),
             _ => Call::Missing("operand"),
@@ -159,6 +162,7 @@ mod tests {
         check(&["/usr/bin/distcc", "--version"], Call::Version);
         check(&["distcc", "--show-hosts"], Call::ShowHosts);
         check(&["distcc-0.1", "-j"], Call::Concurrency);
+        check(&["distcc", "--show-principal"], Call::ShowPrincipal);
         check(
             &["distcc", "--scan-includes", "gcc", "-c", "a.c"],
             Call::ScanIncludes(words(&["gcc", "-c", "a.c"])),

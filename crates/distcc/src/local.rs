@@ -96,14 +96,14 @@ pub(crate) fn run(
             return Exit::of(status);
         }
         Err(error) => {
-            cannot_run(&words[0], &error, settings);
-            let code = Exit::COMPILER_MISSING.code();
+            let exit = cannot_run(&words[0], &error, settings);
+            let code = exit.code();
             report(
                 source,
                 &format_args!(" failed with exit code {code}"),
                 settings,
             );
-            return Exit::COMPILER_MISSING;
+            return exit;
         }
     };
     if log.shows(Level::Info) {
@@ -113,12 +113,24 @@ pub(crate) fn run(
     exit
 }
 
-/// Says that there is no such compiler.
-pub(crate) fn cannot_run(program: &OsStr, error: &std::io::Error, settings: &Settings) {
+/// Says that there is no such compiler, or no room for it to run.
+pub(crate) fn cannot_run(program: &OsStr, error: &std::io::Error, settings: &Settings) -> Exit {
+    if child::is_shortage(error) {
+        settings.log.error(
+            "dcc_spawn_child",
+            format_args!(
+                "failed to fork for {}, several times: {}",
+                program.display(),
+                Reason(error)
+            ),
+        );
+        return Exit::OUT_OF_MEMORY;
+    }
     settings.log.error(
         "dcc_execvp",
         format_args!("failed to exec {}: {}", program.display(), Reason(error)),
     );
+    Exit::COMPILER_MISSING
 }
 
 fn report(source: Option<&OsStr>, ending: &dyn fmt::Display, settings: &Settings) {

@@ -3,6 +3,7 @@
 //! `distcc[PID] (function) SEVERITYtext`. Function names are 3.4's where people know them; some
 //! messages have none. Each line is one `write`, so that processes may share a file.
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -29,6 +30,8 @@ pub(crate) enum Level {
 pub(crate) struct Log {
     max: Level,
     sink: Option<File>,
+    /// All lines of all levels, if somebody wants to have them later.
+    transcript: Option<RefCell<Vec<u8>>>,
 }
 
 /// What the environment says about logging.
@@ -41,6 +44,8 @@ pub(crate) struct Wishes {
     pub(crate) descriptor: Option<i32>,
     /// `DISTCC_VERBOSE=1`: all lines.
     pub(crate) verbose: bool,
+    /// All lines are kept for [`Log::transcript`].
+    pub(crate) transcript: bool,
 }
 
 impl Log {
@@ -48,17 +53,20 @@ impl Log {
     /// takes its place.
     pub(crate) fn open(wishes: &Wishes) -> Self {
         let level = |quiet| if wishes.verbose { Level::Debug } else { quiet };
+        let transcript = wishes.transcript.then(RefCell::default);
         if let Some(path) = &wishes.file {
             match OpenOptions::new().append(true).create(true).open(path) {
                 Ok(file) => {
                     return Self {
                         max: level(Level::Info),
                         sink: Some(file),
+                        transcript,
                     };
                 }
                 Err(error) => Self {
                     max: Level::Error,
                     sink: None,
+                    transcript: None,
                 }
                 .error(
                     "dcc_set_trace_from_env",
@@ -73,12 +81,19 @@ impl Log {
         Self {
             max: level(Level::Warning),
             sink: wishes.descriptor.and_then(duplicate),
+            transcript,
         }
     }
 
-    /// Whether lines of this level are written at all.
+    /// Whether lines of this level are wanted at all.
     pub(crate) fn shows(&self, level: Level) -> bool {
-        level <= self.max
+        level <= self.max || self.transcript.is_some()
+    }
+
+    /// All lines so far, those that were not shown included; nothing unless they were wished for.
+    pub(crate) fn transcript(&self) -> Vec<u8> {
+        let lines = self.transcript.as_ref();
+        lines.map_or(Vec::new(), |lines| lines.borrow().clone())
     }
 
     pub(crate) fn critical(&self, function: &str, text: fmt::Arguments<'_>) {
@@ -106,6 +121,12 @@ impl Log {
             return;
         }
         let line = format_line(std::process::id(), level, function, text);
+        if let Some(transcript) = &self.transcript {
+            transcript.borrow_mut().extend_from_slice(line.as_bytes());
+            if level > self.max {
+                return;
+            }
+        }
         // There is nobody left to tell when the log itself fails.
         let _ = match &self.sink {
             Some(file) => (&*file).write_all(line.as_bytes()),

@@ -7,8 +7,10 @@
 //!   [`usage`], [`scan_includes`];
 //! - the life of a compile: [`compile`] (the hot path), [`host_list`], [`schedule`], [`remote`]
 //!   with [`preprocess`] or [`pump`] ([`include_server`], [`tree`]), [`exchange`] over
-//!   [`transport`], [`output`], [`local`], [`discrepancy`], [`account`];
-//! - what all of it uses: [`child`], [`signals`], [`monitor`], [`log`], [`exit`], [`timing`].
+//!   [`transport`] ([`resolve`]), [`output`], [`local`], [`account`];
+//! - what rarely happens: [`discrepancy`], [`fresh_files`], [`mail`], [`saved`];
+//! - what all of it uses: [`child`], [`signals`], [`alarm`], [`monitor`], [`log`], [`exit`],
+//!   [`timing`].
 
 mod invocation;
 mod settings;
@@ -20,7 +22,6 @@ mod usage;
 
 mod account;
 mod compile;
-mod discrepancy;
 mod exchange;
 mod host_list;
 mod include_server;
@@ -29,10 +30,17 @@ mod output;
 mod preprocess;
 mod pump;
 mod remote;
+mod resolve;
 mod schedule;
 mod transport;
 mod tree;
 
+mod discrepancy;
+mod fresh_files;
+mod mail;
+mod saved;
+
+mod alarm;
 mod child;
 mod exit;
 mod log;
@@ -62,6 +70,7 @@ fn main() -> ExitCode {
         Call::Version => written(usage::write_version(&mut io::stdout())),
         Call::ShowHosts => show_hosts(&settings),
         Call::Concurrency => show_concurrency(&settings),
+        Call::ShowPrincipal => written(show_principal(&settings)),
         Call::Missing(what) => missing(&our_name, what),
     };
     exit.into()
@@ -96,6 +105,15 @@ fn step_aside(argv0: &OsStr, settings: &mut Settings) {
         children.path = behind;
         children.path_changed = true;
     }
+}
+
+/// The name for authentication, as distcc 3.4 shows it where it is built with GSS-API.
+fn show_principal(settings: &Settings) -> io::Result<()> {
+    let line = match &settings.principal {
+        Some(name) => [b"Principal is\t: ", name.as_encoded_bytes(), b"\n"].concat(),
+        None => b"Principal\t: Not Set.\n".to_vec(),
+    };
+    io::stdout().write_all(&line)
 }
 
 fn written(result: io::Result<()>) -> Exit {

@@ -19,6 +19,7 @@ use rustix::fs::MemfdFlags;
 
 use crate::child::{self, Child};
 use crate::log::{Reason, Words};
+use crate::saved;
 use crate::schedule::{LocalWork, Scheduler, Slot};
 use crate::settings::Settings;
 
@@ -111,6 +112,15 @@ impl Source {
         match self {
             Self::Done(preprocessed) => Ok(preprocessed),
             _ => unreachable!("finish() is called behind start()"),
+        }
+    }
+
+    /// Keeps the text for people, if there is one.
+    pub(crate) fn save(&self, job: &Compile, settings: &Settings) {
+        if let Self::Done(preprocessed) = self {
+            let kind = command::extension::source(job.input());
+            let suffix = kind.map_or(".i", |kind| kind.preprocessed_extension);
+            saved::save(settings, "distcc", suffix, &preprocessed.text);
         }
     }
 

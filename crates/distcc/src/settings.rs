@@ -30,6 +30,15 @@ pub(crate) struct Settings {
     pub(crate) ssh: Vec<OsString>,
     /// `DISTCC_NO_REWRITE_CROSS` is not set: name compilers so that any server understands it.
     pub(crate) rewrite_compiler: bool,
+    /// `DISTCC_SAVE_TEMPS=1`: the folder (`TMPDIR`) where sources and messages are kept.
+    pub(crate) saved_in: Option<OsString>,
+    /// `DISTCC_ENABLE_DISCREPANCY_EMAIL=1`: who gets the logs of compiles that fail elsewhere only
+    /// (`DISTCC_EMAILLOG_WHOM_TO_BLAME`).
+    pub(crate) mail_to: Option<OsString>,
+    /// `DISTCC_EXCLUDE_FRESH_FILES`: a glob of files that may change during a build.
+    pub(crate) fresh_files_excluded: Option<OsString>,
+    /// `DISTCC_PRINCIPAL`
+    pub(crate) principal: Option<OsString>,
     /// `DEPENDENCIES_OUTPUT`
     pub(crate) dependencies_output: Option<OsString>,
     /// What concerns pump mode.
@@ -94,18 +103,32 @@ impl Settings {
     /// Reads the environment, and opens the log.
     pub(crate) fn read() -> Self {
         let filled = |name: &str| var_os(name).filter(|value| !value.is_empty());
+        let mail_to =
+            switch(var_os("DISTCC_ENABLE_DISCREPANCY_EMAIL").as_deref(), false).then(|| {
+                // The second is the name in 3.4's manual.
+                filled("DISTCC_EMAILLOG_WHOM_TO_BLAME")
+                    .or_else(|| filled("DCC_EMAILLOG_WHOM_TO_BLAME"))
+                    .unwrap_or("distcc-pump-errors".into())
+            });
         let log = Log::open(&Wishes {
+            transcript: mail_to.is_some(),
             file: filled("DISTCC_LOG"),
             descriptor: number(var_os("UNCACHED_ERR_FD").as_deref())
-                .and_then(|number: i32| (number > 0).then_some(number)),
+                .and_then(|number| i32::try_from(number).ok())
+                .filter(|&number| number > 0),
             verbose: switch(var_os("DISTCC_VERBOSE").as_deref(), false),
         });
         let state = filled("DISTCC_DIR")
             .map(PathBuf::from)
             .or_else(|| Some(PathBuf::from(filled("HOME")?).join(".distcc")))
             .map(StateDir::new);
-        let seconds = number(var_os("DISTCC_BACKOFF_PERIOD").as_deref()).unwrap_or(60);
-        let pause = number(var_os("DISTCC_PAUSE_TIME_MSEC").as_deref()).unwrap_or(1000);
+        let whole = |name: &str| {
+            let number = number(var_os(name).as_deref())?;
+            Some(u64::try_from(number).unwrap_or(0))
+        };
+        let seconds = whole("DISTCC_BACKOFF_PERIOD").unwrap_or(60);
+        let pause = whole("DISTCC_PAUSE_TIME_MSEC").unwrap_or(1000);
+        let save = switch(var_os("DISTCC_SAVE_TEMPS").as_deref(), false);
         Self {
             log,
             state,
@@ -116,6 +139,10 @@ impl Settings {
             pause: Duration::from_millis(pause.max(1)), // Zero would be a busy loop.
             ssh: ssh_words(filled("DISTCC_SSH").as_deref()),
             rewrite_compiler: var_os("DISTCC_NO_REWRITE_CROSS").is_none(),
+            saved_in: save.then(|| filled("TMPDIR").unwrap_or("/tmp".into())),
+            mail_to,
+            fresh_files_excluded: filled("DISTCC_EXCLUDE_FRESH_FILES"),
+            principal: filled("DISTCC_PRINCIPAL"),
             dependencies_output: filled("DEPENDENCIES_OUTPUT"),
             pump: PumpSettings {
                 port: var_os("INCLUDE_SERVER_PORT"),
@@ -151,9 +178,23 @@ impl Settings {
     }
 }
 
-/// A whole value as a number.
-fn number<T: std::str::FromStr>(value: Option<&OsStr>) -> Option<T> {
-    value?.to_str()?.trim().parse().ok()
+/// The number that a value begins with, as C's `atoi` reads it; none if it begins with none.
+fn number(value: Option<&OsStr>) -> Option<i64> {
+    let text = value?.as_encoded_bytes().trim_ascii_start();
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        digits => (1, digits),
+    };
+    let count = digits
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let digits = digits[..count].iter().map(|digit| i64::from(digit - b'0'));
+    let number = digits.fold(0_i64, |number, digit| {
+        number.saturating_mul(10).saturating_add(digit)
+    });
+    (count > 0).then_some(sign * number)
 }
 
 /// 3.4 knows exactly `0` and `1`; all else means the default.
@@ -169,7 +210,9 @@ fn switch(value: Option<&OsStr>, default: bool) -> bool {
 fn depth(value: Option<&OsStr>) -> u32 {
     match value {
         None => 0,
-        Some(value) => number(Some(value)).unwrap_or(1),
+        Some(value) => number(Some(value))
+            .and_then(|level| u32::try_from(level).ok())
+            .unwrap_or(1),
     }
 }
 
@@ -184,8 +227,8 @@ fn ssh_words(value: Option<&OsStr>) -> Vec<OsString> {
 /// A number above 0, none if the variable is not set.
 fn at_least_one(variable: &'static str, value: Option<&OsStr>) -> Result<Option<u64>, BadValue> {
     let Some(value) = value else { return Ok(None) };
-    match number(Some(value)).filter(|&number| number > 0) {
-        None => Err(BadValue {
+    match number(Some(value)).and_then(|number| u64::try_from(number).ok()) {
+        None | Some(0) => Err(BadValue {
             variable,
             value: value.to_owned(),
         }),
@@ -213,7 +256,9 @@ mod tests {
     fn limits_are_numbers_above_zero() {
         let check = |value: Option<&str>| at_least_one("V", value.map(OsStr::new));
         assert_eq!(check(None), Ok(None));
-        assert_eq!(check(Some("7")), Ok(Some(7)));
+        for good in ["7", " 7", "+7", "7x", "007"] {
+            assert_eq!(check(Some(good)), Ok(Some(7)));
+        }
         for bad in ["0", "-1", "x", ""] {
             assert_eq!(
                 check(Some(bad)).unwrap_err().to_string(),

@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::child::{self, Child};
 use crate::log::Reason;
+use crate::resolve;
 use crate::settings::{ChildEnvironment, Settings};
 
 /// How long one address gets to answer. 3.4 has the same constant.
@@ -77,7 +78,9 @@ impl Connection {
         io_timeout: Duration,
     ) -> Result<Self, ConnectError> {
         match transport {
-            Transport::Tcp { host, port } => connect_tcp(host, *port, io_timeout).map(Self::Tcp),
+            Transport::Tcp { host, port } => {
+                connect_tcp(host, *port, &settings.children, io_timeout).map(Self::Tcp)
+            }
             Transport::Ssh {
                 user,
                 host,
@@ -131,15 +134,18 @@ fn timed_out(error: io::Error) -> io::Error {
 }
 
 /// Tries each address of the host in turn.
-fn connect_tcp(host: &OsStr, port: u16, io_timeout: Duration) -> Result<TcpStream, ConnectError> {
+fn connect_tcp(
+    host: &OsStr,
+    port: u16,
+    environment: &ChildEnvironment,
+    io_timeout: Duration,
+) -> Result<TcpStream, ConnectError> {
     let unresolved = |error| ConnectError::Resolve {
         host: host.to_owned(),
         port,
         error,
     };
-    let not_utf8 = || io::Error::other("not a host name");
-    let name = host.to_str().ok_or_else(not_utf8).map_err(unresolved)?;
-    let addresses = (name, port).to_socket_addrs().map_err(unresolved)?;
+    let addresses = resolve::addresses(host, port, environment).map_err(unresolved)?;
     let mut last = unresolved(io::Error::other("no address"));
     for address in addresses {
         let connected = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)
@@ -302,13 +308,19 @@ mod tests {
     #[test]
     fn a_name_without_address_is_told_from_a_refusal() {
         let limit = Duration::from_secs(1);
-        let error = connect_tcp("no such host".as_ref(), 1, limit).unwrap_err();
+        let environment = ChildEnvironment {
+            depth: 0,
+            path: OsString::new(),
+            path_changed: false,
+        };
+        let connect = |host: &str, port| connect_tcp(host.as_ref(), port, &environment, limit);
+        let error = connect("no such host", 1).unwrap_err();
         assert!(matches!(error, ConnectError::Resolve { .. }));
         // Nothing listens on a port that was just given back.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let error = connect_tcp("127.0.0.1".as_ref(), port, limit).unwrap_err();
+        let error = connect("127.0.0.1", port).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("nonblocking connect to 127.0.0.1:{port} failed: Connection refused")

@@ -9,7 +9,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const USAGE: &str = "\
 Usage:
    distcc [--scan-includes] [COMPILER] [compile options] -o OBJECT -c SOURCE
-   distcc [--help|--version|--show-hosts|-j]
+   distcc [--help|--version|--show-hosts|-j|--show-principal]
 
 Compiles on other machines what can be compiled there, and runs everything else here.
 COMPILER is cc unless given. Called under the name of a compiler, distcc takes its place.
@@ -20,6 +20,7 @@ Options:
    --show-hosts      Show the list of hosts, and exit.
    -j                Show how many jobs these hosts take at once, and exit.
    --scan-includes   Show the files that pump mode would send, and exit.
+   --show-principal  Show the name for authentication, and exit.
 
 Hosts come from $DISTCC_HOSTS, $DISTCC_DIR/hosts, ~/.distcc/hosts or /etc/distcc/hosts:
    localhost              This machine, without a server.
@@ -35,6 +36,12 @@ Environment, among others:
    DISTCC_FALLBACK=0      Do not compile here what should have been compiled elsewhere.
    DISTCC_DIR             Hosts file and locks; ~/.distcc unless given.
    DISTCC_SSH             The command for ssh hosts.
+   DISTCC_IO_TIMEOUT      The longest silence of a server in seconds; 300 unless given.
+   DISTCC_BACKOFF_PERIOD  Seconds for which a host that failed is left alone; 60 unless given.
+   DISTCC_SKIP_LOCAL_RETRY  If set, a compiler's failure on a server is not tried here.
+   DISTCC_SAVE_TEMPS=1    Keep what is sent and what servers say in $TMPDIR.
+   DISTCC_MAX_DISCREPANCY After so many pump compiles that fail on servers only, go on without
+                          pump mode.
 ";
 
 /// Writes the version.

@@ -189,7 +189,7 @@ fn a_distcc_that_a_distcc_calls_stops() {
 fn numbers_that_are_none() {
     let place = Place::new();
     for variable in ["DISTCC_IO_TIMEOUT", "DISTCC_MAX_DISCREPANCY"] {
-        run(place.distcc("localhost", "gcc -c a.c").env(variable, "x"))
+        run(place.distcc("127.0.0.1:1", "gcc -c a.c").env(variable, "x"))
             .assert(101, &[&format!("distcc[*] ERROR: Bad {variable} value: x")]);
         run(place.distcc("localhost", "gcc a.c").env(variable, "x")).assert(0, &[]);
     }

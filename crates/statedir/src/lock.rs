@@ -33,6 +33,23 @@ impl StateDir {
     /// The lock file cannot be created, opened or locked for another reason than that it is
     /// held.
     pub fn try_lock(&self, host: &HostKey, slot: u32) -> io::Result<Option<SlotLock>> {
+        self.lock(host, slot, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Waits until the slot is free and takes it; `None` if a signal came first.
+    ///
+    /// # Errors
+    /// As for [`Self::try_lock`], and where the kernel finds that all would wait for ever.
+    pub fn wait_lock(&self, host: &HostKey, slot: u32) -> io::Result<Option<SlotLock>> {
+        self.lock(host, slot, FlockOperation::LockExclusive)
+    }
+
+    fn lock(
+        &self,
+        host: &HostKey,
+        slot: u32,
+        operation: FlockOperation,
+    ) -> io::Result<Option<SlotLock>> {
         let path = self.path.join("lock").join(host.file_name("cpu", slot));
         let file = match open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -42,9 +59,9 @@ impl StateDir {
             opened => opened,
         };
         let file = file.map_err(|error| about("open lock", &path, error))?;
-        match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match fcntl_lock(&file, operation) {
             Ok(()) => Ok(Some(SlotLock { file })),
-            Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
+            Err(Errno::AGAIN | Errno::ACCESS | Errno::INTR) => Ok(None),
             Err(errno) => Err(about("lock", &path, errno.into())),
         }
     }
@@ -99,8 +116,13 @@ mod tests {
         let while_held = dir.try_lock(&host, 0);
         let other_slot = dir.try_lock(&host, 1);
         let other_host = dir.try_lock(&HostKey::local(), 0);
+        let waiting = std::thread::spawn({
+            let (dir, host) = (dir.clone(), host.clone());
+            move || dir.wait_lock(&host, 0)
+        });
         other.kill().unwrap();
         other.wait().unwrap();
+        assert!(waiting.join().unwrap().unwrap().is_some());
         assert!(holds);
         assert!(while_held.unwrap().is_none());
         assert!(other_slot.unwrap().is_some());

@@ -264,8 +264,11 @@ pub(crate) struct FakeServer {
 }
 
 impl FakeServer {
-    pub(crate) fn start(mut serve: impl FnMut(TcpStream) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pub(crate) fn start(serve: impl FnMut(TcpStream) + Send + 'static) -> Self {
+        Self::accepting(TcpListener::bind("127.0.0.1:0").unwrap(), serve)
+    }
+
+    fn accepting(listener: TcpListener, mut serve: impl FnMut(TcpStream) + Send + 'static) -> Self {
         let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
@@ -280,7 +283,12 @@ impl FakeServer {
 
     /// Reads each request and answers with the same bytes.
     pub(crate) fn answering(bytes: Vec<u8>) -> Self {
-        Self::start(move |mut connection| {
+        Self::serving(TcpListener::bind("127.0.0.1:0").unwrap(), bytes)
+    }
+
+    /// The same at another address.
+    pub(crate) fn serving(listener: TcpListener, bytes: Vec<u8>) -> Self {
+        Self::accepting(listener, move |mut connection| {
             // A client that hangs up is the test's business.
             if read_request(&mut connection).is_ok() {
                 let _ = connection.write_all(&bytes);
