@@ -1,9 +1,10 @@
 //! The engine: takes commands, gives closures. Any number of threads may ask at once; each gets a worker.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::closure::Closure;
-use crate::command_line::options::{self, Command};
+use crate::command_line::options::{self, Command, Invocation};
 use crate::compilers::ask::Compiler;
 use crate::evaluate;
 use crate::gathering::collect;
@@ -170,6 +171,32 @@ impl Engine {
         state.past.add_past(&worker.stats);
     }
 
+    /// Says which compiles will be asked for: their compilers are asked for their facts in this order, by so many threads,
+    /// and closures wait for those that are under way instead of asking themselves. It is meant to run
+    /// beside the first closures, and ends early where something fails: that is left to them.
+    pub fn expect(&self, commands: &[&Command], threads: usize) {
+        let next = AtomicUsize::new(0);
+        let share = || {
+            let mut worker = self.take_worker();
+            worker.notice_changes();
+            while let Some(command) = commands.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let Ok(invocation) = invocation(&worker, command) else {
+                    continue;
+                };
+                // The next would fail in the same way, as a rule.
+                if worker.ask_ahead(command, &invocation).is_err() {
+                    break;
+                }
+            }
+            self.put_back(worker, true);
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(share);
+            }
+        });
+    }
+
     /// The closure of a compile.
     ///
     /// # Errors
@@ -238,9 +265,13 @@ fn consistent_answer(
     Err(Refusal::Restless)
 }
 
+fn invocation(worker: &Worker, command: &Command) -> Result<Invocation, Refusal> {
+    let tree = &worker.shared.tree;
+    options::read(command, &|path| tree.read(path).map(|(bytes, _)| bytes))
+}
+
 fn answer(worker: &mut Worker, command: &Command) -> Result<Arc<Closure>, Refusal> {
-    let tree = Arc::clone(&worker.shared.tree);
-    let invocation = options::read(command, &|path| tree.read(path).map(|(bytes, _)| bytes))?;
+    let invocation = invocation(worker, command)?;
     let context = evaluate::run(worker, command, &invocation)?;
     collect(worker, command, &invocation.input, context).map(Arc::new)
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::compilers::ask::Compiler;
+use crate::compilers::asked_once::AskedOnce;
 use crate::compilers::bases::{Base, BaseKey};
 use crate::engine::Settings;
 use crate::macros::known_makers::{KnownMakers, SharedMakers};
@@ -21,6 +22,7 @@ use crate::parsing::dialect::Dialect;
 use crate::parsing::loaded::Loaded;
 use crate::parsing::parsed_files::ParsedFiles;
 use crate::parsing::steps::{Form, Likeness};
+use crate::refusal::Refusal;
 use crate::search::folders::{Folders, Link};
 use crate::search::{Chain, ChainRequest, Place, Query, Searches, Through, absolute, search};
 use crate::tree::{Stamp, Tree, split};
@@ -31,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) compiler: Arc<dyn Compiler>,
     names: Arc<SharedNames>,
     pub(crate) parsed: Mutex<ParsedFiles>,
-    pub(crate) bases: Mutex<HashMap<BaseKey, Arc<Base>>>,
+    pub(crate) bases: AskedOnce<BaseKey, Arc<Base>, Refusal>,
     /// Macros that may make pragmas, met in any file so far.
     makers: Arc<SharedMakers>,
     /// Questions to compilers met in any file so far.
@@ -174,15 +176,15 @@ impl Shared {
             makers: Arc::new(SharedMakers::new(&names)),
             names,
             parsed: Mutex::default(),
-            bases: Mutex::default(),
+            bases: AskedOnce::default(),
             questions: Mutex::default(),
         }
     }
 
     /// Words of memory of what workers share, about.
     pub(crate) fn weight(&self) -> usize {
-        let bases = lock(&self.bases);
-        let values = bases.values().map(|base| Worker::base_values(base).len());
+        let bases = self.bases.answers();
+        let values = bases.iter().map(|base| Worker::base_values(base).len());
         self.names.weight() + lock(&self.parsed).weight + values.sum::<usize>() / 2
     }
 }

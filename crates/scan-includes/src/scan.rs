@@ -33,8 +33,13 @@ pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
     let mut failed = false;
     for pass in 1..=flags.passes.max(1) {
         let started = Instant::now();
-        let results = in_parallel(flags.jobs, "scanned", &compiles, |compile| {
-            scan(&engine, &compile.command)
+        let results = std::thread::scope(|scope| {
+            if pass == 1 && compiles.len() > 1 {
+                scope.spawn(|| expect(&engine, &compiles));
+            }
+            in_parallel(flags.jobs, "scanned", &compiles, |compile| {
+                scan(&engine, &compile.command)
+            })
         });
         let elapsed = started.elapsed();
         if flags.timing {
@@ -60,6 +65,13 @@ pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
         };
     }
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// Has compilers asked for their facts while the first compiles are scanned, on the other processors.
+fn expect(engine: &Engine, compiles: &[Compile]) {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let commands: Vec<&Command> = compiles.iter().map(|compile| &compile.command).collect();
+    engine.expect(&commands, processors.saturating_sub(1));
 }
 
 fn scan(engine: &Engine, command: &Command) -> Scanned {

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use includes::Command;
 
@@ -25,10 +25,14 @@ const fn figure(name: &'static str, meaning: &'static str) -> Figure {
 }
 
 /// The columns in their order.
-pub(crate) const FIGURES: [Figure; 7] = [
+pub(crate) const FIGURES: [Figure; 8] = [
     figure(
         "cold",
         "nothing known and nothing on disk, the questions to the compiler included (files are in the page cache)",
+    ),
+    figure(
+        "cold, told ahead",
+        "the same, but the engine is told first which compiles will come, as scan-includes does, so that compilers are asked on the other processors meanwhile",
     ),
     figure(
         "new source",
@@ -83,6 +87,8 @@ pub(crate) fn measure(database: &Database, facts: &Path) -> Result<Figures, Fail
     let cold = subject.pass(commands)?;
     let (questions, questions_took) = subject.questions();
 
+    let told_ahead = told_ahead(&Subject::new(Facts::Unknown, true)?, commands)?;
+
     let subject = Subject::new(facts, true)?;
     subject.pass(commands)?;
     let warm = subject.pass(commands)?;
@@ -106,6 +112,7 @@ pub(crate) fn measure(database: &Database, facts: &Path) -> Result<Figures, Fail
     Ok(Figures {
         times: [
             cold,
+            told_ahead,
             new_source,
             never_asked(commands, facts)?,
             code,
@@ -116,6 +123,20 @@ pub(crate) fn measure(database: &Database, facts: &Path) -> Result<Figures, Fail
         questions,
         questions_took,
     })
+}
+
+/// The time of a pass that is announced.
+fn told_ahead(subject: &Subject, commands: &[Command]) -> Result<Duration, Failure> {
+    let others = std::thread::available_parallelism().map_or(0, |all| all.get() - 1);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let expected: Vec<&Command> = commands.iter().collect();
+            subject.engine().expect(&expected, others);
+        });
+        subject.pass(commands)
+    })?;
+    Ok(started.elapsed())
 }
 
 /// Asks for a new source file in place of that of each compile.

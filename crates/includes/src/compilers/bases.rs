@@ -32,6 +32,8 @@ pub(crate) struct Base {
     /// The programs and their settings that made the facts, with their stamps; `None`: there is none.
     rests_on: Vec<(Vec<u8>, Option<Stamp>)>,
     values: Mutex<Arc<Vec<Id>>>,
+    /// Held by who asks more questions: others wait, and find the answers.
+    asking: Mutex<()>,
 }
 
 impl Worker {
@@ -43,37 +45,34 @@ impl Worker {
         language: Language,
         appeared: &[Vec<u8>],
     ) -> Result<Arc<Base>, Refusal> {
-        let Some(compiler) = command.argv.first() else {
-            return Err(Refusal::Command("no compiler".into()));
-        };
-        let key = BaseKey {
-            compiler: compiler.clone(),
-            options: invocation.base.clone(),
-            language,
-            cwd: depends_on_folder(command, compiler, invocation).then(|| command.cwd.clone()),
-            variables: command
-                .env
-                .iter()
-                .filter(|(name, _)| ask::VARIABLES.iter().any(|known| name == known))
-                .cloned()
-                .collect(),
-            appeared: appeared.to_vec(),
-        };
+        let key = base_key(command, invocation, language, appeared)?;
         if let Some(base) = self.bases.get(&key) {
             return Ok(Arc::clone(base));
         }
-        let known = lock(&self.shared.bases).get(&key).map(Arc::clone);
-        // A compiler may be replaced while we live.
-        let base = match known.filter(|base| self.is_as_before(base)) {
-            Some(base) => base,
-            None => {
-                let base = Arc::new(self.ask_base(command, invocation, &key)?);
-                lock(&self.shared.bases).insert(key.clone(), Arc::clone(&base));
-                base
-            }
-        };
+        let shared = Arc::clone(&self.shared);
+        let base = shared.bases.answer(
+            &key,
+            self,
+            // A compiler may be replaced while we live.
+            |worker, base| worker.is_as_before(base),
+            |worker| worker.ask_base(command, invocation, &key).map(Arc::new),
+        )?;
         self.bases.insert(key, Arc::clone(&base));
         Ok(base)
+    }
+
+    /// Asks the compiler for its facts under the options of this invocation, unless somebody has or does.
+    pub(crate) fn ask_ahead(
+        &mut self,
+        command: &Command,
+        invocation: &Invocation,
+    ) -> Result<(), Refusal> {
+        let language = invocation.language.unwrap_or(Language::C);
+        let key = base_key(command, invocation, language, &[])?;
+        if !self.shared.bases.is_asked(&key) {
+            self.base_for(command, invocation, language, &[])?;
+        }
+        Ok(())
     }
 
     /// Whether the compiler is still the one that was asked. Its replacement makes the worker forget from now on.
@@ -165,6 +164,7 @@ impl Worker {
             ask,
             rests_on,
             values: Mutex::new(Arc::new(values)),
+            asking: Mutex::default(),
         })
     }
 
@@ -178,6 +178,7 @@ impl Worker {
         base: &Base,
         question: Id,
     ) -> Result<Arc<Vec<Id>>, String> {
+        let _asking = lock(&base.asking);
         let values = Self::base_values(base);
         let mut ids: Vec<Id> = lock(&self.shared.questions).clone();
         ids.push(question);
@@ -220,6 +221,30 @@ impl Worker {
         *slot = Arc::new(all);
         Ok(Arc::clone(&slot))
     }
+}
+
+fn base_key(
+    command: &Command,
+    invocation: &Invocation,
+    language: Language,
+    appeared: &[Vec<u8>],
+) -> Result<BaseKey, Refusal> {
+    let Some(compiler) = command.argv.first() else {
+        return Err(Refusal::Command("no compiler".into()));
+    };
+    Ok(BaseKey {
+        compiler: compiler.clone(),
+        options: invocation.base.clone(),
+        language,
+        cwd: depends_on_folder(command, compiler, invocation).then(|| command.cwd.clone()),
+        variables: command
+            .env
+            .iter()
+            .filter(|(name, _)| ask::VARIABLES.iter().any(|known| name == known))
+            .cloned()
+            .collect(),
+        appeared: appeared.to_vec(),
+    })
 }
 
 /// Whether the compiler, or what it says, is another if asked in another folder.

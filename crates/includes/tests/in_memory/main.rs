@@ -1,5 +1,6 @@
 //! What the engine reads and says, file by file, in trees in memory: each test shows a tree and what must come out.
 
+mod asking;
 mod chains;
 mod limits;
 mod memory;

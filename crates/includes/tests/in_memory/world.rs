@@ -7,9 +7,9 @@ use includes::{
 };
 
 /// A compiler without macros, folders and features. Its name tells whether it is clang.
-struct Bare;
+pub(crate) struct Bare;
 
-const BUILTINS: [&str; 7] = [
+const BUILTINS: [&str; 8] = [
     "__LINE__",
     "_Pragma",
     "__DATE__",
@@ -17,6 +17,7 @@ const BUILTINS: [&str; 7] = [
     "__TIMESTAMP__",
     "__has_include",
     "__has_include_next",
+    "__has_builtin",
 ];
 
 impl Compiler for Bare {

@@ -39,6 +39,17 @@ fn a_compiler_is_replaced() {
 }
 
 #[test]
+fn a_compiler_is_replaced_after_it_was_asked_ahead() {
+    let project = Project::new(&FILES).compiled_by("cc-test", &["bin"]);
+    project.script("bin/cc-test", &choice(1));
+    for engine in project.engines() {
+        engine.expect(&[&project.command()], 2);
+    }
+    project.script("bin/cc-test", &choice(2));
+    project.check("replaced", &y());
+}
+
+#[test]
 fn another_compiler_comes_earlier_in_the_path() {
     let project = Project::new(&FILES).compiled_by("cc-test", &["early", "late"]);
     project.script("late/cc-test", &choice(1));
