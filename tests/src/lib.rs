@@ -18,6 +18,7 @@ pub mod compilers;
 pub mod include_server;
 pub mod proxy;
 pub mod server;
+pub mod sshd;
 
 pub mod project;
 pub mod scanned;
