@@ -15,12 +15,16 @@ mod shrink;
 mod trees;
 mod verdict;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use includes::RealCompiler;
 use program::Reference;
 use verdict::{Tally, judge, scratch};
+
+/// Differences that are made small and shown; each takes some seconds. The others are only named.
+const SHOWN: u64 = 4;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var_os(name)
@@ -48,29 +52,36 @@ fn for_all_seeds(count: u64, each: impl Fn(u64) + Sync) {
     });
 }
 
-/// The answers of compilers, kept for all programs of a run.
+/// The answers of compilers, kept for all programs of a run, or in the folder `INCLUDES_FACTS` for all runs.
 fn compilers() -> (tempfile::TempDir, Arc<RealCompiler>) {
     let store = scratch();
-    let compilers = Arc::new(RealCompiler::new(Some(store.path().into())));
-    (store, compilers)
+    let kept = std::env::var_os("INCLUDES_FACTS").map_or(store.path().into(), PathBuf::from);
+    (store, Arc::new(RealCompiler::new(Some(kept))))
 }
 
 #[test]
 fn random_programs_have_the_closures_that_the_compilers_see() {
     let (_store, compilers) = compilers();
+    let shown = number("INCLUDES_SHOWN", SHOWN);
     let tallies = Reference::ALL.map(|_| Mutex::<Tally>::default());
     for_all_seeds(number("INCLUDES_PROGRAMS", 500), |seed| {
         for (reference, tally) in Reference::ALL.into_iter().zip(&tallies) {
             let program = program::program(seed, reference);
             let verdict = judge(&program, &compilers);
-            let trouble = tally.lock().expect("no panic").count(verdict);
+            let (troubles, trouble) = tally.lock().expect("no panic").count(verdict);
             let Some(trouble) = trouble else {
                 continue;
             };
+            let again = format!(
+                "INCLUDES_SEED={seed} INCLUDES_PROGRAMS=1 cargo test -p includes --test differential random_programs"
+            );
+            if troubles > shown {
+                println!("{}: {trouble}\n    again: {again}\n", reference.name());
+                continue;
+            }
             let (program, trouble) = shrink::shrink(program, trouble, &compilers);
             println!(
-                "seed {seed}, {}: {trouble}\n{program}    \
-                again: INCLUDES_SEED={seed} INCLUDES_PROGRAMS=1 cargo test -p includes --test differential random_programs\n",
+                "seed {seed}, {}: {trouble}\n{program}    again: {again}\n",
                 reference.name()
             );
         }

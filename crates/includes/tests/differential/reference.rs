@@ -6,12 +6,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
+use std::time::{Duration, Instant};
 
 use includes::Command;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::program::ROOT;
+
+/// Some programs keep the compiler busy for ever: one that includes itself twice, until it is too deep.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The files that the compiler lists, or its first error.
 ///
@@ -22,7 +26,9 @@ pub(crate) fn listed(command: &Command, root: &Path) -> Result<BTreeSet<PathBuf>
     let cwd = Path::new(std::ffi::OsStr::from_bytes(&command.cwd));
     let mut child = Process::new(&command.argv[0])
         .args(&command.argv[1..])
-        .args(["-w", "-E", "-o", "/dev/null", "-MD", "-MF"])
+        // At the first error it ends: one that goes on after "nested too deeply" may never do.
+        .args(["-w", "-Wfatal-errors", "-E", "-o", "/dev/null"])
+        .args(["-MD", "-MF"])
         .arg(&rule)
         .env_clear()
         .envs(command.env.iter().cloned())
@@ -36,7 +42,6 @@ pub(crate) fn listed(command: &Command, root: &Path) -> Result<BTreeSet<PathBuf>
         .expect("the compiler is installed");
     let mut stderr = child.stderr.take().expect("it is a pipe");
     let Some(said) = said_in_time(&mut stderr) else {
-        // A header that includes itself twice keeps the compiler busy for ever.
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         kill_process_group(group.expect("it runs"), Signal::KILL).expect("it is our child");
         child.wait().expect("it is our child");
@@ -57,15 +62,14 @@ pub(crate) fn listed(command: &Command, root: &Path) -> Result<BTreeSet<PathBuf>
 
 /// All that comes through a pipe, or nothing if its other end stays open for too long.
 fn said_in_time(pipe: &mut std::process::ChildStderr) -> Option<Vec<u8>> {
-    let patience = Timespec {
-        tv_sec: 10,
-        tv_nsec: 0,
-    };
+    let until = Instant::now() + PATIENCE;
     let mut said = Vec::new();
     let mut buffer = [0; 4096];
     loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).expect("some seconds");
         let mut waiting = [PollFd::new(&*pipe, PollFlags::IN)];
-        if poll(&mut waiting, Some(&patience)).expect("the pipe is open") == 0 {
+        if poll(&mut waiting, Some(&left)).expect("the pipe is open") == 0 {
             return None;
         }
         match pipe.read(&mut buffer).expect("the pipe is open") {

@@ -12,9 +12,6 @@ use includes::{Command, Engine, RealCompiler, RealTree, Refusal, Settings};
 use crate::program::{Program, Reference};
 use crate::reference;
 
-/// Differences that are made small and shown; each takes some seconds.
-const SHOWN: u64 = 4;
-
 /// What came of one program.
 pub(crate) enum Verdict {
     /// Engine and compiler name the same files.
@@ -125,18 +122,18 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts a verdict; one in trouble that shall be looked into comes back.
-    pub(crate) fn count(&mut self, verdict: Verdict) -> Option<String> {
+    /// Counts a verdict. How many are in trouble comes back, and the trouble of this one.
+    pub(crate) fn count(&mut self, verdict: Verdict) -> (u64, Option<String>) {
         match verdict {
             Verdict::Same => self.same += 1,
             Verdict::Invalid(why) => *self.invalid.entry(why).or_default() += 1,
             Verdict::Refused(why) => *self.refused.entry(why).or_default() += 1,
             Verdict::Trouble(trouble) => {
                 self.troubles += 1;
-                return (self.troubles <= SHOWN).then_some(trouble);
+                return (self.troubles, Some(trouble));
             }
         }
-        None
+        (self.troubles, None)
     }
 
     pub(crate) fn invalid_count(&self) -> u64 {
