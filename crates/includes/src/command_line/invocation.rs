@@ -46,6 +46,9 @@ pub(crate) struct Invocation {
     pub(crate) bracket: Vec<Vec<u8>>,
     pub(crate) system: Vec<Vec<u8>>,
     pub(crate) after: Vec<Vec<u8>>,
+    /// Folders of `-iwithprefixbefore`, and how many of `bracket` gcc has before each; for clang they come behind
+    /// those of `CPATH`.
+    pub(crate) with_prefix_before: Vec<(usize, Vec<u8>)>,
     /// Folders of `-iwithprefix`, and how many of `system` stand before each.
     pub(crate) with_prefix: Vec<(usize, Vec<u8>)>,
     pub(crate) not_beside: bool,

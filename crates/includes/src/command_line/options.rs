@@ -58,8 +58,6 @@ struct Reader {
     prefix: Option<Vec<u8>>,
     /// What `=` in front of a folder stands for.
     sysroot: Vec<u8>,
-    /// Folders of `-iwithprefixbefore`, which the drivers put behind all of `-I`.
-    before: Vec<Vec<u8>>,
     /// Words for the preprocessor itself (`-Wp,` and `-Xpreprocessor`): it gets them after all others.
     inner: Vec<Vec<u8>>,
 }
@@ -80,10 +78,19 @@ pub(crate) fn read(
         ..Reader::default()
     };
     reader.arguments(arguments)?;
+    // The drivers put them behind all of `-I`.
+    for (place, _) in &mut reader.out.with_prefix_before {
+        *place = reader.out.bracket.len();
+    }
     let inner = without_dependency_files(std::mem::take(&mut reader.inner));
+    if inner.iter().any(|word| word == b"-I-") && !reader.out.with_prefix_before.is_empty() {
+        return Err(Refusal::Option(
+            "-Wp,-I-".into(),
+            "behind -iwithprefixbefore",
+        ));
+    }
     reader.arguments(inner)?;
     let (mut out, mut inputs) = (reader.out, reader.inputs);
-    out.bracket.extend(reader.before);
     let Some((input, forced)) = inputs.pop().filter(|_| inputs.is_empty()) else {
         return Err(Refusal::Command(if inputs.is_empty() {
             "no input file".into()
@@ -232,7 +239,8 @@ impl Reader {
             Valued::Prefix => self.prefix = Some(value),
             Valued::WithPrefixBefore => {
                 let folder = self.prefixed(&value)?;
-                self.before.push(folder);
+                let place = self.out.bracket.len();
+                self.out.with_prefix_before.push((place, folder));
             }
             Valued::WithPrefix => {
                 let folder = self.prefixed(&value)?;
@@ -365,7 +373,8 @@ mod tests {
             "x.c",
         ])
         .expect("fine");
-        assert_eq!(out.bracket, [b"b".to_vec(), b"p/a".to_vec()]);
+        assert_eq!(out.bracket, [b"b"]);
+        assert_eq!(out.with_prefix_before, [(1, b"p/a".to_vec())]);
         assert_eq!(out.system, [b"c", b"e"]);
         assert_eq!(out.with_prefix, [(1, b"p/d".to_vec())]);
     }

@@ -90,6 +90,10 @@ fn evaluate(
     system.extend(base.facts.folders.iter().cloned());
     let mut bracket = invocation.bracket.clone();
     bracket.extend(folder_variable(command, "CPATH"));
+    let all = bracket.len();
+    for (place, folder) in invocation.with_prefix_before.iter().rev() {
+        bracket.insert(if dialect.clang { all } else { *place }, folder.clone());
+    }
     let request = ChainRequest {
         quote: invocation.quote.clone(),
         bracket,

@@ -113,6 +113,18 @@ fn an_empty_entry_of_a_folder_variable_is_the_current_folder() {
 }
 
 #[test]
+fn for_clang_folders_with_a_prefix_come_behind_those_of_variables_and_of_the_preprocessor() {
+    let tree = || Tree::new(&[("a.c", "#include <h.h>\n"), ("x/h.h", ""), ("y/h.h", "")]);
+    let options = "-iprefix %/ -iwithprefixbefore y";
+    for (compiler, found) in [("gcc", "a.c y/h.h"), ("clang", "a.c x/h.h")] {
+        let line = format!("{compiler} {options} -c a.c");
+        tree().with("CPATH", "x").expect(&line, found);
+        tree().with("CPATH", ":x").expect(&line, found);
+        tree().expect(&format!("{compiler} {options} -Wp,-Ix -c a.c"), found);
+    }
+}
+
+#[test]
 fn a_precompiled_header_that_would_be_taken_is_refused() {
     let files = [("a.c", "#include \"h.h\"\n"), ("h.h", ""), ("h.h.gch", "x")];
     let refused = Tree::new(&files).closure("gcc -c a.c");
