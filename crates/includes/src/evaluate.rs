@@ -137,10 +137,18 @@ impl Unit<'_> {
                 Step::Pop { name } => self.pop_macro(name),
                 Step::Options(pragma) => self.options(pragma),
                 Step::Call { call } => self.call(&parsed.calls[call as usize])?,
-                // In the main file gcc ignores it.
-                Step::SystemHeader if self.depth > 0 => self.context = self.contexts[1],
-                Step::SystemHeader => {}
-                Step::Note { note } => self.worker.items.push(Item::Note(self.file, note)),
+                Step::System { on, marker } => {
+                    if marker || self.depth > 0 {
+                        self.turn_system(on)?;
+                    }
+                }
+                Step::Marker => self.refuse_marker()?,
+                Step::Note { note } => {
+                    let in_system = self.is_system();
+                    self.worker
+                        .items
+                        .push(Item::Note(self.file, note, in_system));
+                }
                 Step::Bad { why } => return Err(self.bad(&parsed.bads[why as usize])),
             }
         }
@@ -227,8 +235,12 @@ impl Unit<'_> {
 }
 
 /// The note behind an item.
-pub(crate) fn note(worker: &mut Worker, file: u32, note: u32, dialect: Dialect) -> Option<Note> {
+pub(crate) fn note(
+    worker: &mut Worker,
+    (file, note, in_system): (u32, u32, bool),
+    dialect: Dialect,
+) -> Option<Note> {
     worker
-        .load(file, dialect)
+        .load(file, dialect.of_files(in_system))
         .and_then(|loaded| loaded.parsed.notes.get(note as usize).cloned())
 }

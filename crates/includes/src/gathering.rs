@@ -54,11 +54,11 @@ pub(crate) fn collect(
     let dialect = worker.contexts[context as usize].dialect;
     closure.default_folders = default_folders;
     closure.is_clang = dialect.clang;
-    for (file, note) in notes {
-        match evaluate::note(worker, file, note, dialect) {
+    for note in notes {
+        match evaluate::note(worker, note, dialect) {
             Some(Note::Time) => closure.time_macros = true,
             Some(Note::Assembler(name)) => {
-                let within = Arc::clone(&worker.files[file as usize].spelled);
+                let within = Arc::clone(&worker.files[note.0 as usize].spelled);
                 closure.assembler.push(AssemblerInclude { within, name });
             }
             None => {}
@@ -127,7 +127,7 @@ struct Gathering<'w> {
     marks: Marks,
     closure: Closure,
     clang: bool,
-    notes: Vec<(u32, u32)>,
+    notes: Vec<(u32, u32, bool)>,
 }
 
 impl Gathering<'_> {
@@ -142,7 +142,7 @@ impl Gathering<'_> {
                         self.items(&self.worker.summaries.get(id).items);
                     }
                 }
-                Item::Note(file, note) => self.notes.push((file, note)),
+                Item::Note(file, note, in_system) => self.notes.push((file, note, in_system)),
                 Item::Line(_) => {}
             }
         }

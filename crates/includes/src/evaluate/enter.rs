@@ -50,11 +50,14 @@ impl Unit<'_> {
             return Ok(());
         };
         let visit = self.worker.visits[visit_id as usize];
-        let Some(loaded) = self.worker.load(visit.file, self.dialect) else {
+        let in_system = self.is_system() || self.is_found_in_system(visit);
+        let dialect = self.dialect.of_files(in_system);
+        let Some(loaded) = self.worker.load(visit.file, dialect) else {
             return Err(
                 Refusal::NoInput(self.worker.files[visit.file as usize].spelled.to_vec()).into(),
             );
         };
+        self.wants_system(&loaded)?;
         if import && !self.noted.entries {
             return Err(Stop::Notes(Noted {
                 entries: true,
@@ -143,8 +146,7 @@ impl Unit<'_> {
         );
         (self.file, self.place) = (visit.file, visit.place);
         self.beside = self.beside_of(visit.file);
-        let chain = &self.worker.contexts[self.context as usize].chain;
-        if chain.is_system(visit.place) {
+        if self.is_found_in_system(visit) {
             self.context = self.contexts[1];
         }
         let entered = Arc::clone(&self.loaded);

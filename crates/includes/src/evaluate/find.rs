@@ -7,8 +7,9 @@
 use super::{Stop, Unit};
 use crate::memory::names::{Id, known};
 use crate::parsing::loaded::Loaded;
-use crate::parsing::steps::{Bad, Form};
-use crate::worker::{File, Noted};
+use crate::parsing::steps::{Bad, Form, Likeness};
+use crate::worker::{File, Noted, Visit};
+use std::sync::Arc;
 
 /// How the pseudo-name of a folder begins that is searched because a file of it includes something.
 const BESIDE: &[u8] = b"\x04beside ";
@@ -22,11 +23,6 @@ impl Unit<'_> {
                 system: true,
                 ..self.noted
             }));
-        }
-        if self.noted.system && self.loaded.parsed.has_markers {
-            return Err(self.bad(&Bad::Unmodelled(
-                "a line marker, and gcc's names for headers of system folders".into(),
-            )));
         }
         Ok(lookup)
     }
@@ -45,6 +41,60 @@ impl Unit<'_> {
             self.note_name(self.worker.lookups[lookup as usize].file);
         }
         lookup
+    }
+
+    /// Whether gcc takes the file at hand for one of a system folder; not known while that is not noted.
+    pub(super) fn is_system(&self) -> bool {
+        self.context != self.contexts[0]
+    }
+
+    /// Whether a file is one of the system for where it was found; not known while that is not noted.
+    pub(super) fn is_found_in_system(&self, visit: Visit) -> bool {
+        let chain = &self.worker.contexts[self.context as usize].chain;
+        self.noted.system && chain.is_system(visit.place)
+    }
+
+    /// In C90, gcc takes `//` for the beginning of a comment in files of the system alone.
+    pub(super) fn wants_system(&mut self, loaded: &Loaded) -> Result<(), Stop> {
+        let is_strict = !self.dialect.clang && !self.dialect.line_comments;
+        if is_strict && loaded.matters.line_comments && !self.noted.system {
+            return Err(self.wants(Noted {
+                system: true,
+                ..self.noted
+            }));
+        }
+        Ok(())
+    }
+
+    /// From here on gcc takes the file at hand for one of the system, or for none.
+    pub(super) fn turn_system(&mut self, on: bool) -> Result<(), Stop> {
+        let loaded = Arc::clone(&self.loaded);
+        self.wants_system(&loaded)?;
+        self.context = self.contexts[usize::from(on)];
+        let dialect = self.dialect.of_files(self.is_system());
+        if dialect.masked(loaded.matters) != loaded.dialect {
+            let otherwise = self.worker.load(self.file, dialect);
+            let is_same = |otherwise: Arc<Loaded>| {
+                otherwise.parsed.likeness(&loaded.parsed) == Likeness::Same
+            };
+            if !otherwise.is_some_and(is_same) {
+                return Err(self.bad(&Bad::Unmodelled(
+                    "a file that is one of the system in part, and // in a directive".into(),
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn refuse_marker(&mut self) -> Result<(), Stop> {
+        let loaded = Arc::clone(&self.loaded);
+        self.wants_system(&loaded)?;
+        if self.noted.system {
+            return Err(self.bad(&Bad::Unmodelled(
+                "an odd line marker, where files of system folders are others to gcc".into(),
+            )));
+        }
+        Ok(())
     }
 
     fn wants(&mut self, noted: Noted) -> Stop {

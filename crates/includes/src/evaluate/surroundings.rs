@@ -128,7 +128,7 @@ impl Surroundings for Unit<'_> {
         }
         match destringed(text, self.dialect, &mut self.worker.names) {
             // As `_Pragma`, gcc obeys it for nothing that matters here.
-            Ok(None | Some(Step::SystemHeader)) => {}
+            Ok(None | Some(Step::System { .. })) => {}
             Ok(Some(Step::Push { name })) => self.push_macro(name),
             Ok(Some(Step::Pop { name })) => self.pop_macro(name),
             Ok(Some(Step::Options(pragma))) => self.options(pragma),

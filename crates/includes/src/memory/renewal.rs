@@ -80,7 +80,7 @@ impl Worker {
             Item::Visit(lookup) | Item::Double(lookup) | Item::Probe(lookup) => {
                 *likeness(lookups[lookup as usize].file) == Likeness::Other
             }
-            Item::Note(file, _) => *likeness(file) == Likeness::Other,
+            Item::Note(file, ..) => *likeness(file) == Likeness::Other,
             Item::Line(file) => *likeness(file) != Likeness::Same,
             Item::Child(_) => false,
         });

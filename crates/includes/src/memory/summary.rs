@@ -23,8 +23,8 @@ pub(crate) enum Item {
     Probe(u32),
     /// All that this summary lists.
     Child(SummaryId),
-    /// A note: index of the file and of its note.
-    Note(u32, u32),
+    /// A note: index of the file and of its note, and whether the file was one of the system.
+    Note(u32, u32, bool),
     /// The number of a line of this file was asked for.
     Line(u32),
 }

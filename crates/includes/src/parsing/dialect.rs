@@ -100,6 +100,14 @@ impl Dialect {
         }
     }
 
+    /// The rules for files that gcc takes for ones of a system folder, or for none: in the first it knows `//` in C90 too.
+    pub(crate) fn of_files(self, in_system: bool) -> Self {
+        Dialect {
+            line_comments: self.line_comments || in_system,
+            ..self
+        }
+    }
+
     /// These rules, where `mask` has them.
     pub(crate) fn masked(self, mask: Self) -> Self {
         let (mut code, mask) = (self.code(), mask.code());

@@ -13,7 +13,7 @@ use crate::parsing::dialect::Dialect;
 use crate::parsing::scanner::{Piece, Scanner};
 use crate::parsing::steps::{Bad, Form, Note, Parsed, Step};
 use crate::parsing::text;
-use crate::parsing::tokens::{Token, identifier_len, is_blank, tokenize};
+use crate::parsing::tokens::{Token, identifier_len, is_blank, quoted_len, tokenize};
 use crate::parsing::trigraphs;
 
 struct Builder<'a> {
@@ -235,7 +235,9 @@ impl Builder<'_> {
             ))),
             b"" if text.first().is_some_and(u8::is_ascii_digit) => {
                 self.out.renumbered = true;
-                self.out.has_markers = true;
+                if !self.dialect.clang && !self.dialect.asm {
+                    self.marker(text);
+                }
             }
             b"" if text.is_empty() || self.dialect.asm => {}
             // Only a condition that asks for an assertion matters, and that one is refused.
@@ -281,6 +283,26 @@ impl Builder<'_> {
         let at = narrow(self.out.notes.len());
         self.out.notes.push(note);
         self.push(Step::Note { note: at });
+    }
+
+    /// gcc's `# 1 "file" 3`: the 3 says that the file is one of a system folder. Without a name it says nothing.
+    fn marker(&mut self, text: &[u8]) {
+        let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+        let name = skip_blanks(&text[digits..]);
+        if name.is_empty() {
+            return;
+        }
+        let len = quoted_len(name).filter(|_| name.starts_with(b"\""));
+        let flags = len.map(|len| {
+            let words = name[len..].split(|&b| is_blank(b));
+            words.filter(|word| !word.is_empty()).collect::<Vec<_>>()
+        });
+        let on = match flags.as_deref() {
+            Some([]) => false,
+            Some([b"3"] | [b"3", b"4"]) => true,
+            _ => return self.push(Step::Marker),
+        };
+        self.push(Step::System { on, marker: true });
     }
 
     fn include(&mut self, rest: &[u8], form: Form, number: u32) {
@@ -351,8 +373,10 @@ impl Builder<'_> {
             self.out.broken = Some(Bad::Error("a condition without #endif".into()));
         }
         let steps = &self.out.steps;
-        // Before a guard too, this pragma acts in its own file alone.
-        let first = steps.iter().find(|step| **step != Step::SystemHeader);
+        // Before a guard too, this acts in its own file alone.
+        let first = steps
+            .iter()
+            .find(|step| !matches!(step, Step::System { .. }));
         self.out.guard = match (first, steps.last()) {
             (
                 Some(&Step::Ifdef {

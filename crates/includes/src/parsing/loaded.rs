@@ -40,7 +40,12 @@ impl Loaded {
             (of.stamp.inode, of.stamp.size, seconds, of.hash)
         };
         let may_be_once = self.parsed.may_be_once || now.parsed.may_be_once;
-        if self.stamp.names != now.stamp.names || (may_be_once && marks(self) != marks(now)) {
+        // In C90 it matters who includes a file in which `//` stands.
+        let asks_who = |of: &Loaded| of.matters.line_comments && !of.dialect.line_comments;
+        if self.stamp.names != now.stamp.names
+            || (may_be_once && marks(self) != marks(now))
+            || asks_who(self) != asks_who(now)
+        {
             Likeness::Other
         } else {
             self.parsed.likeness(&now.parsed)

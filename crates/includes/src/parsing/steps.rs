@@ -69,8 +69,14 @@ pub(crate) enum Step {
     },
     /// A pragma that changes options, and macros with them.
     Options(OptionPragma),
-    /// gcc takes the rest of the file for one of a system folder.
-    SystemHeader,
+    /// gcc takes the rest of the file for one of a system folder, or for none. In the main file a marker
+    /// (`# 1 "file" 3`) is obeyed, and the pragma is not.
+    System {
+        on: bool,
+        marker: bool,
+    },
+    /// A line marker of a rare form, which may say the same.
+    Marker,
     /// Something noted about the text here.
     Note {
         note: u32,
@@ -129,8 +135,6 @@ pub(crate) struct Parsed {
     pub(crate) hidden: Vec<u32>,
     /// Not all of its words can be found by their bytes.
     pub(crate) hides_words: bool,
-    /// A `# 1 "file" 3` may make gcc take it for one of a system folder.
-    pub(crate) has_markers: bool,
     /// A `#line` changes its line numbers.
     pub(crate) renumbered: bool,
     /// It asks the compiler these questions.
@@ -165,7 +169,6 @@ impl Parsed {
             may_be_once,
             hidden,
             hides_words,
-            has_markers,
             renumbered,
             questions,
             broken,
@@ -184,7 +187,6 @@ impl Parsed {
             && *may_be_once == other.may_be_once
             && *hidden == other.hidden
             && *hides_words == other.hides_words
-            && *has_markers == other.has_markers
             && *renumbered == other.renumbered
             && *questions == other.questions
             && *broken == other.broken;

@@ -167,9 +167,10 @@ pub(crate) fn pragma(tokens: &[Token], names: &mut Names) -> Result<Option<Step>
         Some(b"GCC") if let Some(pragma) = word(1).as_deref().and_then(option_pragma) => {
             Ok(Some(Step::Options(pragma)))
         }
-        Some(b"GCC") if word(1).as_deref() == Some(b"system_header") => {
-            Ok(Some(Step::SystemHeader))
-        }
+        Some(b"GCC") if word(1).as_deref() == Some(b"system_header") => Ok(Some(Step::System {
+            on: true,
+            marker: false,
+        })),
         Some(b"GCC") if matches!(word(1).as_deref(), Some(b"dependency" | b"pch_preprocess")) => {
             Err(Bad::Unmodelled("#pragma GCC dependency".into()))
         }

@@ -109,7 +109,7 @@ fn punctuator_len(text: &[u8], dialect: Dialect) -> usize {
 
 /// Length of the literal whose opening quote is at `text[0]`, up to and including the closing one.
 /// `None`: it does not end on this line.
-fn quoted_len(text: &[u8]) -> Option<usize> {
+pub(crate) fn quoted_len(text: &[u8]) -> Option<usize> {
     let quote = *text.first()?;
     let mut at = 1;
     while at < text.len() {

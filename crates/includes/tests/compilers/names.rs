@@ -68,6 +68,36 @@ fn files_beside_a_header_of_a_system_folder_have_their_shorter_names() {
 }
 
 #[test]
+fn a_line_marker_says_whether_a_file_is_one_of_the_system() {
+    let long = format!("#include \"{LONG}.h\"\n");
+    let shorter = "a.c s/h.h t/y.h t/z.h";
+    let spelled = "a.c s/h.h t/y.h s/z.h";
+    for (marker, among_others, in_system) in [
+        ("# 3 \"x.h\"", spelled, spelled),
+        ("# 3 \"x.h\" 3", shorter, shorter),
+        ("# 3 \"\"  3 /* x */ 4", shorter, shorter),
+        ("# 3", spelled, shorter),
+        ("#if 0\n# 3 x\n#endif", spelled, shorter),
+        ("#line 3 \"x.h\"", spelled, shorter),
+    ] {
+        let tree = tree("#include <h.h>\n", &format!("{marker}\n{long}"));
+        tree.expect("gcc -I %/s -c a.c", among_others);
+        tree.expect("gcc -isystem %/s -c a.c", in_system);
+    }
+    // In the main file too, and there the pragma is not obeyed.
+    let header = format!("# 9 \"h.h\"\n{long}");
+    let main = |first: &str| format!("{first}\n#include <h.h>\n");
+    tree(&main("# 3 \"x.c\" 3"), &long).expect("gcc -I %/s -c a.c", shorter);
+    tree(&main("# 3 \"x.c\" 3"), &header).expect("gcc -I %/s -c a.c", spelled);
+    tree(&main("#pragma GCC system_header"), &long).expect("gcc -I %/s -c a.c", spelled);
+    let odd = tree(
+        "#include <h.h>\n",
+        &format!("#define X \"x.h\"\n# 3 X\n{long}"),
+    );
+    assert!(odd.closure("gcc -I %/s -c a.c").is_err());
+}
+
+#[test]
 fn a_folder_is_the_systems_if_the_first_of_its_files_that_looks_beside_itself_is() {
     let long = format!("#include \"{LONG}.h\"\n");
     let spelled = "a.c s/h.h s/plain.h s/y.h t/y.h s/z.h";

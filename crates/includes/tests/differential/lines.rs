@@ -212,6 +212,9 @@ impl<'a> Text<'a> {
                 let line = self.r.pick(&[
                     "#line 7 \"other.h\"",
                     "# 12 \"x.h\"",
+                    "# 3 \"x.h\" 3",
+                    "# 1 \"\" /* x */ 3 4",
+                    "# 8",
                     "#line 99",
                     "#line M1 + 1",
                 ]);
