@@ -67,18 +67,12 @@ impl Chain {
         let mut identify = |list: &[Vec<u8>]| -> Vec<(ChainFolder, (u64, u64))> {
             list.iter()
                 .filter_map(|spelled| {
-                    let path = absolute(cwd, spelled);
-                    let id = folders.at(&path);
+                    let spelled = trim(spelled);
+                    let id = folders.at(&absolute(cwd, &spelled));
                     named.push(id);
                     let real = folders.get(id).real.clone()?;
                     let inode = tree.stamp(&real)?.inode;
-                    Some((
-                        ChainFolder {
-                            spelled: trim(spelled),
-                            id,
-                        },
-                        inode,
-                    ))
+                    Some((ChainFolder { spelled, id }, inode))
                 })
                 .collect()
         };
@@ -91,10 +85,8 @@ impl Chain {
             let mut first = HashMap::new();
             let lists = [&mut bracket, &mut after, &mut quote, &mut system];
             for (folder, inode) in lists.into_iter().flatten() {
-                let name = first
-                    .entry(*inode)
-                    .or_insert_with(|| folder.spelled.clone());
-                folder.spelled.clone_from(name);
+                let named_first = first.entry(*inode).or_insert_with(|| folder.clone());
+                folder.clone_from(named_first);
                 names.push(folder.clone());
             }
         }

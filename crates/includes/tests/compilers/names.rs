@@ -1,7 +1,7 @@
 //! Names that decide what is found beside a file. gcc gives headers of system folders their real path, where that is
 //! shorter. clang goes by the first name of a file, and by the first name of a folder.
 
-use crate::reference::Tree;
+use crate::reference::{Tree, engine};
 
 const LONG: &str = "a_folder_with_a_name_that_is_longer_than_any_real_path";
 
@@ -203,4 +203,28 @@ fn clang_looks_beside_the_first_name_of_a_file() {
             format!("#if __has_include(\"{first}/h.h\")\n#endif\n#include \"{second}/h.h\"\n");
         tree(&main).expect("clang -c main.c", &found);
     }
+}
+
+#[test]
+fn a_file_stands_in_the_folder_of_its_name_whoever_found_it_first() {
+    let tree = Tree::new(&[("a.c", "#include <h.h>\n"), ("s/h.h", ""), ("t/h.h", "")]);
+    let engine = engine(true);
+    let folders = |line: &str| {
+        let closure = engine.closure(&tree.command(line)).expect("nothing is odd");
+        let mut folders = closure.folders.clone();
+        folders.retain(|folder| !folder.starts_with(b"/usr"));
+        folders.sort_unstable();
+        folders
+    };
+    let plain = |names: &[&str]| {
+        let folder = tree.folder.to_str().expect("a plain path");
+        let names = names
+            .iter()
+            .map(|name| format!("{folder}{name}").into_bytes());
+        names.map(Into::into).collect::<Vec<std::sync::Arc<[u8]>>>()
+    };
+    // clang calls it by its first name, and finds it by the second, of a system folder.
+    let both = folders("clang -I t/../s -isystem s/ -c a.c");
+    assert_eq!(both, plain(&["", "/s", "/t/../s"]));
+    assert_eq!(folders("gcc -I t/../s -c a.c"), plain(&["", "/t/../s"]));
 }

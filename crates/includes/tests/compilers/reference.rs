@@ -33,6 +33,16 @@ pub(crate) enum Outcome {
     Refused(Refusal),
 }
 
+/// An engine for trees that do not change.
+pub(crate) fn engine(memo: bool) -> Engine {
+    let settings = Settings {
+        memo,
+        ..Settings::default()
+    };
+    let tree = Arc::new(RealTree::frozen());
+    COMPILERS.with(|(compilers, _)| Engine::new(tree, Arc::clone(compilers) as _, settings))
+}
+
 impl Tree {
     /// A tree of these files; `path -> target` makes a link, `path/` a folder.
     pub(crate) fn new(files: &[(&str, &str)]) -> Tree {
@@ -89,16 +99,7 @@ impl Tree {
 
     /// The engine's closure, with and without memory for what files did.
     pub(crate) fn closure(&self, line: &str) -> Result<Arc<Closure>, Refusal> {
-        let [with, without] = [true, false].map(|memo| {
-            let settings = Settings {
-                memo,
-                ..Settings::default()
-            };
-            let tree = Arc::new(RealTree::frozen());
-            COMPILERS.with(|(compilers, _)| {
-                Engine::new(tree, Arc::clone(compilers) as _, settings).closure(&self.command(line))
-            })
-        });
+        let [with, without] = [true, false].map(|memo| engine(memo).closure(&self.command(line)));
         assert_eq!(with, without, "with memory and without: {line}");
         with
     }

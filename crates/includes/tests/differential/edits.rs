@@ -10,7 +10,7 @@ use crate::random::Random;
 use crate::verdict::{new_engine, scratch};
 
 /// Queries between which edits are made.
-const ROUNDS: usize = 12;
+const ROUNDS: u64 = 12;
 
 /// One random change of the tree.
 fn edit(random: &mut Random, root: &Path, other: &Program) {
@@ -75,16 +75,28 @@ fn replace_link(root: &Path, name: &str, target: &str) -> std::io::Result<()> {
 fn answer(engine: &Engine, command: &Command) -> Result<Closure, Refusal> {
     engine.closure(command).map(|closure| {
         let mut closure = Closure::clone(&closure);
-        // Folders come in no order, and a slash at the end may be that of an earlier compile's spelling.
-        for folder in &mut closure.folders {
-            if let Some(shorter) = folder.strip_suffix(b"/") {
-                *folder = shorter.into();
-            }
-        }
+        // They come in no order.
         closure.folders.sort_unstable();
-        closure.folders.dedup();
         closure
     })
+}
+
+/// What the engine says to both at once, or one after the other, the order chosen by `turn`: what it does in one thread
+/// is not what it does in two.
+fn answers(engine: &Engine, commands: &[Command; 2], turn: u64) -> [Result<Closure, Refusal>; 2] {
+    match turn % 3 {
+        0 => std::thread::scope(|scope| {
+            let asked = commands
+                .each_ref()
+                .map(|c| scope.spawn(|| answer(engine, c)));
+            asked.map(|thread| thread.join().expect("no panic"))
+        }),
+        1 => commands.each_ref().map(|c| answer(engine, c)),
+        _ => {
+            let last = answer(engine, &commands[1]);
+            [answer(engine, &commands[0]), last]
+        }
+    }
 }
 
 /// Whether an engine that watched a program's tree through all edits answers like one that sees it for the first
@@ -102,12 +114,7 @@ pub(crate) fn survive(seed: u64, compilers: &Arc<RealCompiler>) -> Result<(), St
     let commands = [made[0].command(&root), made[1].command(&root)];
     let mut random = Random::new(seed);
     for round in 0..ROUNDS {
-        let old = std::thread::scope(|scope| {
-            let asked = commands
-                .each_ref()
-                .map(|c| scope.spawn(|| answer(&engine, c)));
-            asked.map(|thread| thread.join().expect("no panic"))
-        });
+        let old = answers(&engine, &commands, seed + round);
         for (command, old) in commands.iter().zip(old) {
             let new = answer(&new_engine(compilers, true), command);
             if old != new {
