@@ -122,7 +122,7 @@ impl Unit<'_> {
                 Step::Computed { line, form } => {
                     let line = &parsed.lines[line as usize];
                     self.line = line.number;
-                    let tokens = match expand(self, line.tokens.clone()) {
+                    let tokens = match expand(self, &line.tokens) {
                         Ok(tokens) => tokens,
                         Err(trouble) => return Err(self.stop(trouble)),
                     };
@@ -223,8 +223,11 @@ impl Unit<'_> {
             self.mark_found(!may_skip);
         }
         self.sure()?;
-        let result = expanded
-            .and_then(|tokens| condition::holds(&tokens, self.dialect, &mut self.worker.names));
+        let result = expanded.and_then(|tokens| {
+            let holds = condition::holds(&tokens, self.dialect, &mut self.worker.names);
+            self.worker.spare.give(tokens);
+            holds
+        });
         result.map_err(|trouble| self.stop(trouble))
     }
 

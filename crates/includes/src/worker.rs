@@ -11,6 +11,7 @@ use crate::compilers::ask::Compiler;
 use crate::compilers::asked_once::AskedOnce;
 use crate::compilers::bases::{Base, BaseKey};
 use crate::engine::Settings;
+use crate::macros::expand::Spare;
 use crate::macros::known_makers::{KnownMakers, SharedMakers};
 use crate::macros::option_pragmas::OptionMacros;
 use crate::memory::answers::Answers;
@@ -162,6 +163,8 @@ pub(crate) struct Worker {
     /// Their generation when the oldest summary was made.
     pub(crate) summarised_makers: u32,
     pub(crate) option_macros: OptionMacros,
+    /// For expansions.
+    pub(crate) spare: Spare,
     /// `push_macro` stacks: (value on top, rest).
     pub(crate) stacks: FastMap<(Id, Id), Id>,
     pub(crate) stack_cells: Vec<(Id, Id)>,
@@ -231,6 +234,7 @@ impl Worker {
             makers: KnownMakers::new(Arc::clone(&shared.makers)),
             summarised_makers: 0,
             option_macros: OptionMacros::default(),
+            spare: Spare::default(),
             stacks: FastMap::default(),
             stack_cells: vec![(0, 0)],
             shared,

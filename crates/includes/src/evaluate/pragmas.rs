@@ -78,7 +78,7 @@ impl Unit<'_> {
                 )));
             }
         }
-        let expanded = expand_text(self, call.tokens.clone());
+        let expanded = expand_text(self, &call.tokens);
         // In text such a macro decides nothing that matters here.
         self.is_unsure = false;
         expanded.map_err(|trouble| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Unit;
-use crate::macros::expand::{Surroundings, Trouble};
+use crate::macros::expand::{Spare, Surroundings, Trouble};
 use crate::macros::option_pragmas;
 use crate::memory::names::{Id, Names, known};
 use crate::memory::summary::Item;
@@ -31,6 +31,10 @@ impl Surroundings for Unit<'_> {
 
     fn steps_left(&mut self) -> &mut u64 {
         &mut self.steps_left
+    }
+
+    fn spare(&mut self) -> &mut Spare {
+        &mut self.worker.spare
     }
 
     fn dialect(&self) -> Dialect {

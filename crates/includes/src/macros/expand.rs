@@ -1,6 +1,7 @@
 //! Macro expansion, as gcc and clang do it: a stack of token lists, each disabling the macro it came from.
 
 mod builtins;
+mod spare;
 mod substitute;
 
 use crate::macros;
@@ -8,6 +9,7 @@ use crate::memory::names::{Id, Names, known};
 use crate::parsing::dialect::Dialect;
 use crate::parsing::tokens::{Kind, Token};
 
+pub(crate) use spare::Spare;
 use substitute::Arguments;
 
 /// Why an expansion cannot be finished.
@@ -25,6 +27,8 @@ pub(crate) trait Surroundings {
     fn value(&mut self, name: Id) -> Id;
     /// The names.
     fn names(&mut self) -> &mut Names;
+    /// Lists for expansions to use.
+    fn spare(&mut self) -> &mut Spare;
     /// The lexing rules in force.
     fn dialect(&self) -> Dialect;
     /// [`Dialect::keeps_comma`]. Few files depend on it, so those that do say so by asking.
@@ -51,6 +55,7 @@ struct Level {
 /// The expansion of one line.
 pub(crate) struct Expansion<'a, S: Surroundings> {
     world: &'a mut S,
+    spare: Spare,
     levels: Vec<Level>,
     /// How many arguments are being expanded, each within another.
     nesting: u32,
@@ -67,12 +72,12 @@ const MAX_NESTING: u32 = 200;
 /// Expands `tokens` as the line of an `#include`.
 pub(crate) fn expand<S: Surroundings>(
     world: &mut S,
-    tokens: Vec<Token>,
+    tokens: &[Token],
 ) -> Result<Vec<Token>, Trouble> {
-    Expansion::new(world, false).all(tokens, false)
+    Expansion::of(world, false, tokens, false)
 }
 
-/// Expands `tokens` as a condition: `defined` is answered.
+/// Expands `tokens` as a condition: `defined` is answered. The list goes back to [`Surroundings::spare`].
 pub(crate) fn expand_condition<S: Surroundings>(
     world: &mut S,
     tokens: &[Token],
@@ -80,13 +85,21 @@ pub(crate) fn expand_condition<S: Surroundings>(
     match expand_plain(world, tokens) {
         Some(expanded) => Ok(expanded),
         // It reads the same names once more, in the same order.
-        None => Expansion::new(world, false).all(tokens.to_vec(), true),
+        None => Expansion::of(world, false, tokens, true),
     }
 }
 
 /// The common case of a condition, in which macros stand for single numbers. `None`: it is not that plain.
 fn expand_plain<S: Surroundings>(world: &mut S, tokens: &[Token]) -> Option<Vec<Token>> {
-    let mut out = Vec::with_capacity(tokens.len());
+    let mut out = world.spare().list();
+    if plain(world, tokens, &mut out).is_none() {
+        world.spare().give(out);
+        return None;
+    }
+    Some(out)
+}
+
+fn plain<S: Surroundings>(world: &mut S, tokens: &[Token], out: &mut Vec<Token>) -> Option<()> {
     let mut rest = tokens;
     while let [token, after @ ..] = rest {
         rest = after;
@@ -132,7 +145,7 @@ fn expand_plain<S: Surroundings>(world: &mut S, tokens: &[Token]) -> Option<Vec<
             },
         }
     }
-    Some(out)
+    Some(())
 }
 
 fn is_defined<S: Surroundings>(world: &mut S, name: Token, space: bool) -> Token {
@@ -145,11 +158,10 @@ fn is_defined<S: Surroundings>(world: &mut S, name: Token, space: bool) -> Token
 }
 
 /// Expands `tokens` as text, for the sake of the pragmas made.
-pub(crate) fn expand_text<S: Surroundings>(
-    world: &mut S,
-    tokens: Vec<Token>,
-) -> Result<(), Trouble> {
-    Expansion::new(world, true).all(tokens, false).map(|_| ())
+pub(crate) fn expand_text<S: Surroundings>(world: &mut S, tokens: &[Token]) -> Result<(), Trouble> {
+    let expanded = Expansion::of(world, true, tokens, false)?;
+    world.spare().give(expanded);
+    Ok(())
 }
 
 fn is_short(tokens: &[Token]) -> Result<(), Trouble> {
@@ -182,13 +194,25 @@ pub(crate) fn header_name(tokens: &[Token], names: &mut Names) -> Result<Vec<u8>
 }
 
 impl<'a, S: Surroundings> Expansion<'a, S> {
-    fn new(world: &'a mut S, text: bool) -> Self {
-        Expansion {
+    fn of(
+        world: &'a mut S,
+        text: bool,
+        tokens: &[Token],
+        condition: bool,
+    ) -> Result<Vec<Token>, Trouble> {
+        let spare = std::mem::take(world.spare());
+        let mut expansion = Expansion {
             world,
+            spare,
             levels: Vec::new(),
             nesting: 0,
             text,
-        }
+        };
+        let list = expansion.spare.list_of(tokens);
+        let result = expansion.all(list, condition);
+        let Expansion { world, spare, .. } = expansion;
+        *world.spare() = spare;
+        result
     }
 
     fn next(&mut self) -> Option<Token> {
@@ -201,7 +225,13 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
             if level.barrier {
                 return None;
             }
-            self.levels.pop();
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) {
+        if let Some(level) = self.levels.pop() {
+            self.spare.give(level.tokens);
         }
     }
 
@@ -217,8 +247,11 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
     fn next_is_paren(&mut self) -> bool {
         match self.next() {
             Some(token) if token.is(known::LPAREN) => true,
-            Some(token) => {
-                self.push(vec![token], 0, false);
+            Some(_) => {
+                // It came from the level that is the last now.
+                if let Some(level) = self.levels.last_mut() {
+                    level.at -= 1;
+                }
                 false
             }
             None => false,
@@ -239,7 +272,7 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
             return Err(Trouble::Unmodelled("macro calls are nested too deeply"));
         }
         self.push(tokens, 0, true);
-        let mut out = Vec::new();
+        let mut out = self.spare.list();
         let mut owed_space = false;
         while let Some(mut token) = self.next() {
             // Below, each level is looked at.
@@ -267,7 +300,7 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
             }
             out.push(token);
         }
-        self.levels.pop();
+        self.pop();
         self.nesting -= 1;
         Ok(out)
     }
@@ -304,21 +337,19 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
         if found.malformed {
             return Err(Trouble::Malformed("a macro's definition is not valid"));
         }
-        let mut tokens = if found.function {
-            if !self.next_is_paren() {
-                return Ok(false);
-            }
-            let arguments = self.arguments(found)?;
-            let mut result = Vec::new();
-            self.substitute(found, &found.body, &arguments, &mut result)?;
-            result
+        if found.function && !self.next_is_paren() {
+            return Ok(false);
+        }
+        let mut tokens = self.spare.list();
+        if found.function {
+            let mut arguments = self.arguments(found)?;
+            self.substitute(found, &found.body, &mut arguments, &mut tokens)?;
+            self.spare.give_arguments(arguments);
         } else if found.body.iter().any(|t| t.is(known::PASTE)) {
-            let mut result = Vec::new();
-            self.substitute(found, &found.body, &Arguments::default(), &mut result)?;
-            result
+            self.substitute(found, &found.body, &mut Arguments::default(), &mut tokens)?;
         } else {
-            found.body.clone()
-        };
+            tokens.extend_from_slice(&found.body);
+        }
         tokens.retain(|t| t.kind != Kind::Placemarker);
         if let Some(first) = tokens.first_mut() {
             first.space = name.space;

@@ -94,7 +94,7 @@ impl<S: Surroundings> Expansion<'_, S> {
         if !self.next_is_paren() {
             return Err(Trouble::Malformed("a built-in macro lacks its argument"));
         }
-        let mut inside = Vec::new();
+        let mut inside = self.spare.list();
         let mut depth = 0;
         while let Some(token) = self.next() {
             if token.is(known::LPAREN) {

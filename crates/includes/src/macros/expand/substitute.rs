@@ -5,15 +5,64 @@ use crate::macros;
 use crate::memory::names::{Names, known};
 use crate::parsing::tokens::{Kind, Token, tokenize};
 
-#[derive(Default)]
+/// The arguments of a call. Its lists are used again: only the first `count` count.
+#[derive(Debug, Default)]
 pub(super) struct Arguments {
+    count: usize,
     raw: Vec<Vec<Token>>,
-    expanded: std::cell::RefCell<Vec<Option<Vec<Token>>>>,
+    expanded: Vec<Expanded>,
+}
+
+/// An argument's expansion, made when it is first asked for.
+#[derive(Debug, Default)]
+struct Expanded {
+    tokens: Vec<Token>,
+    how: How,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum How {
+    #[default]
+    Unknown,
+    AsWritten,
+    Made,
+}
+
+impl Arguments {
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// Opens one more.
+    fn open(&mut self) {
+        if self.count == self.raw.len() {
+            self.raw.push(Vec::new());
+            self.expanded.push(Expanded::default());
+        }
+        self.raw[self.count].clear();
+        self.expanded[self.count].how = How::Unknown;
+        self.count += 1;
+    }
+
+    fn raw(&self, at: usize) -> &[Token] {
+        self.raw[..self.count]
+            .get(at)
+            .map_or(&[][..], Vec::as_slice)
+    }
+
+    /// The expansion, which was made before.
+    fn expanded(&self, at: usize) -> &[Token] {
+        match self.expanded[..self.count].get(at) {
+            Some(expanded) if expanded.how == How::Made => &expanded.tokens,
+            _ => self.raw(at),
+        }
+    }
 }
 
 impl<S: Surroundings> Expansion<'_, S> {
     pub(super) fn arguments(&mut self, of: &macros::Macro) -> Result<Arguments, Trouble> {
-        let mut raw: Vec<Vec<Token>> = vec![Vec::new()];
+        let mut arguments = self.spare.arguments();
+        arguments.open();
         let mut depth = 0;
         loop {
             let Some(token) = self.next() else {
@@ -29,40 +78,34 @@ impl<S: Surroundings> Expansion<'_, S> {
                 depth -= 1;
             } else if token.is(known::COMMA)
                 && depth == 0
-                && !(of.variadic && raw.len() == of.parameters)
+                && !(of.variadic && arguments.count == of.parameters)
             {
-                raw.push(Vec::new());
+                arguments.open();
                 continue;
             }
-            if let Some(last) = raw.last_mut() {
-                let mut token = token;
-                token.painted |= token.kind == Kind::Identifier
-                    && self.levels.iter().any(|l| l.of == token.text);
-                last.push(token);
-            }
+            let mut token = token;
+            token.painted |=
+                token.kind == Kind::Identifier && self.levels.iter().any(|l| l.of == token.text);
+            arguments.raw[arguments.count - 1].push(token);
         }
-        let given = raw.len();
-        if of.parameters == 0 && given == 1 && raw[0].is_empty() {
-            raw.clear();
+        let given = arguments.count;
+        if of.parameters == 0 && given == 1 && arguments.raw(0).is_empty() {
+            arguments.clear();
         } else if of.variadic && given + 1 == of.parameters {
-            raw.push(Vec::new());
+            arguments.open();
         } else if given != of.parameters {
             return Err(Trouble::Malformed(
                 "a macro has another number of arguments",
             ));
         }
-        let expanded = vec![None; raw.len()];
-        Ok(Arguments {
-            raw,
-            expanded: std::cell::RefCell::new(expanded),
-        })
+        Ok(arguments)
     }
 
     pub(super) fn substitute(
         &mut self,
         of: &macros::Macro,
         body: &[Token],
-        arguments: &Arguments,
+        arguments: &mut Arguments,
         out: &mut Vec<Token>,
     ) -> Result<(), Trouble> {
         let last_argument = of.parameters.wrapping_sub(1);
@@ -87,34 +130,37 @@ impl<S: Surroundings> Expansion<'_, S> {
                 at += 1;
                 continue;
             }
-            let mut piece: Vec<Token>;
+            let is_word = !(token.is(known::HASH)
+                || token.kind == Kind::Parameter
+                || (token.kind == Kind::Identifier && token.text == known::VA_OPT));
+            if is_plain && is_word {
+                out.push(token);
+                at += 1;
+                continue;
+            }
+            let mut piece = self.spare.list();
             if of.function
                 && token.is(known::HASH)
                 && body.get(at + 1).is_some_and(|t| t.kind == Kind::Parameter)
             {
                 width = 2;
-                let raw = arguments
-                    .raw
-                    .get(usize::from(body[at + 1].arg))
-                    .map_or(&[][..], Vec::as_slice);
+                let raw = arguments.raw(usize::from(body[at + 1].arg));
                 let made = stringify(raw, token.space, self.world.names());
-                let bytes = self.world.names().entry(made.text).bytes.len();
-                self.spend(bytes)?;
-                piece = vec![made];
+                let len = self.world.names().spelling(made.text).len();
+                self.spend(len)?;
+                piece.push(made);
             } else if token.kind == Kind::Parameter {
                 let index = usize::from(token.arg);
                 let variadic = of.variadic && index == last_argument;
-                let raw = arguments.raw.get(index).map_or(&[][..], Vec::as_slice);
+                let raw = arguments.raw(index);
                 if variadic && pasting && at >= 2 && body[at - 2].is(known::COMMA) {
                     // GNU: `, ## __VA_ARGS__` drops the comma if there is nothing after it, and pastes nothing.
                     pasting = false;
                     if raw.is_empty() && !(of.parameters == 1 && self.world.keeps_comma()) {
                         out.pop();
                     }
-                    piece = raw.to_vec();
-                } else {
-                    piece = raw.to_vec();
                 }
+                piece.extend_from_slice(raw);
                 if let Some(first) = piece.first_mut() {
                     first.space = token.space;
                 }
@@ -133,25 +179,23 @@ impl<S: Surroundings> Expansion<'_, S> {
                         first.space = token.space;
                     }
                 }
-            } else if is_plain {
-                out.push(token);
-                at += 1;
-                continue;
             } else {
-                piece = vec![token];
+                piece.push(token);
             }
             if piece.is_empty() && (pasting || paste_follows(width)) {
                 piece.push(Token::new(Kind::Placemarker, known::EMPTY, token.space));
             }
             self.spend(piece.len())?;
-            let mut rest = piece.into_iter();
+            let mut rest = piece.as_slice();
             if pasting {
                 pasting = false;
-                if let (Some(left), Some(right)) = (out.pop(), rest.next()) {
-                    self.paste(left, right, out)?;
+                if let (Some(left), [right, others @ ..]) = (out.pop(), rest) {
+                    self.paste(left, *right, out)?;
+                    rest = others;
                 }
             }
-            out.extend(rest);
+            out.extend_from_slice(rest);
+            self.spare.give(piece);
             at += width;
         }
         Ok(())
@@ -160,53 +204,47 @@ impl<S: Surroundings> Expansion<'_, S> {
     /// The expansion of an argument in the place of `parameter`.
     fn push_expanded(
         &mut self,
-        arguments: &Arguments,
+        arguments: &mut Arguments,
         parameter: Token,
         out: &mut Vec<Token>,
     ) -> Result<(), Trouble> {
         let at = usize::from(parameter.arg);
         self.expand_argument(arguments, at)?;
         let start = out.len();
-        if let Some(Some(done)) = arguments.expanded.borrow().get(at) {
-            self.spend(done.len())?;
-            out.extend_from_slice(done);
-        }
+        let expanded = arguments.expanded(at);
+        self.spend(expanded.len())?;
+        out.extend_from_slice(expanded);
         if let Some(first) = out.get_mut(start) {
             first.space = parameter.space;
         }
         Ok(())
     }
 
-    fn expand_argument(&mut self, arguments: &Arguments, at: usize) -> Result<(), Trouble> {
-        if arguments
-            .expanded
-            .borrow()
-            .get(at)
-            .is_none_or(Option::is_some)
-        {
+    fn expand_argument(&mut self, arguments: &mut Arguments, at: usize) -> Result<(), Trouble> {
+        if arguments.count <= at || arguments.expanded[at].how != How::Unknown {
             return Ok(());
         }
-        let raw = arguments.raw.get(at).map_or(&[][..], Vec::as_slice);
         let is_final = |token: &Token| token.kind != Kind::Identifier || token.painted;
-        let result = if raw.iter().all(is_final) {
-            raw.to_vec()
+        let raw = arguments.raw(at);
+        if raw.iter().all(is_final) {
+            arguments.expanded[at].how = How::AsWritten;
         } else {
-            self.all(raw.to_vec(), false)?
-        };
-        if let Some(slot) = arguments.expanded.borrow_mut().get_mut(at) {
-            *slot = Some(result);
+            let list = self.spare.list_of(raw);
+            let made = self.all(list, false)?;
+            let before = std::mem::replace(&mut arguments.expanded[at].tokens, made);
+            self.spare.give(before);
+            arguments.expanded[at].how = How::Made;
         }
         Ok(())
     }
 
     fn is_empty_when_expanded(
         &mut self,
-        arguments: &Arguments,
+        arguments: &mut Arguments,
         at: usize,
     ) -> Result<bool, Trouble> {
         self.expand_argument(arguments, at)?;
-        let expanded = arguments.expanded.borrow();
-        Ok(!matches!(expanded.get(at), Some(Some(done)) if !done.is_empty()))
+        Ok(arguments.expanded(at).is_empty())
     }
 
     fn paste(&mut self, left: Token, right: Token, out: &mut Vec<Token>) -> Result<(), Trouble> {
@@ -220,8 +258,8 @@ impl<S: Surroundings> Expansion<'_, S> {
         } else {
             let dialect = self.world.dialect();
             let names = self.world.names();
-            let mut spelling = names.entry(left.text).bytes.to_vec();
-            spelling.extend_from_slice(&names.entry(right.text).bytes);
+            let mut spelling = names.spelling(left.text).to_vec();
+            spelling.extend_from_slice(names.spelling(right.text));
             self.spend(spelling.len())?;
             let names = self.world.names();
             let start = out.len();
