@@ -14,12 +14,13 @@
 
 use std::sync::Arc;
 
+use aho_corasick::packed::Searcher;
 use memchr::memmem;
 
 use crate::macros::Macro;
 use crate::memory::names::{FastMap, Id, Names, known};
 use crate::parsing::dialect::Dialect;
-use crate::parsing::text::{destringed, pragma};
+use crate::parsing::text::{WORDS, destringed, pragma};
 use crate::parsing::tokens::{Kind as TokenKind, Token};
 
 /// What a maker can make.
@@ -31,7 +32,7 @@ pub(crate) enum Kind {
 }
 
 /// The makers known at some moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Makers {
     /// Greater in every set that holds more.
     pub(crate) generation: u32,
@@ -40,6 +41,31 @@ pub(crate) struct Makers {
     needles: Vec<(u32, Arc<[u8]>)>,
     /// Those of them whose piece no other's piece is part of: finding these finds all.
     least: Vec<Arc<[u8]>>,
+    /// Finds all of them that may be part of a word, the operator, and what else is looked for in text, at once. `None`:
+    /// there are too many, or the processor cannot.
+    searcher: Option<Arc<Searcher>>,
+}
+
+impl Default for Makers {
+    fn default() -> Self {
+        Makers {
+            generation: 0,
+            kinds: FastMap::default(),
+            needles: Vec::new(),
+            least: Vec::new(),
+            searcher: searcher(&[]),
+        }
+    }
+}
+
+fn searcher(names: &[Arc<[u8]>]) -> Option<Arc<Searcher>> {
+    let pieces = names
+        .iter()
+        .map(|name| Needle::of(name))
+        .chain([Needle::OPERATOR])
+        .filter(|needle| !needle.is_whole)
+        .map(|needle| needle.bytes);
+    Searcher::new(pieces.chain(WORDS)).map(Arc::new)
 }
 
 const OPERATOR: &[u8] = b"_Pragma";
@@ -115,12 +141,29 @@ impl Makers {
                 more.least.push(spelling);
             }
         }
+        more.searcher = searcher(&more.least);
         Some(more)
     }
 
     /// What to look for where all makers matter.
-    pub(crate) fn needles(&self) -> impl Iterator<Item = Needle<'_>> {
+    fn needles(&self) -> impl Iterator<Item = Needle<'_>> {
         self.least.iter().map(|name| Needle::of(name))
+    }
+
+    /// Adds where `src` may mention a maker or one of [`WORDS`]. Of two that overlap only one is told: both stand in the
+    /// same line.
+    pub(crate) fn find_all(&self, src: &[u8], hits: &mut Vec<usize>) {
+        if let Some(searcher) = &self.searcher {
+            hits.extend(searcher.find_iter(src).map(|found| found.start()));
+        } else {
+            hits.extend(Needle::OPERATOR.find_in(src));
+            hits.extend(WORDS.iter().flat_map(|word| memmem::find_iter(src, word)));
+        }
+        for needle in self.needles() {
+            if needle.is_whole || self.searcher.is_none() {
+                hits.extend(needle.find_in(src));
+            }
+        }
     }
 
     /// What to look for where only makers newer than `generation` matter.
@@ -277,6 +320,32 @@ mod tests {
         check(&[p, ("Q", " PRAGMA(once)")], Some(Kind::Any));
         check(&[p, ("Q", "(m) PRAGMA(m)")], Some(Kind::Any));
         check(&[p, ("Q", " PRAGMA")], Some(Kind::Any));
+    }
+
+    #[test]
+    fn mentions_are_found_whatever_the_number_of_makers() {
+        let mut names = Names::new(Arc::new(SharedNames::new()));
+        for count in [0, 1, 20, 500] {
+            let mut found: Vec<(Id, Kind)> = (0..count)
+                .map(|n| (names.id(format!("{n}_SOME_MAKER").as_bytes()), Kind::Any))
+                .collect();
+            found.push((names.id(b"DO"), Kind::Any));
+            let makers = Makers::default().with(&found, &mut names);
+            let makers = makers.expect("they are new");
+            let mut hits = Vec::new();
+            let text = b"UNDO DO x 499_SOM+ 0_SOME_M _Pragma __DATE__";
+            makers.find_all(text, &mut hits);
+            hits.sort_unstable();
+            let all = [
+                (5, true),
+                (10, count == 500),
+                (19, count > 0),
+                (28, true),
+                (36, true),
+            ];
+            let expected = all.iter().filter(|(_, is)| *is).map(|(at, _)| *at);
+            assert_eq!(hits, expected.collect::<Vec<_>>(), "{count}");
+        }
     }
 
     #[test]

@@ -5,19 +5,20 @@ use std::ops::Range;
 use memchr::memmem;
 
 use crate::macros::calls::{Call, Calls};
-use crate::macros::makers::{Makers, Needle};
+use crate::macros::makers::Makers;
 use crate::macros::option_pragmas::option_pragma;
 use crate::memory::names::{Id, Names, known};
 use crate::parsing::dialect::Dialect;
 use crate::parsing::steps::{Bad, Note, Step};
 use crate::parsing::tokens::{Kind, Token, is_blank, tokenize};
 
-const WORDS: [&[u8]; 4] = [b"__DATE__", b"__TIME", b"incbin", b".include"];
+/// What is worth a closer look, makers aside.
+pub(crate) const WORDS: [&[u8]; 4] = [b"__DATE__", b"__TIME", b"incbin", b".include"];
 
 /// Finds the stretches of a file worth a closer look, by the bytes alone.
 pub(crate) struct Finder {
     hits: Vec<usize>,
-    /// Somewhere in the file is what may make a pragma.
+    /// Something was found, so that a maker may be mentioned somewhere.
     pub(crate) pragmas: bool,
     /// A splice stands within a word, so a search for bytes does not find all words.
     pub(crate) split_words: bool,
@@ -41,13 +42,8 @@ impl Finder {
     pub(crate) fn new(src: &[u8], makers: &Makers) -> Self {
         let mut hits: Vec<usize> = split_words(src).collect();
         let split_words = !hits.is_empty();
-        for needle in std::iter::once(Needle::OPERATOR).chain(makers.needles()) {
-            hits.extend(needle.find_in(src));
-        }
+        makers.find_all(src, &mut hits);
         let pragmas = !hits.is_empty();
-        for word in WORDS {
-            hits.extend(memmem::find_iter(src, word));
-        }
         hits.sort_unstable();
         Finder {
             hits,
