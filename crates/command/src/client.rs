@@ -3,22 +3,22 @@
 //! Four questions, a file each: what the preprocessor is called with and what is left for the
 //! server (`preprocess.rs`), how the compiler is asked for the files a compile opens
 //! (`closure.rs`), which dependency file a compile writes (`dependencies.rs`), and which
-//! commands lose a file when they run elsewhere (`lost_output.rs`). Here is what comes before
+//! options keep a command here (`local_option.rs`). Here is what comes before
 //! a plan: words that stand for other words.
 
 mod closure;
 mod dependencies;
-mod lost_output;
+mod local_option;
 mod preprocess;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::{Compile, extension};
+use crate::{Compile, extension, option};
 
 pub use dependencies::Dependencies;
-pub use lost_output::lost_output;
+pub use local_option::{LocalOption, Why, local_option, lost_output};
 
 /// A `-Wp,-MD` or `-Wp,-MMD` without the file name that has to follow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,24 @@ pub fn expand_wp(argv: &[OsString]) -> Result<Vec<OsString>, WpWithoutFile> {
         }
     }
     Ok(words)
+}
+
+/// Writes `-xLANGUAGE` as two words: servers of 3.4 look at the word behind it, whatever it is.
+#[must_use]
+pub fn separate_language(argv: Vec<OsString>) -> Vec<OsString> {
+    let is_glued = |word: &OsString| word.len() > 2 && word.as_bytes().starts_with(b"-x");
+    if !argv.iter().any(is_glued) {
+        return argv;
+    }
+    let end = option::end(&argv);
+    let is_value = option::values(&argv);
+    let words = argv.into_iter().enumerate().flat_map(|(index, word)| {
+        let glued = index > 0 && index < end && !is_value[index] && is_glued(&word);
+        let language = glued.then(|| OsString::from_vec(word.as_bytes()[2..].to_vec()));
+        let option = if glued { "-x".into() } else { word };
+        std::iter::once(option).chain(language)
+    });
+    words.collect()
 }
 
 /// The first `@FILE` word: options that the compiler reads from a file, which no function of
@@ -102,6 +120,21 @@ mod tests {
     fn misses_the_file_name_of_dependencies() {
         assert_eq!(expand_wp(&argv("cc -Wp,-MD -c a.c")), Err(WpWithoutFile));
         assert_eq!(expand_wp(&argv("cc -Wp,-DX,-MMD")), Err(WpWithoutFile));
+    }
+
+    #[test]
+    fn languages_stand_apart() {
+        let check = |command: &str, expected: &str| {
+            assert_eq!(
+                separate_language(argv(command)),
+                argv(expected),
+                "{command}"
+            );
+        };
+        check("cc -xc -c a.c", "cc -x c -c a.c");
+        check("cc -x c -xc++ a.c", "cc -x c -x c++ a.c");
+        check("cc -D -xc -c -- -xc", "cc -D -xc -c -- -xc");
+        check("-xc -c a.c", "-xc -c a.c");
     }
 
     #[test]

@@ -3,18 +3,21 @@
 //!
 //! Pure: no file is opened, no environment read. Arguments are bytes.
 //!
-//! Reading order: [`extension`] (what a file name says), [`mod@plan`] (can this command be
+//! Reading order: [`extension`] (what a file name says), [`options`] (what an option is about), [`mod@plan`] (can this command be
 //! distributed?), [`client`] (the commands a client runs or sends), [`server`] (the commands a
 //! server runs), [`makefile`] (dependency files).
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod compile;
 pub mod extension;
 pub mod makefile;
 mod option;
+pub mod options;
 pub mod plan;
 pub mod server;
 #[cfg(test)]
 mod testing;
 
-pub use plan::{Compile, Plan, WhyLocal, plan};
+pub use compile::Compile;
+pub use plan::{Plan, WhyLocal, plan};

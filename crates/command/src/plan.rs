@@ -3,13 +3,14 @@
 //! Client and server ask the same question of the same vector, so that a server can refuse what
 //! no client should have sent. The rules are those of distcc 3.4, in its order; where it sends
 //! commands that cannot come out right, comments say so and they stay local. What a
-//! *client* adds to them is in [`crate::client::lost_output`].
+//! *client* adds to them is in [`mod@crate::client`].
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::{extension, option};
+use crate::compile::{Compile, Place};
+use crate::{extension, option, options};
 
 /// What to do with a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,69 +72,6 @@ impl fmt::Display for WhyLocal {
             Self::BogusSourceName(name) => {
                 write!(f, "source file name {} is too short", name.display())
             }
-        }
-    }
-}
-
-/// A command that compiles one source file into one output file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compile {
-    pub(crate) argv: Vec<OsString>,
-    pub(crate) input: usize,
-    pub(crate) output: Place,
-    /// Whether the output is our own addition: the compiler would have chosen it itself.
-    pub(crate) output_appended: bool,
-}
-
-/// Where a value stands in a vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The whole word: `-o NAME`.
-    Word(usize),
-    /// Behind an option in the same word, `skip` bytes long: `-oNAME`.
-    Glued { word: usize, skip: usize },
-}
-
-impl Compile {
-    /// The whole command, the compiler included; `-o NAME` was appended if there was no output.
-    #[must_use]
-    pub fn argv(&self) -> &[OsString] {
-        &self.argv
-    }
-
-    /// The source file, as written.
-    #[must_use]
-    pub fn input(&self) -> &OsStr {
-        &self.argv[self.input]
-    }
-
-    /// The output file, as written.
-    #[must_use]
-    pub fn output(&self) -> &OsStr {
-        match self.output {
-            Place::Word(word) => &self.argv[word],
-            Place::Glued { word, skip } => OsStr::from_bytes(&self.argv[word].as_bytes()[skip..]),
-        }
-    }
-
-    /// The words with the output replaced.
-    pub(crate) fn argv_with_output(&self, output: &OsStr) -> Vec<OsString> {
-        let mut argv = self.argv.clone();
-        match self.output {
-            Place::Word(word) => argv[word] = output.to_owned(),
-            Place::Glued { word, skip } => {
-                let option = &self.argv[word].as_bytes()[..skip];
-                argv[word] = OsString::from_vec([option, output.as_bytes()].concat());
-            }
-        }
-        argv
-    }
-
-    /// The positions of the words that name the output, the option included.
-    pub(crate) fn output_words(&self) -> std::ops::RangeInclusive<usize> {
-        match self.output {
-            Place::Word(word) => word - 1..=word,
-            Place::Glued { word, .. } => word..=word,
         }
     }
 }
@@ -293,7 +231,7 @@ fn misread_as_option(value: &[u8]) -> bool {
 fn refuse_open_end(argv: &[OsString], is_value: &[bool]) -> Result<(), WhyLocal> {
     match argv {
         _ if is_value.last() == Some(&true) => Ok(()),
-        [_, .., last] if option::takes_next(last.as_bytes()) => {
+        [_, .., last] if options::takes_next(last.as_bytes()) => {
             Err(WhyLocal::MissingValue(last.clone()))
         }
         [_, .., last] if last.as_bytes().starts_with(b"-x") => {

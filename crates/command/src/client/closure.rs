@@ -13,7 +13,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::lost_output::writer_length;
+use super::local_option::writer_length;
+use crate::options::{self, Class};
 use crate::{Compile, option};
 
 impl Compile {
@@ -41,13 +42,16 @@ impl Compile {
         let mut index = 1;
         while index < self.argv.len() {
             let word = &self.argv[index];
-            let with_value = 1 + usize::from(option::takes_next(word.as_bytes()));
+            let with_value = 1 + usize::from(options::takes_next(word.as_bytes()));
             let unwanted = match word.as_bytes() {
                 _ if self.output_words().contains(&index) => 1,
-                b"-c" | b"-S" | b"-fdirectives-only" | b"-frewrite-includes" => 1,
-                bytes if bytes.starts_with(b"-M") => with_value,
-                b"-dD" | b"-dI" | b"-dM" | b"-dN" | b"-dU" => 1,
-                _ => writer_length(&self.argv, index),
+                b"-c" | b"-S" | b"-fdirectives-only" => 1,
+                bytes => match options::class(bytes) {
+                    Some(Class::Dependencies) => with_value,
+                    // What it says of `-P` is of no concern: it keeps the text as it is.
+                    Some(Class::Printing) if bytes != b"-P" => 1,
+                    _ => writer_length(&self.argv, index),
+                },
             };
             if unwanted == 0 {
                 let end = self.argv.len().min(index + with_value);

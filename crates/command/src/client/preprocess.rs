@@ -4,9 +4,11 @@
 //! name and target, and its server command keeps `-Xpreprocessor` without its argument, which
 //! then swallows the next word (an empty object with exit status 0). Neither happens here.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use super::local_option::calls_clang;
+use crate::options::{self, Class};
 use crate::{Compile, option};
 
 impl Compile {
@@ -22,9 +24,11 @@ impl Compile {
                 _ if self.output_words().contains(&index) => {}
                 _ if index == 0 || is_value[index] => words.push(word.clone()),
                 b"-c" | b"-S" => words.push("-E".into()),
+                // Without it the text does not name the folder that debug information has to.
+                b"-fno-working-directory" => {}
                 // They mean nothing to a compile, but would change the text: `-dM` leaves only
                 // macros of it, `-P` takes away the lines' origin.
-                b"-P" | b"-dM" | b"-dN" | b"-dI" | b"-dU" | b"-dD" => {}
+                bytes if options::class(bytes) == Some(Class::Printing) => {}
                 _ => words.push(word.clone()),
             }
         }
@@ -45,124 +49,81 @@ impl Compile {
     pub fn stripped_command(&self) -> Vec<OsString> {
         stripped(&self.argv)
     }
+
+    /// Whether debug information would name the server's folder. gcc's preprocessor writes the
+    /// folder into the text; clang's does not.
+    #[must_use]
+    pub fn needs_folder(&self) -> bool {
+        let says = |start: &str| {
+            let mut words = self.argv.iter();
+            words.any(|word| word.as_bytes().starts_with(start.as_bytes()))
+        };
+        let debugs = |word: &&OsString| word.as_bytes().starts_with(b"-g") && *word != "-g0";
+        calls_clang(&self.argv)
+            && self.argv.iter().any(|word| debugs(&word))
+            && !says("-fdebug-compilation-dir")
+            && !says("-ffile-compilation-dir")
+    }
+
+    /// [`Self::stripped_command`] with the folder that debug information has to name, in words
+    /// that every version of clang understands.
+    #[must_use]
+    pub fn stripped_command_in(&self, folder: &OsStr) -> Vec<OsString> {
+        let mut argv = self.stripped_command();
+        let words = ["-Xclang", "-fdebug-compilation-dir", "-Xclang"].map(OsStr::new);
+        option::append(&mut argv, words.into_iter().chain([folder]));
+        argv
+    }
 }
 
 fn stripped(argv: &[OsString]) -> Vec<OsString> {
-    let mut kept: Vec<Vec<u8>> = Vec::with_capacity(argv.len());
+    let clang = calls_clang(argv);
+    let mut kept: Vec<OsString> = Vec::with_capacity(argv.len());
     let mut words = argv.iter();
-    kept.extend(words.next().map(|compiler| compiler.as_bytes().to_vec()));
+    kept.extend(words.next().cloned());
+    // Whether the next word for clang's inner compiler is the value of a dropped one.
+    let mut inner_value_dropped = false;
     while let Some(word) = words.next() {
-        match Fate::of(word.as_bytes()) {
-            Fate::Drop => {}
-            Fate::DropWithNext => {
-                words.next();
+        let bytes = word.as_bytes();
+        let value = options::takes_next(bytes).then(|| words.next()).flatten();
+        let drop = match (bytes, value) {
+            (b"-Xclang", Some(inner)) => {
+                let drop = inner_value_dropped || concerns_preprocessor(inner.as_bytes());
+                inner_value_dropped =
+                    !inner_value_dropped && drop && options::takes_next(inner.as_bytes());
+                drop
             }
-            Fate::Keep => {
-                kept.push(match word.as_bytes().strip_prefix(b"-x") {
-                    Some(language) => [b"-x", preprocessed_language(language)].concat(),
-                    None => word.as_bytes().to_vec(),
-                });
-                // The value goes with its option: `-Xclang -Dx` must not leave a `-Xclang`
-                // that would take the next word instead.
-                if option::takes_next(word.as_bytes())
-                    && let Some(value) = words.next().map(|value| value.as_bytes())
-                {
-                    kept.push(match word.as_bytes() {
-                        b"-x" => preprocessed_language(value).to_vec(),
-                        _ => value.to_vec(),
-                    });
-                }
+            // gcc needs it for `__builtin_FILE`; clang has no use for it, and says so.
+            _ if bytes.starts_with(b"-fmacro-prefix-map=") => clang,
+            _ => concerns_preprocessor(bytes) || options::class(bytes) == Some(Class::Linker),
+        };
+        if drop {
+            continue;
+        }
+        // The value goes with its option: `-Xclang -Dx` must not leave a `-Xclang` that would
+        // take the next word instead.
+        let language =
+            |name: &OsStr| OsString::from_vec(preprocessed_language(name.as_bytes()).to_vec());
+        match (bytes, value) {
+            (b"-x", Some(name)) => kept.extend([word.clone(), language(name)]),
+            ([b'-', b'x', name @ ..], _) => {
+                kept.push(OsString::from_vec(
+                    [b"-x", preprocessed_language(name)].concat(),
+                ));
             }
+            _ => kept.extend([Some(word), value].into_iter().flatten().cloned()),
         }
     }
-    kept.into_iter().map(OsString::from_vec).collect()
+    kept
 }
 
-enum Fate {
-    Keep,
-    Drop,
-    DropWithNext,
+fn concerns_preprocessor(option: &[u8]) -> bool {
+    use Class::{Dependencies, Preprocessor, SearchPath};
+    matches!(
+        options::class(option),
+        Some(Dependencies | Preprocessor | SearchPath)
+    )
 }
-
-impl Fate {
-    fn of(word: &[u8]) -> Self {
-        if DROPPED_WITH_NEXT.contains(&word) {
-            Self::DropWithNext
-        } else if DROPPED.contains(&word)
-            || DROPPED_PREFIXES
-                .iter()
-                .any(|prefix| word.starts_with(prefix))
-        {
-            Self::Drop
-        } else {
-            Self::Keep
-        }
-    }
-}
-
-/// From `-iquote` on, what 3.4 leaves in: harmless to gcc, but each makes clang warn of an
-/// unused argument, where a local compile would say nothing.
-const DROPPED_WITH_NEXT: &[&[u8]] = &[
-    b"-D",
-    b"-I",
-    b"-U",
-    b"-L",
-    b"-l",
-    b"-MF",
-    b"-MT",
-    b"-MQ",
-    b"-include",
-    b"-imacros",
-    b"-iprefix",
-    b"-iwithprefix",
-    b"-isystem",
-    b"-iwithprefixbefore",
-    b"-idirafter",
-    b"-Xpreprocessor",
-    b"-iquote",
-    b"-include-pch",
-    b"-F",
-    b"-iframework",
-    b"-cxx-isystem",
-    b"-isystem-after",
-    b"-Xlinker",
-];
-
-const DROPPED: &[&[u8]] = &[
-    b"-undef",
-    b"-nostdinc",
-    b"-nostdinc++",
-    b"-MD",
-    b"-MMD",
-    b"-MG",
-    b"-MP",
-    b"-C",
-    b"-CC",
-];
-
-/// From `-iquote` on, what 3.4 leaves in.
-const DROPPED_PREFIXES: &[&[u8]] = &[
-    b"-Wp,",
-    b"-Wl,",
-    b"-D",
-    b"-U",
-    b"-I",
-    b"-l",
-    b"-L",
-    b"-MF",
-    b"-MT",
-    b"-MQ",
-    b"-isystem",
-    b"-stdlib",
-    b"-iquote",
-    b"-include",
-    b"-imacros",
-    b"-iprefix",
-    b"-iwithprefix",
-    b"-idirafter",
-    b"-F",
-    b"-fmacro-prefix-map=",
-];
 
 /// The language of the text that preprocessing `language` gives.
 fn preprocessed_language(language: &[u8]) -> &[u8] {
@@ -196,6 +157,8 @@ mod tests {
         check_preprocess("cc -x c++ -c a.c", "cc -x c++ -E a.c");
         check_preprocess("cc -D -P -c a.c", "cc -D -P -E a.c");
         check_preprocess("cc -dM -P -dumpbase x -c a.c", "cc -dumpbase x -E a.c");
+        check_preprocess("cc -g -fno-working-directory -c a.c", "cc -g -E a.c");
+        check_preprocess("clang -frewrite-includes -c a.c", "clang -E a.c");
         check_preprocess("ccache gcc -c a.c -o q", "ccache gcc -E a.c");
     }
 
@@ -252,7 +215,7 @@ mod tests {
             "cc a.c",
         );
         check_stripped(
-            "cc -iquote x -includey -idiraftery -include-pch z a.c",
+            "cc -iquote x -includey -idiraftery -A q -T script -e main -z now a.c",
             "cc a.c",
         );
         check_stripped(
@@ -265,9 +228,50 @@ mod tests {
     fn strips_xpreprocessor_with_its_argument() {
         check_stripped("cc -c a.c -Xpreprocessor -DX -o xp.o", "cc -c a.c -o xp.o");
         check_stripped("cc -c a.c -Xlinker -lm -o xl.o", "cc -c a.c -o xl.o");
+    }
+
+    #[test]
+    fn strips_what_clang_hands_to_its_preprocessor() {
+        check_stripped("cc -c a.c -Xclang -DX -o x.o", "cc -c a.c -o x.o");
         check_stripped(
-            "cc -c a.c -Xclang -DX -o x.o",
-            "cc -c a.c -Xclang -DX -o x.o",
+            "cc -Xclang -include -Xclang -x.h -Xclang -disable-O0-optnone a.c",
+            "cc -Xclang -disable-O0-optnone a.c",
+        );
+    }
+
+    #[test]
+    fn keeps_prefix_maps_of_macros_for_gcc() {
+        check_stripped(
+            "gcc -fmacro-prefix-map=a=b a.c",
+            "gcc -fmacro-prefix-map=a=b a.c",
+        );
+        check_stripped("/x/clang-14 -fmacro-prefix-map=a=b a.c", "/x/clang-14 a.c");
+    }
+
+    #[test]
+    fn clang_has_to_be_told_the_folder_of_debug_information() {
+        let needs = |command: &str| compile(command).needs_folder();
+        assert!(needs("clang -g -c a.c"));
+        assert!(needs("/x/clang++-14 -O2 -gdwarf-4 -c a.cc"));
+        assert!(!needs("clang -O2 -c a.c"));
+        assert!(!needs("clang -g0 -c a.c"));
+        assert!(!needs("clang -g -fdebug-compilation-dir=. -c a.c"));
+        assert!(!needs("clang -g -ffile-compilation-dir=. -c a.c"));
+        assert!(!needs("gcc -g -c a.c"));
+        let sent = compile("clang -g -c -Ix -- a.c").stripped_command_in(OsStr::new("/x y"));
+        let words = [
+            "clang",
+            "-g",
+            "-c",
+            "-o",
+            "a.o",
+            "-Xclang",
+            "-fdebug-compilation-dir",
+        ];
+        assert_eq!(sent[..7], words.map(OsString::from));
+        assert_eq!(
+            sent[7..],
+            ["-Xclang", "/x y", "--", "a.c"].map(OsString::from)
         );
     }
 

@@ -28,56 +28,16 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::{Compile, makefile, option};
+use crate::{Compile, makefile, option, options};
 
-/// Options followed by a path, in the same word or the next. (`-include` and `-include-pch` do
-/// not get into each other's way: a path begins with a slash.)
-const PATHS: &[&[u8]] = &[
-    b"-I",
-    b"-F",
-    b"-include",
-    b"-imacros",
-    b"-idirafter",
-    b"-iprefix",
-    b"-isystem",
-    b"-iquote",
-    b"-isysroot",
-    b"-iframework",
-    b"-cxx-isystem",
-    b"-c-isystem",
-    b"-objc-isystem",
-    b"-objcxx-isystem",
-    b"-stdlib++-isystem",
-    b"-isystem-after",
-    b"-include-pch",
-    b"-working-directory",
-    b"-working-directory=",
-    b"-fsanitize-blacklist=",
-    b"-fsanitize-ignorelist=",
-    b"--sysroot",
-    b"--sysroot=",
-    b"--include",
-    b"--include=",
-    b"--imacros",
-    b"--imacros=",
-    b"--include-directory",
-    b"--include-directory=",
-    b"--include-directory-after",
-    b"--include-directory-after=",
-    b"--include-prefix",
-    b"--include-prefix=",
-];
-
-/// The same, as long as no `-iprefix` comes before: then their value is put behind its value.
-const AFTER_PREFIX: &[&[u8]] = &[
-    b"-iwithprefix",
-    b"-iwithprefixbefore",
-    b"--include-with-prefix",
-    b"--include-with-prefix=",
-    b"--include-with-prefix-after",
-    b"--include-with-prefix-after=",
-    b"--include-with-prefix-before",
-    b"--include-with-prefix-before=",
+/// Their value is a path too, as long as no `-iprefix` comes before: then it is put behind that
+/// one's value.
+const AFTER_PREFIX: &[&str] = &[
+    "-iwithprefix",
+    "-iwithprefixbefore",
+    "--include-with-prefix",
+    "--include-with-prefix-after",
+    "--include-with-prefix-before",
 ];
 
 const PREFIX_MAPS: &[&str] = &[
@@ -146,34 +106,30 @@ fn layers(argv: &[OsString]) -> [Vec<usize>; 3] {
 /// Moves the paths among the `options`, which are positions in `argv`.
 fn move_paths(argv: &mut [OsString], options: &[usize], root: &OsStr) {
     let mut prefix_seen = false;
+    let mut after_path_option = false;
     let mut after_option = false;
     for &index in options {
         let word = argv[index].as_bytes();
-        let path_options = [PATHS, if prefix_seen { &[] } else { AFTER_PREFIX }].concat();
-        if after_option {
-            after_option = false;
+        let is_value = std::mem::take(&mut after_option);
+        if std::mem::take(&mut after_path_option) {
             if let Some(path) = moved(word, root) {
                 argv[index] = path;
             }
-        } else if path_options.contains(&word) {
-            prefix_seen |= is_prefix(word);
-            after_option = true;
-        } else {
-            prefix_seen |= is_prefix(word);
-            let glued = path_options.iter().find_map(|name| {
-                let path = moved(word.strip_prefix(*name)?, root)?;
-                Some([*name, path.as_bytes()].concat())
-            });
-            if let Some(glued) = glued {
-                argv[index] = OsString::from_vec(glued);
-            }
+            continue;
+        }
+        let Some(entry) = options::find(word).filter(|_| !is_value) else {
+            continue;
+        };
+        let is_path = entry.class.is_path() || !prefix_seen && AFTER_PREFIX.contains(&entry.name);
+        prefix_seen |= matches!(entry.name, "-iprefix" | "--include-prefix");
+        after_option = options::takes_next(word);
+        after_path_option = is_path && after_option;
+        let glued = entry.glued_value(word).filter(|_| is_path);
+        if let Some(path) = glued.and_then(|value| moved(value, root)) {
+            let option = &word[..word.len() - (path.len() - root.len())];
+            argv[index] = OsString::from_vec([option, path.as_bytes()].concat());
         }
     }
-}
-
-/// Whether the option sets what `-iwithprefix` and its kin are put behind.
-fn is_prefix(word: &[u8]) -> bool {
-    word.starts_with(b"-iprefix") || word.starts_with(b"--include-prefix")
 }
 
 /// Our map, and the client's own ones for paths below `root`.

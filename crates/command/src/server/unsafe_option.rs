@@ -3,8 +3,9 @@
 //! Those by which a compiler on the allow-list runs another program, loads a library, or reads
 //! options and configuration from a file that the client names. distcc 3.4 refuses `-fplugin=`
 //! and `-specs=` in just these spellings. The others were tried on gcc 12.2 and clang 14.0.6:
-//! `-wrapper`, `-B`, `--specs`, `-fpass-plugin=` and `-fmodule-mapper=|` each ran a program of
-//! the client's choosing.
+//! `-wrapper`, `-B`, `--specs`, `-fpass-plugin=`, `-fmodule-mapper=|` and `--plugin=` (gcc's other
+//! spelling of `-fplugin=`) each ran a program of the client's choosing. Which options these are
+//! is in the table of options, and so is no spelling of them forgotten.
 //!
 //! Not here: options that make a compiler read or write a file of the client's choosing. No list
 //! of options can stop that (`#include "/etc/passwd"`); it takes a sandbox. Neither are options
@@ -14,43 +15,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// How such words begin. Values of other options are not told apart: behind `-Xclang`,
-/// `-Xpreprocessor` and their like a value is an option, and elsewhere none looks like this.
-const UNSAFE: &[&[u8]] = &[
-    // Options from a file.
-    b"@",
-    b"-specs",
-    b"--specs",
-    b"--config",
-    b"-ivfsoverlay",
-    b"-vfsoverlay",
-    // Programs instead of the compiler's own, or the folder to look for them in.
-    b"-wrapper",
-    b"-B",
-    b"--prefix",
-    b"-gcc-toolchain",
-    b"--gcc-toolchain",
-    b"--gcc-install-dir",
-    b"-ccc-",
-    b"--ld-path",
-    b"-ld-path",
-    b"--ptxas-path",
-    b"--cuda-path",
-    b"--hip-path",
-    b"--rocm-path",
-    b"-fmodule-mapper",
-    // Libraries: in the driver, and in clang's inner compiler.
-    b"-fplugin",
-    b"-iplugindir",
-    b"-fpass-plugin",
-    b"-load",
-    b"--load",
-    b"-add-plugin",
-    b"-plugin",
-    // Other command lines altogether, with spellings of their own for all of this.
-    b"-cc1",
-    b"--driver-mode",
-];
+use crate::options::{self, Class};
 
 /// Options that hold others in the same word.
 const CARRIERS: &[&[u8]] = &[b"-Xclang=", b"-mllvm=", b"--for-assembler="];
@@ -65,8 +30,11 @@ pub fn unsafe_option(argv: &[OsString]) -> Option<&OsStr> {
     words.find(|word| is_unsafe(word.as_bytes()))
 }
 
+/// Values of other options are not told apart: behind `-Xclang`, `-Xpreprocessor` and their like
+/// a value is an option, and elsewhere none looks like this.
 fn is_unsafe(word: &[u8]) -> bool {
-    UNSAFE.iter().any(|prefix| word.starts_with(prefix))
+    word.starts_with(b"@") // Options from a file.
+        || options::class(word) == Some(Class::Executes)
         || word
             .strip_prefix(b"-fuse-ld=")
             .is_some_and(|linker| linker.contains(&b'/'))
@@ -93,6 +61,8 @@ mod tests {
     fn refuses_code_and_configuration() {
         for word in [
             "-fplugin=/x.so",
+            "--plugin=/x.so",
+            "--module-mapper=|sh",
             "-fplugin-arg-x-y=z",
             "-iplugindir=/x",
             "-fpass-plugin=/x.so",

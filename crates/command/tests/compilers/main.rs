@@ -8,6 +8,7 @@
 mod closure;
 mod dependencies;
 mod names;
+mod options;
 mod source;
 mod tree;
 

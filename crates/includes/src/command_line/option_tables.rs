@@ -1,6 +1,6 @@
 //! Options by what they can do to includes: nothing, change the compiler's own facts, or more than is modelled.
 //!
-//! `command::option` has a table too, of all options that take the next word. It answers another question, for any
+//! `command::options` is a table too, of all options that compilers have. It answers another question, for any
 //! compiler; here an option is listed with what it means, and one that is unknown is asked about.
 
 /// Options whose value is the next argument, and that say nothing about includes.

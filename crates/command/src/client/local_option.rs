@@ -1,0 +1,448 @@
+//! Which commands does a client keep because of an option?
+//!
+//! The wire protocols bring back one object and one dependency file, and send the source and, at
+//! most, what it includes. distcc 3.4 distributes commands that write more or read more: it
+//! accepts the object, and the other files are lost, or the compile fails. Other options no
+//! server should obey, or nobody here knows. (What 3.4's own rules keep local is in
+//! [`mod@crate::plan`].)
+//!
+//! Most of it is in the table of options; here is what depends on a value. Found with gcc 12.2,
+//! clang 14.0.6 and their manuals.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::options::{self, Class};
+use crate::server::unsafe_option;
+use crate::{extension, option};
+
+/// An option for which a command runs where it was called. `Display` says why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalOption {
+    /// The word; the inner one of `-Xclang WORD`.
+    pub option: OsString,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// Why an option keeps a command here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It writes a file that servers do not send back.
+    Writes,
+    /// It asks for something that is no object.
+    Answers,
+    /// It reads a file or folder that is not sent.
+    Reads,
+    /// It runs code that the user chose: servers refuse it.
+    Executes,
+    /// Its effect is known to be another one elsewhere.
+    Unmodelled,
+    /// No compiler that we know has it, so its next word may be anything.
+    Unknown,
+}
+
+impl fmt::Display for LocalOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let option = self.option.display();
+        match self.why {
+            Why::Writes => write!(f, "{option} writes a file that servers do not send back"),
+            Why::Answers => write!(f, "{option} asks for no object"),
+            Why::Reads => write!(f, "{option} reads what is not sent to servers"),
+            Why::Executes => write!(f, "{option} runs code, which servers refuse"),
+            Why::Unmodelled => write!(f, "{option} means something else on servers"),
+            Why::Unknown => write!(f, "{option} is not known"),
+        }
+    }
+}
+
+/// The first option that keeps a command here.
+#[must_use]
+pub fn local_option(argv: &[OsString]) -> Option<LocalOption> {
+    let local = |option: &OsStr, why| LocalOption {
+        option: option.to_owned(),
+        why,
+    };
+    let found = options_of(argv).find_map(|index| {
+        let why = judge(argv, index)?;
+        let is_inner = argv[index] == "-Xclang";
+        Some(local(&argv[index + usize::from(is_inner)], why))
+    });
+    found.or_else(|| Some(local(unsafe_option(argv)?, Why::Executes)))
+}
+
+/// The first word that makes the compiler write a file that the wire protocols cannot bring
+/// back (`-gsplit-dwarf`, `-save-temps`, `-fdump-...`, `-fstack-usage`, ...), or no object at
+/// all (`-fsyntax-only`, `-###`): what a server refuses of it.
+#[must_use]
+pub fn lost_output(argv: &[OsString]) -> Option<&OsStr> {
+    let mut indices = options_of(argv);
+    let is_lost = |why| matches!(why, Why::Writes | Why::Answers);
+    let found = indices.find(|&index| judge(argv, index).is_some_and(is_lost))?;
+    Some(&argv[found])
+}
+
+/// How many words, from this one on, belong to an option that writes a file or prints something;
+/// 0 if it is none. For commands from which such options have to go.
+pub(super) fn writer_length(argv: &[OsString], index: usize) -> usize {
+    let word = argv[index].as_bytes();
+    let alone = std::slice::from_ref(&argv[index]);
+    match judge(alone, 0) {
+        Some(Why::Writes | Why::Answers) if options::takes_next(word) && index + 1 < argv.len() => {
+            2
+        }
+        Some(Why::Writes | Why::Answers) => 1,
+        _ => 0,
+    }
+}
+
+/// Where options stand: up to a `--`, without their values.
+fn options_of(argv: &[OsString]) -> impl Iterator<Item = usize> {
+    let is_value = option::values(argv);
+    (1..option::end(argv)).filter(move |&index| {
+        let word = argv[index].as_bytes();
+        !is_value[index] && word.len() > 1 && word[0] == b'-'
+    })
+}
+
+fn judge(argv: &[OsString], index: usize) -> Option<Why> {
+    let word = argv[index].as_bytes();
+    let Some(entry) = options::find(word) else {
+        return Some(Why::Unknown);
+    };
+    let next = || argv.get(index + 1).map(|next| next.as_bytes());
+    let value = || entry.glued_value(word).or_else(next).unwrap_or_default();
+    match entry.name {
+        "-d" => is_dump(word).then_some(Why::Writes),
+        // The rule goes to standard output, where a preprocessor's text goes too.
+        "-MF" => matches!(value(), b"-" | b"/dev/stdout").then_some(Why::Writes),
+        // A precompiled header, good only for the very compiler that made it; without `-o` its
+        // name is not the one that we would choose.
+        "-x" => value().ends_with(b"-header").then_some(Why::Writes),
+        // clang names these `a.bc` and `a.ll` by itself, where a plan says `a.o` and `a.s`.
+        "-emit-llvm" => (!has_output(argv)).then_some(Why::Writes),
+        // It names files of its own by `-MD FILE`, whatever the driver's options say.
+        "-Xpreprocessor" => value().starts_with(b"-M").then_some(Why::Writes),
+        "-Xassembler" | "--for-assembler" => is_assembler_writer(value()).then_some(Why::Writes),
+        "-Wa," => {
+            let mut parts = value().split(|&byte| byte == b',');
+            parts.any(is_assembler_writer).then_some(Why::Writes)
+        }
+        "-Xclang" if is_inner_value(argv, index) => None,
+        "-Xclang" | "-Xclang=" => inner(value()),
+        "-mllvm" | "-mllvm=" => is_llvm_writer(value()).then_some(Why::Writes),
+        "-f" | "-g" => flag(word, argv),
+        _ => local_class(entry.class),
+    }
+}
+
+fn local_class(class: Class) -> Option<Why> {
+    match class {
+        Class::Writes => Some(Why::Writes),
+        Class::Answers => Some(Why::Answers),
+        Class::Reads | Class::ReadsPath => Some(Why::Reads),
+        Class::Executes => Some(Why::Executes),
+        Class::Unmodelled => Some(Why::Unmodelled),
+        _ => None,
+    }
+}
+
+/// Flags of which only some values do harm.
+fn flag(word: &[u8], argv: &[OsString]) -> Option<Why> {
+    let starts = |prefix: &[u8]| word.starts_with(prefix);
+    match word {
+        _ if starts(b"-fopt-info") && word.contains(&b'=') => Some(Why::Writes),
+        _ if starts(b"-fdiagnostics-format=") && word.ends_with(b"-file") => Some(Why::Writes),
+        // gcc notes options that make code; clang the whole command, with the server's paths.
+        b"-frecord-gcc-switches" | b"-grecord-gcc-switches" if calls_clang(argv) => {
+            Some(Why::Unmodelled)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a command calls clang, by the names in front of its options.
+pub(super) fn calls_clang(argv: &[OsString]) -> bool {
+    let is_clang = |word: &OsString| {
+        let name = extension::basename(word.as_bytes());
+        name.windows(5).any(|part| part == b"clang")
+    };
+    let mut names = argv
+        .iter()
+        .take_while(|word| !word.as_bytes().starts_with(b"-"));
+    names.any(is_clang)
+}
+
+/// Whether the word that the `-Xclang` at `index` hands on is the value of the one before.
+fn is_inner_value(argv: &[OsString], index: usize) -> bool {
+    const TAKE_NEXT: &[&[u8]] = &[
+        b"-target-feature",
+        b"-target-cpu",
+        b"-target-abi",
+        b"-tune-cpu",
+        b"-triple",
+    ];
+    let Some([carrier, option]) = index.checked_sub(2).map(|at| [&argv[at], &argv[at + 1]]) else {
+        return false;
+    };
+    let takes_next =
+        TAKE_NEXT.contains(&option.as_bytes()) || options::takes_next(option.as_bytes());
+    carrier == "-Xclang" && takes_next && !is_inner_value(argv, index - 2)
+}
+
+/// A word for clang's inner compiler, which has options of its own: those that our table has,
+/// and some that change code alone.
+fn inner(word: &[u8]) -> Option<Why> {
+    const KNOWN: &[&[u8]] = &[
+        b"-disable-",
+        b"-enable-",
+        b"-no-",
+        b"-target-",
+        b"-tune-cpu",
+        b"-triple",
+        b"-vectorize-",
+        b"-debug-info-kind",
+        b"-debugger-tuning",
+        b"-dwarf-",
+        b"-analyzer-",
+    ];
+    if !word.starts_with(b"-") {
+        return None; // The value of the inner option before.
+    }
+    if KNOWN.iter().any(|known| word.starts_with(known)) {
+        return None;
+    }
+    match options::class(word) {
+        None | Some(Class::Linker) => Some(Why::Unknown),
+        Some(Class::Job | Class::Carrier) => Some(Why::Unmodelled),
+        Some(Class::Dependencies | Class::Printing) => Some(Why::Writes),
+        Some(class) => local_class(class),
+    }
+}
+
+/// A listing, a dependency file, an output of another name.
+fn is_assembler_writer(option: &[u8]) -> bool {
+    option.starts_with(b"-a") || option.starts_with(b"--MD") || option.starts_with(b"-o")
+}
+
+fn is_llvm_writer(option: &[u8]) -> bool {
+    let name = option.strip_prefix(b"-").unwrap_or(option);
+    let name = name.strip_prefix(b"-").unwrap_or(name);
+    [
+        &b"pass-remarks-output"[..],
+        b"info-output-file",
+        b"lto-pass-remarks-output",
+        b"dot-",
+        b"view-",
+        b"o=",
+    ]
+    .iter()
+    .any(|writer| name.starts_with(writer))
+}
+
+/// gcc's `-d` and letters: a dump each, but for the ones that only annotate or that concern
+/// `-E` alone.
+fn is_dump(word: &[u8]) -> bool {
+    word[2..]
+        .iter()
+        .any(|letter| !b"ADHIMNPUpx".contains(letter))
+}
+
+fn has_output(argv: &[OsString]) -> bool {
+    argv.iter().any(|word| word.as_bytes().starts_with(b"-o"))
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::argv;
+
+    fn check(words: &str, expected: Option<&str>) {
+        let command = argv(&format!("cc -c a.c -o a.o {words}"));
+        assert_eq!(lost_output(&command), expected.map(OsStr::new), "{words}");
+    }
+
+    #[test]
+    fn finds_options_that_write_more() {
+        for word in [
+            "-gsplit-dwarf",
+            "-gsplit-dwarf=split",
+            "-save-temps",
+            "-save-temps=obj",
+            "--save-temps",
+            "-fdump-tree-original",
+            "-fdump-tree-original=/x",
+            "-fdump-go-spec=x",
+            "-da",
+            "-dap",
+            "-dj",
+            "-fstack-usage",
+            "-fcallgraph-info=su",
+            "-ftime-trace",
+            "-ftime-trace=x",
+            "-fsave-optimization-record",
+            "-fsave-optimization-record=yaml",
+            "-foptimization-record-file=x",
+            "-fopt-info-all=x",
+            "-fprofile-note=x",
+            "-dumpbase",
+            "-dumpdir",
+            "--serialize-diagnostics",
+            "-index-store-path",
+            "-fproc-stat-report=x",
+            "-time=x",
+            "-fmodule-output=x",
+            "-fmodules",
+            "-fmodules-ts",
+            "-fdiagnostics-format=sarif-file",
+            "-fsyntax-only",
+            "-###",
+            "--output=x",
+            "--write-dependencies",
+            "--analyze",
+            "-MF-",
+            "-xc++-header",
+            "-Wa,-o,x",
+            "-Wa,-a=x",
+        ] {
+            check(word, Some(word));
+        }
+        check("-aux-info x", Some("-aux-info"));
+        check("-MF -", Some("-MF"));
+        check("-x c-header", Some("-x"));
+        check("-Xassembler -alh", Some("-Xassembler"));
+        check("-Xpreprocessor -MD", Some("-Xpreprocessor"));
+        check("-O2 -fstack-usage -da", Some("-fstack-usage"));
+    }
+
+    /// Options that keep a command here for another reason than lost files.
+    fn check_local(words: &str, option: &str, why: Why) {
+        let command = argv(&format!("gcc -c a.c -o a.o {words}"));
+        let expected = LocalOption {
+            option: option.into(),
+            why,
+        };
+        assert_eq!(local_option(&command), Some(expected), "{words}");
+    }
+
+    #[test]
+    fn keeps_what_no_server_can_do() {
+        for option in [
+            "-fauto-profile=x",
+            "-fprofile-instr-use=x",
+            "-fsanitize-ignorelist=x",
+            "-fmodule-file=x",
+            "-include-pch",
+            "-working-directory=/x",
+        ] {
+            check_local(option, option, Why::Reads);
+        }
+        for option in ["-B/x", "-fplugin=x.so", "--plugin=x.so", "-wrapper", "@x"] {
+            check_local(option, option, Why::Executes);
+        }
+        for option in [
+            "-fsyntax-only",
+            "-###",
+            "-print-search-dirs",
+            "--version",
+            "-dumpmachine",
+        ] {
+            check_local(option, option, Why::Answers);
+        }
+        for option in ["-fcoverage-mapping", "-gembed-source", "-ObjC", "-arch"] {
+            check_local(option, option, Why::Unmodelled);
+        }
+        for option in ["--machine-arch=native", "-fpreprocessed", "-Xarch_x86_64"] {
+            check_local(option, option, Why::Unmodelled);
+        }
+        for option in ["-qopenmp", "-Yx", "-Kpic", "-no-such"] {
+            check_local(option, option, Why::Unknown);
+        }
+    }
+
+    #[test]
+    fn reads_the_words_for_clangs_inner_compiler() {
+        check_local("-Xclang -load -Xclang x.so", "-load", Why::Executes);
+        check_local("-Xclang -include-pch -Xclang x", "-include-pch", Why::Reads);
+        check_local("-Xclang -emit-pch", "-emit-pch", Why::Unknown);
+        check_local("-Xclang -o -Xclang x", "-o", Why::Unmodelled);
+        check_local(
+            "-Xclang -split-dwarf-file",
+            "-split-dwarf-file",
+            Why::Unknown,
+        );
+        check_local("-Xclang=-verify", "-Xclang=-verify", Why::Unknown);
+        check_local("-mllvm --info-output-file=x", "-mllvm", Why::Writes);
+        for words in [
+            "-Xclang -disable-llvm-passes",
+            "-Xclang -target-feature -Xclang +avx2",
+            "-Xclang -target-feature -Xclang -avx512pf -Xclang -disable-x",
+            "-Xclang -fno-validate-pch -Xclang -include -Xclang x.hxx",
+            "-mllvm -unroll-count=2 -mllvm -inline-threshold=3",
+            "-Xpreprocessor -DX -Xassembler -march=all -Xlinker -o",
+        ] {
+            assert_eq!(
+                local_option(&argv(&format!("gcc {words}"))),
+                None,
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn clang_notes_the_whole_command() {
+        let found = |command: &str| local_option(&argv(command)).map(|found| found.why);
+        let option = "-frecord-gcc-switches -c a.c";
+        assert_eq!(found(&format!("gcc {option}")), None);
+        assert_eq!(found(&format!("clang-14 {option}")), Some(Why::Unmodelled));
+        assert_eq!(
+            found(&format!("ccache /x/clang++ {option}")),
+            Some(Why::Unmodelled)
+        );
+    }
+
+    #[test]
+    fn a_value_is_no_option() {
+        for words in [
+            "-D -save-temps",
+            "-I -bogus",
+            "-MF --bogus",
+            "-- -save-temps",
+        ] {
+            assert_eq!(
+                local_option(&argv(&format!("gcc {words}"))),
+                None,
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn leaves_what_goes_into_the_object_or_to_standard_error() {
+        for words in [
+            "-O2 -g -Wall",
+            "-gsplit-dwarf=single",
+            "-dD -dM -dI -dN -dU -dA -dp",
+            "-dynamic",
+            "-fopt-info",
+            "-fopt-info-vec",
+            "-fdiagnostics-format=json",
+            "-fembed-bitcode",
+            "-emit-llvm",
+            "-time",
+            "-Wa,--noexecstack,-march=all",
+            "-MD -MF a.d",
+            "-x c++",
+            "-v -H",
+            "-Xpreprocessor -DX",
+        ] {
+            check(words, None);
+        }
+    }
+
+    #[test]
+    fn sees_names_that_a_plan_would_get_wrong() {
+        let unnamed = argv("clang -emit-llvm -c a.c");
+        assert_eq!(lost_output(&unnamed), Some(OsStr::new("-emit-llvm")));
+    }
+}
