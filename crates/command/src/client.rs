@@ -9,6 +9,7 @@
 mod closure;
 mod dependencies;
 mod local_option;
+pub mod native;
 mod preprocess;
 
 use std::ffi::{OsStr, OsString};

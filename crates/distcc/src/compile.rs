@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use command::client::{WpWithoutFile, expand_wp, lost_output};
+use command::client::{WpWithoutFile, expand_wp, local_option, native, separate_language};
 use command::{Compile, Plan, plan};
 use hosts::{Host, Transport};
 use protocol::Version;
@@ -30,6 +30,7 @@ use crate::response_file;
 use crate::saved;
 use crate::schedule::{LocalWork, Scheduler};
 use crate::settings::{Limits, Settings};
+use crate::this_machine;
 
 /// Exit codes from here on are those of a server that could not run the compiler.
 const OUR_CODES: i32 = 100;
@@ -67,11 +68,24 @@ pub(crate) fn look_at(words: &[OsString], settings: &Settings) -> Result<Compile
         );
         WhyLocal::WpWithoutFile
     })?;
-    let lost = lost_output(&words).map(OsStr::to_owned);
-    match (plan(&compiler_name::rewrite(words, settings)), lost) {
-        (Plan::Local(why), _) => Err(WhyLocal::Command(why)),
-        (Plan::Distribute(_), Some(option)) => Err(WhyLocal::LostOutput(option)),
-        (Plan::Distribute(compile), None) => Ok(compile),
+    let words = separate_language(words);
+    if !native::asks_for_this_machine(&words) {
+        return planned(&words, settings);
+    }
+    // The compiler is asked only for a command that would be distributed otherwise.
+    planned(&native::without_this_machine(&words), settings)?;
+    let words = this_machine::spelled_out(&words, settings).map_err(WhyLocal::ThisMachine)?;
+    planned(&words, settings)
+}
+
+fn planned(words: &[OsString], settings: &Settings) -> Result<Compile, WhyLocal> {
+    let compile = match plan(words) {
+        Plan::Distribute(compile) => compiler_name::rewrite(compile, settings),
+        Plan::Local(why) => return Err(WhyLocal::Command(why)),
+    };
+    match local_option(compile.argv()) {
+        None => Ok(compile),
+        Some(option) => Err(WhyLocal::Option(option)),
     }
 }
 

@@ -11,6 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use command::Compile;
+
 use crate::settings::Settings;
 
 /// This machine as GNU tools name it: what `--version` shows and clang is told.
@@ -35,43 +37,48 @@ const PROGRAM_PREFIX: &str = if cfg!(target_arch = "x86_64") {
     ""
 };
 
-/// The command with its compiler named for servers. Looks programs up in `PATH`.
-pub(crate) fn rewrite(mut argv: Vec<OsString>, settings: &Settings) -> Vec<OsString> {
+/// The compile with its compiler named for servers. Looks programs up in `PATH`.
+pub(crate) fn rewrite(mut compile: Compile, settings: &Settings) -> Compile {
     if !settings.rewrite_compiler || PROGRAM_PREFIX.is_empty() {
-        return argv;
+        return compile;
     }
     let path = &settings.children.path;
-    if let Some(name) = generic(&argv[0], path) {
-        settings.log.debug(
+    let log = &settings.log;
+    if let Some(name) = generic(compiler(&compile), path) {
+        log.debug(
             "dcc_rewrite_generic_compiler",
-            format_args!("Rewriting '{}' to '{name}'", argv[0].display()),
+            format_args!("Rewriting '{}' to '{name}'", compiler(&compile).display()),
         );
-        argv[0] = name.into();
+        compile = compile.by(name.into());
     }
-    match family(&argv[0]) {
-        Some(Family::Gcc) => {
-            if let Some(name) = with_prefix(&argv[0], path) {
-                settings.log.debug(
+    match family(compiler(&compile)) {
+        Some(Family::Gcc) => match with_prefix(compiler(&compile), path) {
+            Some(name) => {
+                log.debug(
                     "dcc_gcc_rewrite_fqn",
                     format_args!(
                         "Re-writing call to '{}' to '{}' to support cross-compilation.",
-                        argv[0].display(),
+                        compiler(&compile).display(),
                         name.display()
                     ),
                 );
-                argv[0] = name;
+                compile.by(name)
             }
-        }
-        Some(Family::Clang) if !names_target(&argv) => {
-            settings.log.debug(
+            None => compile,
+        },
+        Some(Family::Clang) if !names_target(compile.argv()) => {
+            log.debug(
                 "dcc_add_clang_target",
                 format_args!("Adding '-target {GNU_HOST}' to support clang cross-compilation."),
             );
-            argv.extend(["-target".into(), GNU_HOST.into()]);
+            compile.with_options(["-target".into(), GNU_HOST.into()])
         }
-        Some(Family::Clang) | None => {}
+        Some(Family::Clang) | None => compile,
     }
-    argv
+}
+
+fn compiler(compile: &Compile) -> &OsStr {
+    &compile.argv()[0]
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -130,7 +137,7 @@ fn with_prefix(name: &OsStr, path: &OsStr) -> Option<OsString> {
 
 /// The first program of this name in `path`. Folders with "distcc" in their name hold us, under
 /// the names of compilers.
-fn find(name: &OsStr, path: &OsStr) -> Option<(PathBuf, Metadata)> {
+pub(crate) fn find(name: &OsStr, path: &OsStr) -> Option<(PathBuf, Metadata)> {
     path.as_bytes()
         .split(|&byte| byte == b':')
         .filter(|folder| !folder.windows(6).any(|part| part == b"distcc"))

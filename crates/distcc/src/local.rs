@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::process::ExitStatus;
 
+use command::client::LocalOption;
 use command::plan;
 
 use crate::child::{self, Child};
@@ -14,14 +15,17 @@ use crate::monitor::{Monitor, Phase};
 use crate::preprocess::PreprocessError;
 use crate::schedule::Slot;
 use crate::settings::Settings;
+use crate::this_machine::UnknownMachine;
 
 /// Why a command runs here. `Display` finishes the sentence "running locally: ...".
 #[derive(Debug)]
 pub(crate) enum WhyLocal {
     /// Its words say so.
     Command(plan::WhyLocal),
-    /// This option makes the compiler write a file that no server sends back.
-    LostOutput(OsString),
+    /// This option does not come out right elsewhere.
+    Option(LocalOption),
+    /// It asks for this machine's processor, and nobody knows its name.
+    ThisMachine(UnknownMachine),
     /// Which file such an option writes is left to the next word, whatever it is.
     WpWithoutFile,
     /// The host list put this machine first.
@@ -48,11 +52,8 @@ impl fmt::Display for WhyLocal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(why) => why.fmt(f),
-            Self::LostOutput(option) => write!(
-                f,
-                "{} writes a file that servers do not send back",
-                option.display()
-            ),
+            Self::Option(option) => option.fmt(f),
+            Self::ThisMachine(unknown) => unknown.fmt(f),
             Self::WpWithoutFile => f.write_str("-Wp names no dependency file"),
             Self::Chosen => f.write_str("the host list says so"),
             Self::Source(error) => error.fmt(f),

@@ -3,7 +3,7 @@
 //! Started once per source file, thousands of times per build: one thread, blocking, few system
 //! calls, no argument parser. In reading order:
 //!
-//! - what was asked: [`invocation`], [`settings`], [`response_file`], [`compiler_name`],
+//! - what was asked: [`invocation`], [`settings`], [`response_file`], [`compiler_name`], [`this_machine`],
 //!   [`usage`], [`scan_includes`];
 //! - the life of a compile: [`compile`] (the hot path), [`host_list`], [`schedule`], [`remote`]
 //!   with [`preprocess`] or [`pump`] ([`include_server`], [`tree`]), [`exchange`] over
@@ -18,6 +18,7 @@ mod settings;
 mod compiler_name;
 mod response_file;
 mod scan_includes;
+mod this_machine;
 mod usage;
 
 mod account;

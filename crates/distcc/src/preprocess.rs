@@ -12,9 +12,11 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
-use command::Compile;
+use command::{Compile, extension};
 use rustix::fs::MemfdFlags;
 
 use crate::child::{self, Child};
@@ -59,6 +61,31 @@ impl fmt::Display for PreprocessError {
             Self::TooLong(bytes) => write!(f, "{bytes} bytes of source are too many to send"),
         }
     }
+}
+
+/// What is sent with the source.
+pub(crate) fn command_to_send(job: &Compile, settings: &Settings) -> Vec<OsString> {
+    // 3.4 would take a folder with such a name for a file of the compile.
+    let is_harmless = |folder: &OsString| {
+        !folder.as_encoded_bytes().ends_with(b".o") && extension::source(folder).is_none()
+    };
+    let folder = job.needs_folder().then(|| folder(settings)).flatten();
+    match folder.filter(is_harmless) {
+        Some(folder) => job.stripped_command_in(&folder),
+        None => job.stripped_command(),
+    }
+}
+
+/// The working folder as compilers name it: by `PWD`, if that is the same.
+fn folder(settings: &Settings) -> Option<OsString> {
+    let here = std::fs::metadata(".").ok()?;
+    let is_here = |folder: &OsString| {
+        let found = Path::new(folder).metadata();
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (here.dev(), here.ino()))
+    };
+    let named = settings.pwd.clone();
+    let named = named.filter(|folder| Path::new(folder).is_absolute() && is_here(folder));
+    named.or_else(|| Some(std::env::current_dir().ok()?.into_os_string()))
 }
 
 /// A job's source on its way to being preprocessed.

@@ -17,7 +17,7 @@ use crate::exchange::{Answer, Fault, receive, send};
 use crate::host_list::short_name;
 use crate::log::Words;
 use crate::monitor::{Monitor, Phase};
-use crate::preprocess::{PreprocessError, Source};
+use crate::preprocess::{self, PreprocessError, Source};
 use crate::pump;
 use crate::schedule::{LocalWork, Scheduler};
 use crate::settings::{Limits, Settings};
@@ -125,7 +125,7 @@ fn attempt_plain(
     let head = Head {
         version,
         cwd: None,
-        argv: job.compile.stripped_command(),
+        argv: preprocess::command_to_send(job.compile, job.settings),
     };
     announce(job, host, version, &head.argv);
     let name = short_name(host);

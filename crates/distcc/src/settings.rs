@@ -43,6 +43,11 @@ pub(crate) struct Settings {
     pub(crate) dependencies_output: Option<OsString>,
     /// What concerns pump mode.
     pub(crate) pump: PumpSettings,
+    /// `PWD`: the working folder, by the name that the user gave it.
+    pub(crate) pwd: Option<OsString>,
+    /// Where what compilers say of themselves is kept: `$XDG_CACHE_HOME/pumpcc`, or the same
+    /// below `~/.cache`.
+    pub(crate) cache: Option<PathBuf>,
     /// What children get to see.
     pub(crate) children: ChildEnvironment,
     /// `DISTCC_IO_TIMEOUT` and `DISTCC_MAX_DISCREPANCY` as they are written: see [`Limits`].
@@ -152,6 +157,11 @@ impl Settings {
                     .iter()
                     .any(|name| var_os(name).is_some()),
             },
+            pwd: filled("PWD"),
+            cache: filled("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| Some(PathBuf::from(filled("HOME")?).join(".cache")))
+                .map(|folder| folder.join("pumpcc")),
             children: ChildEnvironment {
                 depth: depth(var_os("_DISTCC_SAFEGUARD").as_deref()),
                 path: var_os("PATH").unwrap_or_default(),
