@@ -1,7 +1,7 @@
 //! Which compiles are scanned: one from the command line, or those of a compile database.
 
 use includes::Command;
-use scan_includes::database::{Compile, exchange_compiler, from_database};
+use scan_includes::database::{Compile, exchange_compiler, from_database, source_in};
 
 use crate::Flags;
 
@@ -19,19 +19,16 @@ pub(crate) fn read(flags: &Flags) -> Result<Vec<Compile>, String> {
             return Err("no command: give one after `--`, or --compilation-database".into());
         }
         None => {
-            let last = flags.command.last().map(|word| word.to_string_lossy());
-            vec![Compile {
-                name: last.unwrap_or_default().into_owned(),
-                command: Command {
-                    cwd,
-                    argv: flags.command.clone(),
-                    env,
-                },
-            }]
+            let command = Command {
+                cwd,
+                argv: flags.command.clone(),
+                env,
+            };
+            vec![Compile::new(source_in(&flags.command), command)]
         }
     };
     if let Some(compiler) = &flags.compiler {
-        for compile in &mut list {
+        for compile in list.iter_mut().filter(|compile| compile.unclear.is_none()) {
             exchange_compiler(&mut compile.command, compiler);
         }
     }

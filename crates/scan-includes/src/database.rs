@@ -7,13 +7,29 @@ use std::path::Path;
 use includes::Command;
 use serde_json::Value;
 
+use crate::launchers::see_through;
+
 /// A compile, and what messages call it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Compile {
-    /// The file that the entry names, or the last argument.
+    /// The file that the entry names, or the command's source, or else its last word.
     pub name: String,
     /// What is run.
     pub command: Command,
+    /// Why it is not clear what that compiles, if so.
+    pub unclear: Option<String>,
+}
+
+impl Compile {
+    /// The compile that `command` is, behind its launchers.
+    pub fn new(name: String, mut command: Command) -> Self {
+        let unclear = see_through(&mut command).err();
+        Compile {
+            name,
+            command,
+            unclear,
+        }
+    }
 }
 
 /// Reads a compile database. Relative folders start at `cwd`; all commands get the environment `env`.
@@ -27,6 +43,9 @@ pub fn from_database(
 ) -> Result<Vec<Compile>, String> {
     let database: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let list = database.as_array().ok_or("it is not a list of compiles")?;
+    if list.is_empty() {
+        return Err("it holds no compiles".into());
+    }
     list.iter()
         .enumerate()
         .map(|(at, entry)| {
@@ -61,24 +80,37 @@ fn entry_compile(
         (None, Some(line)) => split(line.as_bytes())?,
         (None, None) => return Err("neither \"arguments\" nor \"command\"".into()),
     };
-    let Some(last) = argv.last() else {
+    if argv.is_empty() {
         return Err("an empty command".into());
-    };
-    let name = text("file")?.map_or(last.to_string_lossy().into_owned(), String::from);
+    }
+    let name = text("file")?.map_or_else(|| source_in(&argv), String::from);
     // As other tools do: from where we are, not from where the database is.
     let folder = match directory.as_bytes() {
         [b'/', ..] => directory.as_bytes().to_vec(),
         [] | b"." => cwd.to_vec(),
         relative => [cwd, b"/", relative].concat(),
     };
-    Ok(Compile {
+    Ok(Compile::new(
         name,
-        command: Command {
+        Command {
             cwd: folder,
             argv,
             env: env.to_vec(),
         },
-    })
+    ))
+}
+
+/// What messages call a command by: its source, or else its last word.
+pub fn source_in(argv: &[OsString]) -> String {
+    const ENDS: [&str; 13] = [
+        "c", "cc", "cp", "cpp", "cxx", "c++", "C", "CPP", "m", "mm", "M", "S", "sx",
+    ];
+    let is_source = |word: &&OsString| {
+        let end = Path::new(word).extension().and_then(|end| end.to_str());
+        !word.as_bytes().starts_with(b"-") && end.is_some_and(|end| ENDS.contains(&end))
+    };
+    let word = argv.iter().rev().find(is_source).or(argv.last());
+    word.map_or_else(String::new, |word| word.to_string_lossy().into_owned())
 }
 
 /// The words of a shell command line: quotes and backslashes, nothing else.
@@ -179,6 +211,7 @@ mod tests {
         let complain = |text: &str| from_database(text.as_bytes(), b"/", &[]).expect_err(text);
         assert!(complain("[").contains("line 1"));
         assert_eq!(complain("{}"), "it is not a list of compiles");
+        assert_eq!(complain("[]"), "it holds no compiles");
         assert_eq!(complain("[{}]"), "entry 1: no \"directory\"");
         assert_eq!(
             complain(r#"[{"directory":"/","file":"x.c"}]"#),

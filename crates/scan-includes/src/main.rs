@@ -4,6 +4,7 @@
 //! threads. `--verify` runs the compiler beside it and shows every difference.
 //! What users must know stands in `docs/scan-includes.md`.
 
+mod claims;
 mod commands;
 mod output;
 mod progress;
@@ -32,8 +33,8 @@ pub(crate) enum Format {
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit code: 0 all answered (and the same, with --verify); 1 something was refused or differs; \
-2 a usage error, a database that cannot be read, or a compiler that --verify cannot run.\n\n\
+    after_help = "Exit code: 0 all answered (and the same, with --verify); 1 something was refused, differs or cannot be run; \
+2 a usage error or a database that cannot be read.\n\n\
 Examples:\n  scan-includes -- gcc -Iinclude -c main.c\n  \
 scan-includes --compilation-database compile_commands.json --verify"
 )]
@@ -42,10 +43,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE", conflicts_with = "command")]
     compilation_database: Option<PathBuf>,
     /// Threads.
-    #[arg(short, long, default_value_t = 1)]
+    #[arg(short, long, default_value_t = 1, value_parser = at_least_one)]
     jobs: usize,
     /// What to print for each compile.
-    #[arg(long, value_enum, default_value_t = Format::Make)]
+    #[arg(long, value_enum, default_value_t = Format::Make, conflicts_with_all = ["verify", "timing"])]
     format: Format,
     /// Run the compiler's own dependency output beside it, and print every difference; exit 1 if there is one.
     #[arg(long)]
@@ -54,7 +55,7 @@ pub(crate) struct Flags {
     #[arg(long)]
     timing: bool,
     /// Scan everything this often; --timing and --verify speak of each pass.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = at_least_one)]
     passes: usize,
     /// Use this C compiler, or its C++ sibling, instead of the one each command names.
     #[arg(long, value_name = "NAME")]
@@ -72,6 +73,14 @@ pub(crate) struct Flags {
     /// One compile: the compiler and its arguments.
     #[arg(last = true)]
     command: Vec<OsString>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be 1 or more".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
 }
 
 fn main() -> ExitCode {

@@ -10,7 +10,7 @@ use includes::{Closure, Command, Engine, RealCompiler, RealTree, Refusal, Settin
 use scan_includes::database::Compile;
 
 use crate::progress::Progress;
-use crate::verify::{self, Theirs, Verdict};
+use crate::verify::{self, Failure, Theirs, Verdict};
 use crate::{Flags, commands, output};
 
 type Scanned = Result<Arc<Closure>, Refusal>;
@@ -22,6 +22,8 @@ struct Tally {
     refused: usize,
     /// The compiler itself fails, whatever the engine says.
     failing: usize,
+    /// There is no such folder or compiler.
+    not_run: usize,
     files: usize,
 }
 
@@ -31,14 +33,14 @@ pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
     let engine = engine(flags)?;
     let mut theirs = Vec::new();
     let mut failed = false;
-    for pass in 1..=flags.passes.max(1) {
+    for pass in 1..=flags.passes {
         let started = Instant::now();
         let results = std::thread::scope(|scope| {
             if pass == 1 && compiles.len() > 1 {
                 scope.spawn(|| expect(&engine, &compiles));
             }
             in_parallel(flags.jobs, "scanned", &compiles, |compile| {
-                scan(&engine, &compile.command)
+                scan(&engine, compile)
             })
         });
         let elapsed = started.elapsed();
@@ -50,12 +52,10 @@ pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
             if theirs.is_empty() || flags.revalidate {
                 theirs = in_parallel(flags.jobs, "verified", &compiles, |compile| {
                     verify::ask(&compile.command)
-                })
-                .into_iter()
-                .collect::<Result<Vec<_>, _>>()?;
+                });
             }
             let label = match flags.passes {
-                0 | 1 => String::new(),
+                1 => String::new(),
                 _ => format!("pass {pass}: "),
             };
             compare(&label, &compiles, &results, &theirs)?
@@ -74,7 +74,11 @@ fn expect(engine: &Engine, compiles: &[Compile]) {
     engine.expect(&commands, processors.saturating_sub(1));
 }
 
-fn scan(engine: &Engine, command: &Command) -> Scanned {
+fn scan(engine: &Engine, compile: &Compile) -> Scanned {
+    if let Some(why) = &compile.unclear {
+        return Err(Refusal::Command(why.clone()));
+    }
+    let command = &compile.command;
     let result = engine.closure(command);
     // Nothing is found from there, and no compiler can be run: but what is missing is the folder.
     if result.is_err()
@@ -96,6 +100,10 @@ fn engine(flags: &Flags) -> Result<Engine, String> {
     } else {
         RealTree::frozen()
     };
+    if let Some(folder) = &flags.facts {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("--facts {}: {error}", folder.display()))?;
+    }
     let compiler = RealCompiler::new(flags.facts.clone());
     Ok(Engine::new(Arc::new(tree), Arc::new(compiler), settings))
 }
@@ -170,13 +178,18 @@ fn compare(
         tally.files += result.as_ref().map_or(0, |closure| closure.files.len());
         report(
             &format!("{label}{}", compile.name),
+            compile,
             result,
             theirs,
             &mut tally,
         )?;
     }
+    let not_run = match tally.not_run {
+        0 => String::new(),
+        many => format!(", {many} that cannot be run"),
+    };
     output::line(&format!(
-        "{label}{} compiles: {} same, {} different, {} refused, {} that the compiler itself fails on; {} files on average",
+        "{label}{} compiles: {} same, {} different, {} refused, {} that the compiler itself fails on{not_run}; {} files on average",
         compiles.len(),
         tally.same,
         tally.different,
@@ -184,13 +197,26 @@ fn compare(
         tally.failing,
         tally.files / results.len().max(1),
     ))?;
-    Ok(tally.different + tally.refused > 0)
+    Ok(tally.different + tally.refused + tally.not_run > 0)
 }
 
-fn report(name: &str, result: &Scanned, theirs: &Theirs, tally: &mut Tally) -> Result<(), String> {
+fn report(
+    name: &str,
+    compile: &Compile,
+    result: &Scanned,
+    theirs: &Theirs,
+    tally: &mut Tally,
+) -> Result<(), String> {
     match (theirs, result) {
-        (Err(_), Err(_)) => tally.failing += 1,
-        (Err(message), Ok(_)) => {
+        (Err(Failure::NotRun(message)), _) => {
+            tally.not_run += 1;
+            output::line(&format!("{name}: cannot be run: {message}"))?;
+        }
+        (Err(Failure::Compile(message)), Err(_)) => {
+            tally.failing += 1;
+            output::line(&format!("{name}: the compiler fails: {message}"))?;
+        }
+        (Err(Failure::Compile(message)), Ok(_)) => {
             tally.failing += 1;
             output::line(&format!("{name}: only the compiler fails: {message}"))?;
         }
@@ -198,9 +224,13 @@ fn report(name: &str, result: &Scanned, theirs: &Theirs, tally: &mut Tally) -> R
             tally.refused += 1;
             output::line(&format!("{name}: refused: {refusal}"))?;
         }
-        (Ok(theirs), Ok(closure)) => match verify::compare(closure, theirs) {
+        (Ok(theirs), Ok(closure)) => match verify::compare(closure, &compile.command.cwd, theirs) {
             Verdict::Same => tally.same += 1,
-            Verdict::Different { theirs, ours } => {
+            Verdict::Different {
+                theirs,
+                ours,
+                untrue,
+            } => {
                 tally.different += 1;
                 output::line(&format!("{name}: different"))?;
                 for path in theirs {
@@ -208,6 +238,9 @@ fn report(name: &str, result: &Scanned, theirs: &Theirs, tally: &mut Tally) -> R
                 }
                 for path in ours {
                     output::line(&format!("  only we: {}", path.display()))?;
+                }
+                for what in untrue {
+                    output::line(&format!("  not so: {what}"))?;
                 }
             }
         },

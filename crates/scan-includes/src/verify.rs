@@ -8,43 +8,59 @@ use std::process::{Command as Process, Stdio};
 
 use includes::{Closure, Command};
 
-/// What the compiler itself reads, or the first message with which it fails.
-pub(crate) type Theirs = Result<BTreeSet<PathBuf>, String>;
+use crate::claims;
+
+/// What the compiler itself reads.
+pub(crate) type Theirs = Result<BTreeSet<PathBuf>, Failure>;
+
+/// Why there is no list of the compiler's own.
+pub(crate) enum Failure {
+    /// It fails; its first message.
+    Compile(String),
+    /// It cannot be run, and why.
+    NotRun(String),
+}
 
 /// What the comparison found.
 pub(crate) enum Verdict {
     Same,
-    /// Files that only one of the two lists.
     Different {
+        /// Files that only one of the two lists.
         theirs: Vec<PathBuf>,
         ours: Vec<PathBuf>,
+        /// What the answer says of the file system, and is not so.
+        untrue: Vec<String>,
     },
 }
 
-/// Compares real paths: what the compiler lists, and what the engine says that it lists.
-pub(crate) fn compare(closure: &Closure, theirs: &BTreeSet<PathBuf>) -> Verdict {
+/// Compares real paths: what the compiler lists, and what the engine says that it lists. What compilers do not list is
+/// compared with the file system.
+pub(crate) fn compare(closure: &Closure, cwd: &[u8], theirs: &BTreeSet<PathBuf>) -> Verdict {
     let ours: BTreeSet<PathBuf> = closure
         .files
         .iter()
         .filter(|f| f.listed)
         .map(|f| PathBuf::from(OsString::from_vec(f.real.to_vec())))
         .collect();
-    if ours == *theirs {
+    let untrue = claims::untrue(closure, cwd);
+    if ours == *theirs && untrue.is_empty() {
         return Verdict::Same;
     }
     Verdict::Different {
+        untrue,
         theirs: theirs.difference(&ours).cloned().collect(),
         ours: ours.difference(theirs).cloned().collect(),
     }
 }
 
-/// Runs the compiler for its dependencies. The outer error: it cannot be run.
-pub(crate) fn ask(command: &Command) -> Result<Theirs, String> {
+/// Runs the compiler for its dependencies.
+pub(crate) fn ask(command: &Command) -> Theirs {
     if let Some(message) = missing_folder(command) {
-        return Ok(Err(message));
+        return Err(Failure::NotRun(message));
     }
+    let not_run = |what: &str, error| Failure::NotRun(format!("{what}: {error}"));
     let cwd = Path::new(OsStr::from_bytes(&command.cwd));
-    let folder = tempfile::tempdir().map_err(|error| format!("making a folder: {error}"))?;
+    let folder = tempfile::tempdir().map_err(|error| not_run("making a folder", error))?;
     let rule = folder.path().join("rule");
     let mut process = Process::new(&command.argv[0]);
     process
@@ -59,25 +75,27 @@ pub(crate) fn ask(command: &Command) -> Result<Theirs, String> {
         .stdin(Stdio::null());
     let output = process
         .output()
-        .map_err(|error| format!("running {}: {error}", command.argv[0].display()))?;
+        .map_err(|error| not_run(&format!("running {}", command.argv[0].display()), error))?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         let first = errors
             .lines()
             .find(|line| line.contains("error"))
             .or(errors.lines().next());
-        return Ok(Err(first.unwrap_or("no message").to_owned()));
+        let first = first.unwrap_or("no message");
+        return Err(Failure::Compile(first.to_owned()));
     }
     let Ok(rule) = std::fs::read(&rule) else {
-        return Ok(Err("it preprocesses nothing: no list was written".into()));
+        let why = "it preprocesses nothing: no list was written";
+        return Err(Failure::Compile(why.into()));
     };
-    Ok(Ok(prerequisites(&rule)
+    Ok(prerequisites(&rule)
         .iter()
         .map(|path| {
             let path = cwd.join(OsStr::from_bytes(path));
             path.canonicalize().unwrap_or(path)
         })
-        .collect()))
+        .collect())
 }
 
 /// What to say if the command's folder is missing.

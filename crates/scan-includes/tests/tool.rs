@@ -185,6 +185,7 @@ fn wrong_databases_end_with_two_and_say_why() {
     };
     wrong("[{", "EOF while parsing");
     wrong("{}", "it is not a list of compiles");
+    wrong("[]", "it holds no compiles");
     wrong(r#"[{"file":"x.c"}]"#, "entry 1 (x.c): no \"directory\"");
     let words = ["--compilation-database", "none.json"];
     check(&folder, &words, 2, "", "none.json: No such file");
@@ -210,18 +211,79 @@ fn what_cannot_be_compiled_spoils_no_other_entry() {
         "a.o:",
         "there is no folder /no/such/folder",
     );
+    let verified = scan(&folder, &[&words[..], &["--verify"]].concat());
+    let text = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert_eq!(verified.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("x.c: cannot be run: there is no folder"),
+        "{text}"
+    );
+    assert!(text.contains("1 same, 0 different, 0 refused, 0 that the compiler itself fails on, 1 that cannot be run;"), "{text}");
+    // A compiler that is not there costs one entry, too, with the same exit code as without --verify.
+    database(&folder, &["/no/such/gcc -c a.c", "gcc -c a.c"]);
+    check(&folder, &words, 1, "a.o:", "/no/such/gcc");
+    check(
+        &folder,
+        &[&words[..], &["--verify"]].concat(),
+        1,
+        "1 same, 0 different, 0 refused, 0 that the compiler itself fails on, 1 that cannot be run;",
+        "",
+    );
+}
+
+#[test]
+fn what_the_compiler_fails_on_is_named() {
+    let folder = project();
+    let words = ["--verify", "--", "gcc", "-c", "bad.c", "-o", "x.o"];
+    check(
+        &folder,
+        &words,
+        0,
+        "bad.c: the compiler fails: bad.c:1:10: fatal error",
+        "",
+    );
+}
+
+#[test]
+fn options_that_make_no_sense_end_with_two() {
+    let folder = project();
+    let command = ["--", "gcc", "-c", "a.c"];
+    let wrong = |options: &[&str], why: &str| {
+        check(&folder, &[options, &command].concat(), 2, "", why);
+    };
+    wrong(&["-j", "0"], "it must be 1 or more");
+    wrong(&["--passes", "0"], "it must be 1 or more");
+    wrong(&["--verify", "--format", "json"], "cannot be used with");
+    wrong(&["--timing", "--format=make"], "cannot be used with");
+    wrong(&["--facts", "a.c"], "--facts a.c: ");
+}
+
+#[test]
+fn compiles_behind_launchers_are_those_of_the_compiler() {
+    let folder = project();
+    let bare = scan(&folder, &["--", "gcc", "-DX=1", "-c", "a.c"]).stdout;
+    database(
+        &folder,
+        &[
+            "ccache gcc -DX=1 -c a.c",
+            "env A=b nice -n 3 distcc gcc -DX=1 -c a.c",
+        ],
+    );
+    let words = ["--compilation-database", "db.json"];
+    let behind = scan(&folder, &words);
+    assert_eq!(behind.stdout, [&bare[..], &bare].concat(), "{behind:?}");
     check(
         &folder,
         &[&words[..], &["--verify"]].concat(),
         0,
-        "1 same, 0 different, 0 refused, 1 that the compiler",
+        "2 same",
         "",
     );
     check(
         &folder,
-        &["--verify", "--", "/no/such/gcc", "-c", "a.c"],
-        2,
+        &["--", "env", "-S", "gcc a.c"],
+        1,
         "",
-        "/no/such/gcc",
+        "which compiler 'env' starts",
     );
 }
