@@ -764,7 +764,7 @@ fn a_signal_during_the_start_leaves_nothing() {
 }
 
 #[test]
-fn servers_end_with_a_pump_that_is_killed() {
+fn servers_end_with_a_pump_that_is_killed_and_leave_nothing() {
     let installed = Installed::new();
     let (mut pump, [build, private_server, include_server]) = waiting_build(&installed, ":");
     kill("-KILL", pump.id());
@@ -773,6 +773,7 @@ fn servers_end_with_a_pump_that_is_killed() {
         !is_running(private_server) && !is_running(include_server)
     });
     assert_eq!(installed.roots.names(""), Vec::<String>::new());
+    assert_eq!(installed.tree.names("tmp"), Vec::<String>::new());
     kill("-KILL", u32::try_from(build).unwrap());
 }
 

@@ -70,7 +70,8 @@ pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
 /// Has compilers asked for their facts while the first compiles are scanned, on the other processors.
 fn expect(engine: &Engine, compiles: &[Compile]) {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let commands: Vec<&Command> = compiles.iter().map(|compile| &compile.command).collect();
+    let clear = compiles.iter().filter(|compile| compile.unclear.is_none());
+    let commands: Vec<&Command> = clear.map(|compile| &compile.command).collect();
     engine.expect(&commands, processors.saturating_sub(1));
 }
 

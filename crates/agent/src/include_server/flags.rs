@@ -107,6 +107,15 @@ pub(crate) struct Flags {
     /// Internal: end when the other end of this pipe is closed.
     #[arg(long = "exit-with-fd", hide = true)]
     pub(crate) exit_with_fd: Option<RawFd>,
+
+    /// Internal: remove this folder of whoever started the server, if that has gone without doing so.
+    #[arg(
+        long = "starters-folder",
+        value_name = "PATH",
+        hide = true,
+        requires = "exit_with_fd"
+    )]
+    pub(crate) starters_folder: Option<PathBuf>,
 }
 
 /// A command line, understood.

@@ -169,6 +169,19 @@ impl QueryServer {
         }
     }
 
+    /// Whether whoever started the server has gone.
+    pub(crate) fn has_lost_starter(&self) -> bool {
+        let Some(starter) = &self.starter else {
+            return false;
+        };
+        let mut fds = [PollFd::from_borrowed_fd(starter.as_fd(), PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
     fn has_socket(&self) -> bool {
         fs::symlink_metadata(&self.socket)
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.socket_identity)

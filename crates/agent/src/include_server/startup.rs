@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
@@ -178,10 +178,28 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
         (None, None) => {}
     }
     server.serve();
+    if let Some(folder) = &flags.starters_folder
+        && server.has_lost_starter()
+    {
+        remove_left_behind(folder);
+    }
     if flags.time {
         console::complain(&times(started));
     }
     Ok(())
+}
+
+/// Removes the folder of a `pump` that was killed. A compile server that ends at the same time may still write there.
+fn remove_left_behind(folder: &Path) {
+    for _ in 0..20 {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            // Anything else is somebody else's doing, and nobody is left to tell.
+            _ => return,
+        }
+    }
 }
 
 /// Where the user's programs keep what they can find out again: that is where compilers' facts

@@ -85,7 +85,9 @@ impl IncludeServer {
                     .map_err(|error| failed_to("Could not pass on a pipe", error.into()))?;
                 command
                     .arg("--exit-with-fd")
-                    .arg(watched.as_raw_fd().to_string());
+                    .arg(watched.as_raw_fd().to_string())
+                    .arg("--starters-folder")
+                    .arg(folder);
                 Some((watched, held))
             }
         };
