@@ -20,6 +20,14 @@ impl Alarm {
             action.sa_sigaction = ignore as extern "C" fn(libc::c_int) as libc::sighandler_t;
             libc::sigaction(libc::SIGALRM, &raw const action, ptr::null_mut());
         }
+        // Whoever started us may have had it blocked.
+        let mut alone = MaybeUninit::uninit();
+        // SAFETY: `sigemptyset` initialises the set; the old mask is not asked for.
+        unsafe {
+            libc::sigemptyset(alone.as_mut_ptr());
+            libc::sigaddset(alone.as_mut_ptr(), libc::SIGALRM);
+            libc::sigprocmask(libc::SIG_UNBLOCK, alone.as_ptr(), ptr::null_mut());
+        }
         set(period);
         Self(())
     }

@@ -62,6 +62,30 @@ pub(crate) enum Fault {
     },
 }
 
+impl Fault {
+    /// Whether this machine has run out of something, so that the host is not to blame.
+    pub(crate) fn is_this_machines(&self) -> bool {
+        let error = match self {
+            Self::Connect(
+                ConnectError::Connect { error, .. } | ConnectError::Spawn { error, .. },
+            )
+            | Self::Io(error) => error,
+            _ => return false,
+        };
+        matches!(
+            error.raw_os_error(),
+            Some(
+                libc::EAGAIN
+                    | libc::ENOMEM
+                    | libc::ENFILE
+                    | libc::EMFILE
+                    | libc::ENOBUFS
+                    | libc::EADDRNOTAVAIL
+            )
+        )
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -214,6 +238,20 @@ mod tests {
         assert_eq!(answer.status.code(), Some(1));
         let answer = received(Version::Lzo, &sent(Version::Lzo, 11)).unwrap();
         assert_eq!(answer.status.signal(), Some(11));
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_hosts_fault() {
+        let io = |number| io::Error::from_raw_os_error(number);
+        let address = "127.0.0.1:1".parse().unwrap();
+        let connect = |number| {
+            let error = io(number);
+            Fault::Connect(ConnectError::Connect { address, error })
+        };
+        assert!(connect(libc::EADDRNOTAVAIL).is_this_machines());
+        assert!(Fault::Io(io(libc::ENOBUFS)).is_this_machines());
+        assert!(!connect(libc::ECONNREFUSED).is_this_machines());
+        assert!(!Fault::NoAnswer.is_this_machines());
     }
 
     #[test]

@@ -90,12 +90,17 @@ pub(crate) fn read(settings: &Settings) -> Result<HostList, NoHosts> {
     Ok(list)
 }
 
-/// The list for distributing: what makes no sense in it is complained about, and what we cannot do
-/// (`+zeroconf`, `auth`) is warned about, once, and left out.
-pub(crate) fn usable(mut list: HostList, log: &Log) -> HostList {
+/// Complains about what makes no sense in a list, but does not spoil it.
+pub(crate) fn complain(list: &HostList, log: &Log) {
     for complaint in &list.complaints {
         log.error("dcc_parse_hosts", format_args!("{complaint}"));
     }
+}
+
+/// The list for distributing: what makes no sense in it is complained about, and what we cannot do
+/// (`+zeroconf`, `auth`) is warned about, once, and left out.
+pub(crate) fn usable(mut list: HostList, log: &Log) -> HostList {
+    complain(&list, log);
     if list.zeroconf {
         log.warning(
             "dcc_parse_hosts",

@@ -7,7 +7,7 @@
 //!   [`usage`], [`scan_includes`];
 //! - the life of a compile: [`compile`] (the hot path), [`host_list`], [`schedule`], [`remote`]
 //!   with [`preprocess`] or [`pump`] ([`include_server`], [`tree`]), [`exchange`] over
-//!   [`transport`] ([`resolve`]), [`output`], [`local`], [`account`];
+//!   [`transport`] ([`resolve`]), [`conclusion`], [`output`], [`local`], [`account`];
 //! - what rarely happens: [`discrepancy`], [`fresh_files`], [`mail`], [`saved`];
 //! - what all of it uses: [`child`], [`signals`], [`alarm`], [`monitor`], [`log`], [`exit`],
 //!   [`timing`].
@@ -23,6 +23,7 @@ mod usage;
 
 mod account;
 mod compile;
+mod conclusion;
 mod exchange;
 mod host_list;
 mod include_server;
@@ -148,11 +149,14 @@ fn show_concurrency(settings: &Settings) -> Exit {
 
 fn list_to_show(function: &str, settings: &Settings) -> Option<hosts::HostList> {
     let list = host_list::read(settings);
-    if let Err(none) = &list {
-        none.report(&settings.log);
-        settings
-            .log
-            .critical(function, format_args!("Failed to get host list"));
+    match &list {
+        Ok(list) => host_list::complain(list, &settings.log),
+        Err(none) => {
+            none.report(&settings.log);
+            settings
+                .log
+                .critical(function, format_args!("Failed to get host list"));
+        }
     }
     list.ok()
 }

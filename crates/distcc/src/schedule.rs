@@ -223,6 +223,11 @@ impl<'a> Scheduler<'a> {
         self.failed.push(key);
     }
 
+    /// Does without a host in this process, which is not its fault.
+    pub(crate) fn pass_over(&mut self, host: &Host) {
+        self.failed.push(key(host));
+    }
+
     /// Notes that a compiler failed on a host, and not here: once that may be the file's fault.
     pub(crate) fn host_differs(&mut self, host: &Host) {
         let period = self.settings.backoff_period;

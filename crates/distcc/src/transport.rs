@@ -56,6 +56,14 @@ impl fmt::Display for ConnectError {
                     Reason(error)
                 )
             }
+            Self::Spawn { program, error } if child::is_shortage(error) => {
+                let program = program.display();
+                write!(
+                    f,
+                    "failed to fork for {program}, several times: {}",
+                    Reason(error)
+                )
+            }
             Self::Spawn { program, error } => {
                 write!(f, "failed to exec {}: {}", program.display(), Reason(error))
             }

@@ -163,6 +163,22 @@ fn lists_are_understood_as_the_packaged_distcc_does() {
 }
 
 #[test]
+fn bad_numbers_of_local_slots_are_told_and_got_over() {
+    let place = Place::new();
+    fs::create_dir(place.path("state-dir")).unwrap();
+    for (list, shown) in [
+        ("--localslots=0 b", "--localslots=0\nb\n"),
+        ("--localslots_cpp=0 b", "b\n"),
+    ] {
+        for program in [OURS, PACKAGED] {
+            let outcome = list_says(&place, program, list, "--show-hosts");
+            assert_eq!(outcome.stdout, shown, "{program} {list}");
+            outcome.assert_says(0, "ERROR: bad multiplier \"=0 b\" in host specification");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_available_is_named() {
     let place = Place::new();
     // 3.4 would look for such servers on the network.

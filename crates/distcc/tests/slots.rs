@@ -98,6 +98,61 @@ fn check_signal(
 }
 
 #[test]
+fn a_signal_while_waiting_for_a_slot() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let (server, go) = patient_server();
+        let place = Place::new();
+        place.write("b.c", HELLO);
+        let host = format!("{}/1", server.host());
+        let mut first = place.distcc(&host, "gcc -c a.c").spawn().unwrap();
+        wait_until("the first job", || server.connections() == 1);
+        let mut second = place.distcc(&host, "gcc -c b.c");
+        let mut second = second
+            .env("DISTCC_PAUSE_TIME_MSEC", "100000")
+            .env("DISTCC_LOG", place.path("log"))
+            .env("DISTCC_VERBOSE", "1")
+            .spawn()
+            .unwrap();
+        wait_until("the second job", || {
+            place.exists("log") && place.text("log").contains("waiting 100s for one")
+        });
+        kill_process(pid(&second), signal).unwrap();
+        let status = second.wait().unwrap();
+        let died_of = std::os::unix::process::ExitStatusExt::signal(&status);
+        assert_eq!(died_of, Some(signal.as_raw()));
+        go.send(()).unwrap();
+        assert!(first.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_slot_that_becomes_free_is_taken_at_once_and_without_asking_again_and_again() {
+    let (server, go) = patient_server();
+    let place = Place::new();
+    place.write("b.c", HELLO);
+    let host = format!("{}/1", server.host());
+    let mut first = place.distcc(&host, "gcc -c a.c").spawn().unwrap();
+    wait_until("the first job", || server.connections() == 1);
+    let mut second = place.distcc(&host, "gcc -c b.c");
+    let mut second = second
+        // Longer than any test may take: it is the slot that ends the wait.
+        .env("DISTCC_PAUSE_TIME_MSEC", "100000000")
+        .env("DISTCC_LOG", place.path("log"))
+        .env("DISTCC_VERBOSE", "1")
+        .spawn()
+        .unwrap();
+    wait_until("the second job", || {
+        place.exists("log") && place.text("log").contains("(dcc_lock_pause)")
+    });
+    go.send(()).unwrap();
+    go.send(()).unwrap();
+    assert!(first.wait().unwrap().success());
+    assert!(second.wait().unwrap().success());
+    assert_eq!(place.text("log").matches("(dcc_lock_pause)").count(), 1);
+    assert_eq!(place.read("b.o"), b"OBJECT");
+}
+
+#[test]
 fn a_signal_while_a_server_works() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let (server, _go) = patient_server();
