@@ -1,5 +1,6 @@
 //! A closure: what one compile reads and depends on.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::search::folders::Link;
@@ -11,8 +12,8 @@ pub struct Closure {
     pub files: Vec<ClosureFile>,
     /// Where files were found that gcc names by their real paths. Sorted.
     pub renamed: Vec<Renamed>,
-    /// Absolute paths, as spelled, that were probed and are no file, in the order of first probes.
-    pub absent: Vec<Arc<[u8]>>,
+    /// Paths that were probed and are no file.
+    pub absent: Absent,
     /// Absolute folders, as spelled, that exist and were searched or named by the command, or hold a file. In no order.
     pub folders: Vec<Arc<[u8]>>,
     /// Folders that the compiler searches by itself, in its order, as far as they exist.
@@ -40,6 +41,43 @@ pub struct ClosureFile {
     /// The compiler names it in its dependencies (clang also lists what `__has_include` found).
     pub listed: bool,
 }
+
+/// Paths that were probed and are no file. A compile has several times as many of them as files, and few ask for them:
+/// they are kept as the searches left them.
+#[derive(Debug, Clone, Default)]
+pub struct Absent {
+    searches: Vec<Arc<[Arc<[u8]>]>>,
+}
+
+impl Absent {
+    /// Adds what a search met.
+    pub(crate) fn add(&mut self, search: &Arc<[Arc<[u8]>]>) {
+        if !search.is_empty() {
+            self.searches.push(Arc::clone(search));
+        }
+    }
+
+    /// Searches that met any.
+    pub(crate) fn searches(&self) -> usize {
+        self.searches.len()
+    }
+
+    /// Absolute paths, as spelled, each once, in the order of first probes.
+    pub fn paths(&self) -> Vec<&Arc<[u8]>> {
+        let mut seen = HashSet::new();
+        let all = self.searches.iter().flat_map(|search| search.iter());
+        all.filter(|path| seen.insert(&***path)).collect()
+    }
+}
+
+/// Equal where the same paths were probed first in the same order.
+impl PartialEq for Absent {
+    fn eq(&self, other: &Self) -> bool {
+        self.paths() == other.paths()
+    }
+}
+
+impl Eq for Absent {}
 
 /// A way to a header that gcc names by its real path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

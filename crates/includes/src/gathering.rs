@@ -23,8 +23,7 @@ pub(crate) fn collect(
     let mut marks = std::mem::take(&mut worker.marks);
     marks.begin(worker);
     let mut closure = Closure::default();
-    closure.files.reserve(marks.lengths.0);
-    closure.absent.reserve(marks.lengths.1);
+    closure.files.reserve(marks.length);
     let mut gathering = Gathering {
         worker,
         marks,
@@ -43,7 +42,7 @@ pub(crate) fn collect(
         mut notes,
         ..
     } = gathering;
-    marks.lengths = (closure.files.len(), closure.absent.len());
+    marks.length = closure.files.len();
     worker.marks = marks;
     closure.links.sort_unstable();
     closure.links.dedup();
@@ -95,9 +94,8 @@ pub(crate) struct Marks {
     lookups: Vec<u32>,
     summaries: Vec<u32>,
     folders: Vec<u32>,
-    absent: Vec<u32>,
-    /// Files and absent paths of the closure before: the next one is often as long.
-    lengths: (usize, usize),
+    /// Files of the closure before: the next one is often as long.
+    length: usize,
 }
 
 impl Marks {
@@ -117,8 +115,6 @@ impl Marks {
             .resize(self.summaries.len().max(worker.summaries.len()), 0);
         self.folders
             .resize(self.folders.len().max(worker.folders.len()), 0);
-        self.absent
-            .resize(self.absent.len().max(worker.absent.len()), 0);
     }
 }
 
@@ -151,13 +147,7 @@ impl Gathering<'_> {
     fn lookup(&mut self, id: u32, probed_only: bool, listed: bool) {
         let lookup = &self.worker.lookups[id as usize];
         if first_time(&mut self.marks.lookups[id as usize], self.marks.epoch) {
-            for &absent in &lookup.absent {
-                if first_time(&mut self.marks.absent[absent as usize], self.marks.epoch) {
-                    self.closure
-                        .absent
-                        .push(Arc::clone(&self.worker.absent[absent as usize]));
-                }
-            }
+            self.closure.absent.add(&lookup.absent);
         }
         if let Some(through) = &lookup.through {
             let real = Arc::clone(&self.worker.files[lookup.file as usize].real);

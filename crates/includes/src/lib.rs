@@ -25,7 +25,7 @@ mod search;
 mod tree;
 mod worker;
 
-pub use closure::{AssemblerInclude, Closure, ClosureFile, DefaultFolder, Renamed};
+pub use closure::{Absent, AssemblerInclude, Closure, ClosureFile, DefaultFolder, Renamed};
 pub use command_line::options::Command;
 pub use compilers::ask::{Ask, Compiler, Said};
 pub use compilers::real_compiler::{RealCompiler, Run};

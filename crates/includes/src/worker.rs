@@ -102,8 +102,8 @@ pub(crate) struct File {
 
 /// A search made, and the visit its hit leads to.
 pub(crate) struct Lookup {
-    /// Indices of absent paths.
-    pub(crate) absent: Box<[u32]>,
+    /// Paths probed before.
+    pub(crate) absent: Arc<[Arc<[u8]>]>,
     pub(crate) precompiled: Option<Vec<u8>>,
     pub(crate) visit: Option<u32>,
     pub(crate) file: u32,
@@ -139,8 +139,7 @@ pub(crate) struct Worker {
     pub(crate) beside_ids: FastMap<Vec<u8>, u32>,
     pub(crate) lookups: Vec<Lookup>,
     /// Paths that were probed and are no file.
-    pub(crate) absent: Vec<Arc<[u8]>>,
-    pub(crate) absent_ids: FastMap<Arc<[u8]>, u32>,
+    pub(crate) absent: FastMap<Arc<[u8]>, ()>,
     pub(crate) marks: crate::gathering::Marks,
     pub(crate) visits: Vec<Visit>,
     pub(crate) visit_ids: FastMap<(u32, u32, Place), u32>,
@@ -215,8 +214,7 @@ impl Worker {
             beside: Vec::new(),
             beside_ids: FastMap::default(),
             lookups: Vec::new(),
-            absent: Vec::new(),
-            absent_ids: FastMap::default(),
+            absent: FastMap::default(),
             marks: crate::gathering::Marks::default(),
             visits: Vec::new(),
             visit_ids: FastMap::default(),
@@ -313,15 +311,13 @@ impl Worker {
         id
     }
 
-    fn absent_id(&mut self, path: Vec<u8>) -> u32 {
-        if let Some(&id) = self.absent_ids.get(path.as_slice()) {
-            return id;
+    fn absent_path(&mut self, path: Vec<u8>) -> Arc<[u8]> {
+        if let Some((known, ())) = self.absent.get_key_value(path.as_slice()) {
+            return Arc::clone(known);
         }
-        let id = index(self.absent.len());
         let path: Arc<[u8]> = path.into();
-        self.absent.push(Arc::clone(&path));
-        self.absent_ids.insert(path, id);
-        id
+        self.absent.insert(Arc::clone(&path), ());
+        path
     }
 
     /// The file with this spelling.
@@ -447,7 +443,7 @@ impl Worker {
         let absent = outcome
             .absent
             .into_iter()
-            .map(|path| self.absent_id(path))
+            .map(|path| self.absent_path(path))
             .collect();
         let mut lookup = Lookup {
             absent,

@@ -90,7 +90,7 @@ fn json(command: &Command, result: &Result<Arc<Closure>, Refusal>) -> Value {
             "files": closure.files.iter().map(|f| json!({
                 "path": text(&f.spelled), "real": text(&f.real), "listed": f.listed, "probed_only": f.probed_only,
             })).collect::<Vec<_>>(),
-            "absent": texts(&closure.absent),
+            "absent": Value::from_iter(closure.absent.paths().into_iter().map(|path| text(path))),
             "folders": sorted(&closure.folders),
             "links": closure.links.iter().map(|(at, to)| json!({ "path": text(at), "target": text(to) })).collect::<Vec<_>>(),
             "time_macros": closure.time_macros,

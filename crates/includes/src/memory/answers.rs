@@ -43,7 +43,7 @@ fn hash(command: &Command) -> u64 {
 }
 
 fn weight(closure: &Closure) -> usize {
-    5 * closure.files.len() + 2 * closure.absent.len() + 64
+    5 * closure.files.len() + 2 * closure.absent.searches() + 64
 }
 
 impl Answers {

@@ -87,7 +87,6 @@ impl Worker {
         self.beside_ids.clear();
         self.lookups.clear();
         self.absent.clear();
-        self.absent_ids.clear();
         self.visits.clear();
         self.visit_ids.clear();
         self.summaries.clear();

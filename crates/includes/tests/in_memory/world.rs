@@ -177,6 +177,7 @@ impl Answer {
         let absent: Vec<_> = self
             .closure()
             .absent
+            .paths()
             .iter()
             .map(|path| short(path))
             .collect();
