@@ -1,0 +1,230 @@
+//! Where the two clients differ on purpose.
+
+use crate::observe::{Seen, Sent};
+
+/// A difference: its line in `docs/differences.md` begins with `row`, and `mend` makes of what
+/// 3.4 did what is due of ours. It is given what ours did, for the reason that is in it, and
+/// changes nothing where the difference is not meant.
+pub(crate) struct Difference {
+    pub(crate) row: &'static str,
+    pub(crate) mend: fn(&Seen, &Seen) -> Seen,
+}
+
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        row: "`-gsplit-dwarf`, `-save-temps`, `-fdump-...`, `-fstack-usage` and other options with \
+              further output files, or with none",
+        mend: |theirs, ours| {
+            stays(
+                theirs,
+                ours,
+                &["writes a file that servers", "asks for no object"],
+            )
+        },
+    },
+    Difference {
+        row: "`-fprofile-instr-use=`, `-fsanitize-ignorelist=`, `-include-pch`, `-fmodule-file=` \
+              and other options that read a further file",
+        mend: |theirs, ours| stays(theirs, ours, &["reads what is not sent"]),
+    },
+    Difference {
+        row: "`-fplugin=`, `-B`, `-wrapper`, `--config` and other options that run code",
+        mend: |theirs, ours| stays(theirs, ours, &["runs code"]),
+    },
+    Difference {
+        row: "`-fcoverage-mapping`, `-gembed-source`, `-gmodules`, `-ObjC`, `-arch`, \
+              `-frecord-command-line`, offloading",
+        mend: |theirs, ours| stays(theirs, ours, &["means something else on servers"]),
+    },
+    Difference {
+        row: "options that neither gcc 12 nor clang 14 has, but for those that begin with `-f`, \
+              `-m`, `-W`, `-O`, `-g`",
+        mend: |theirs, ours| stays(theirs, ours, &["is not known"]),
+    },
+    Difference {
+        row: "`-c a.c foo.o`, `-include a.c` as only source, values that look like options, \
+              options without their value, `-mcpu=native`",
+        mend: |theirs, ours| {
+            let reasons = [
+                "without -o",
+                "no visible input file",
+                "looks like an option",
+                "without a value",
+                "-mcpu=native belongs to this machine",
+            ];
+            stays(theirs, ours, &reasons)
+        },
+    },
+    Difference {
+        row: "`-Wp,-MD` without a file name",
+        mend: |theirs, ours| stays(theirs, ours, &["-Wp names no dependency file"]),
+    },
+    Difference {
+        row: "`-xc++` in one word",
+        mend: |theirs, ours| match (&theirs.sent, &ours.sent) {
+            (None, Some(sent)) if sent.argv.iter().any(|word| word == "-x") => ours.clone(),
+            _ => reworded(theirs, |argv| {
+                let words = argv.iter().flat_map(|word| match word.strip_prefix("-x") {
+                    Some(language) if !language.is_empty() => vec!["-x".into(), language.into()],
+                    _ => vec![word.clone()],
+                });
+                words.collect()
+            }),
+        },
+    },
+    Difference {
+        row: "`-x c` with preprocessed text",
+        mend: |theirs, _| {
+            reworded(theirs, |argv| {
+                let mut argv = argv.to_vec();
+                for at in 1..argv.len() {
+                    if argv[at - 1] == "-x" {
+                        argv[at] = match argv[at].as_str() {
+                            "c" => "cpp-output".into(),
+                            language @ ("c++" | "objective-c" | "objective-c++") => {
+                                format!("{language}-cpp-output")
+                            }
+                            other => other.into(),
+                        };
+                    }
+                }
+                argv
+            })
+        },
+    },
+    Difference {
+        row: "`gcc` sent as `x86_64-linux-gnu-gcc`",
+        mend: |theirs, _| {
+            reworded(theirs, |argv| {
+                let mut argv = argv.to_vec();
+                // The stand-ins of this name are two programs.
+                if argv[0] == "x86_64-linux-gnu-gcc-7" {
+                    argv[0] = "gcc-7".into();
+                }
+                argv
+            })
+        },
+    },
+    Difference {
+        row: "`clang --target=X`",
+        mend: |theirs, _| {
+            reworded(theirs, |argv| match argv {
+                [said @ .., target, _]
+                    if target == "-target"
+                        && said.iter().any(|word| word.starts_with("--target=")) =>
+                {
+                    said.to_vec()
+                }
+                _ => argv.to_vec(),
+            })
+        },
+    },
+    Difference {
+        row: "`gcc -c -- a.c` without `-o`",
+        mend: |theirs, _| {
+            reworded(theirs, |argv| {
+                let end = argv.iter().position(|word| word == "--");
+                end.map_or(argv.to_vec(), |end| {
+                    let (name, added) = (&argv[end..end + 2], &argv[end + 2..]);
+                    [&argv[..end], added, name].concat()
+                })
+            })
+        },
+    },
+    Difference {
+        row: "`clang -g`, plain mode",
+        mend: |theirs, _| {
+            reworded(theirs, |argv| {
+                let is_said = |start: &str| argv.iter().any(|word| word.starts_with(start));
+                let added = ["-Xclang", "-fdebug-compilation-dir", "-Xclang", "@HERE@"];
+                let needs_it = argv[0].contains("clang")
+                    && argv
+                        .iter()
+                        .any(|word| word.starts_with("-g") && word != "-g0")
+                    && !is_said("-fdebug-compilation-dir");
+                let added = added.map(String::from);
+                [argv, if needs_it { &added } else { &[] }].concat()
+            })
+        },
+    },
+    Difference {
+        row: "words for the preprocessor and the linker that 3.4 leaves in the command it sends \
+              (`-iquote`, `-A`, `-C`, `-F`, `-nostdlibinc`, `-z`, `-u`, `-T`, for clang \
+              `-fmacro-prefix-map=`, and others), plain mode",
+        mend: |theirs, _| reworded(theirs, without_what_servers_do_not_need),
+    },
+    Difference {
+        row: "`-Xpreprocessor`, `-Xlinker`, `-Xclang` with a word that 3.4 leaves out, and \
+              `-isystem-after X`, `-stdlib++-isystem X`, plain mode",
+        mend: |theirs, ours| {
+            let Some(sent) = &ours.sent else {
+                return theirs.clone();
+            };
+            let is_left_over = |word: &String| {
+                let carriers = ["-Xpreprocessor", "-Xlinker", "-Xclang"];
+                let is_value = !word.starts_with('-') || carriers.contains(&word.as_str());
+                is_value && !sent.argv.contains(word)
+            };
+            reworded(theirs, |argv| {
+                let words = argv[1..].iter().filter(|word| !is_left_over(word));
+                std::iter::once(&argv[0]).chain(words).cloned().collect()
+            })
+        },
+    },
+];
+
+/// Ours is not sent, for one of these reasons.
+fn stays(theirs: &Seen, ours: &Seen, reasons: &[&str]) -> Seen {
+    let is_meant = ours.local.as_ref().is_some_and(|local| {
+        theirs.sent.is_some() && reasons.iter().any(|reason| local.0.contains(reason))
+    });
+    match is_meant {
+        true => Seen {
+            exit_code: theirs.exit_code,
+            ..ours.clone()
+        },
+        false => theirs.clone(),
+    }
+}
+
+/// The same sent with other words.
+fn reworded(theirs: &Seen, reword: impl FnOnce(&[String]) -> Vec<String>) -> Seen {
+    let mut mended = theirs.clone();
+    if let Some(Sent { argv, .. }) = &mut mended.sent {
+        *argv = reword(argv);
+    }
+    mended
+}
+
+fn without_what_servers_do_not_need(argv: &[String]) -> Vec<String> {
+    const WITH_NEXT: &[&str] = &[
+        "-iquote",
+        "-F",
+        "-iframework",
+        "-A",
+        "-u",
+        "-e",
+        "-z",
+        "-T",
+        "-framework",
+        "-cxx-isystem",
+        "-iwithsysroot",
+    ];
+    const ALONE: &[&str] = &["-C", "-CC", "-nobuiltininc", "-nostdlibinc"];
+    const STARTS: &[&str] = &["-iquote", "-idirafter", "-include", "-imacros", "-A"];
+    let is_clang = argv[0].contains("clang");
+    let mut words = argv[1..].iter();
+    let mut kept = vec![argv[0].clone()];
+    while let Some(word) = words.next() {
+        if WITH_NEXT.contains(&word.as_str()) {
+            words.next();
+        } else if ALONE.contains(&word.as_str())
+            || STARTS.iter().any(|start| word.starts_with(start)) && word != "-include-pch"
+            || is_clang && word.starts_with("-fmacro-prefix-map=")
+        {
+        } else {
+            kept.push(word.clone());
+        }
+    }
+    kept
+}
