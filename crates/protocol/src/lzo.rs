@@ -1,144 +1,16 @@
 //! LZO1X blocks, the packing of bulk data in protocols 2 and 3.
 //!
 //! A body is one raw block: no header, no checksum, no uncompressed length, ended by the code
-//! `11 00 00`. The encoder is ours; blocks are decoded by `lzokay`. Because a block does not
+//! `11 00 00`. The encoder is ours (`encode`); blocks are decoded by `lzokay`. Because a block does not
 //! say how long its content is, [`decompressed_len`] walks its instructions first: the caller
 //! learns the exact size, and whether the block is sound, before anything is allocated. (distcc
 //! 3.4 guesses eight times the block and doubles until it fits, without a limit.)
 
 use std::fmt;
 
-/// The block of an empty input. Handled apart, since `lzokay` has no output to point into here.
-const EMPTY: [u8; 3] = [0x11, 0, 0];
+mod encode;
 
-/// Shortest match worth coding: the hash is over four bytes.
-const MIN_MATCH: usize = 4;
-/// Farthest match that any instruction can code.
-const MAX_DISTANCE: usize = 0xbfff;
-
-/// Appends `data` as one LZO1X block to `out`. Empty input gives the three-byte empty block;
-/// on the wire an empty body is sent as length 0 instead.
-///
-/// Greedy matching over one hash of the last position of each four bytes, as LZO1X-1 does. One
-/// pass, no allocation but `out` and a table of at most 64 KiB.
-pub fn compress_into(data: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.reserve(data.len() / 2 + 32);
-    // A small input needs no large table, and clearing one would cost more than the matching.
-    let bits = (usize::BITS - data.len().leading_zeros()).clamp(8, 14);
-    // Positions plus one, so that 0 is "none". Files are far below 4 GiB here: a longer one is
-    // cut into literals behind that point by `position` never matching.
-    let mut last = vec![0u32; 1 << bits];
-    let mut literals = 0; // Start of the literals not yet written.
-    let mut at = 0;
-    while at + MIN_MATCH <= data.len() {
-        let next = read4(data, at);
-        let slot = (next.wrapping_mul(0x9e37_79b1) >> (32 - bits)) as usize;
-        let candidate = last[slot] as usize;
-        last[slot] = u32::try_from(at + 1).unwrap_or(0);
-        let found = candidate != 0
-            && at + 1 - candidate <= MAX_DISTANCE
-            && read4(data, candidate - 1) == next;
-        if !found {
-            // Step faster the longer nothing was found: incompressible data passes quickly.
-            at += 1 + ((at - literals) >> 5);
-            continue;
-        }
-        let from = candidate - 1;
-        let len = MIN_MATCH + common_prefix(&data[from + MIN_MATCH..], &data[at + MIN_MATCH..]);
-        put_literals(out, start, &data[literals..at]);
-        put_match(out, at - from, len);
-        at += len;
-        literals = at;
-    }
-    put_literals(out, start, &data[literals..]);
-    out.extend_from_slice(&EMPTY);
-}
-
-/// `data` as one LZO1X block.
-#[must_use]
-pub fn compress(data: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    compress_into(data, &mut out);
-    out
-}
-
-fn read4(data: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]])
-}
-
-/// How many bytes `a` and `b` have in common at their starts; `b` is the shorter one.
-fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let mut len = 0;
-    for (x, y) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
-        let x = u64::from_le_bytes(x.try_into().expect("chunks of eight"));
-        let y = u64::from_le_bytes(y.try_into().expect("chunks of eight"));
-        if x != y {
-            return len + ((x ^ y).trailing_zeros() / 8) as usize;
-        }
-        len += 8;
-    }
-    len + a[len..]
-        .iter()
-        .zip(&b[len..])
-        .take_while(|(x, y)| x == y)
-        .count()
-}
-
-/// Appends a run of literals; `start` is where the block began.
-fn put_literals(out: &mut Vec<u8>, start: usize, run: &[u8]) {
-    let n = run.len();
-    match n {
-        0 => return,
-        // The first instruction of a block has a form of its own.
-        _ if out.len() == start && n <= 238 => out.push(17 + n as u8),
-        // Up to three literals ride in the two low bits of the match in front of them, which
-        // stand two bytes from the end in every form that `put_match` writes.
-        1..=3 if out.len() > start => {
-            let bits = out.len() - 2;
-            out[bits] |= n as u8;
-        }
-        4..=18 => out.push((n - 3) as u8),
-        _ => put_extended(out, 0, n - 18),
-    }
-    out.extend_from_slice(run);
-}
-
-/// Appends a match: `len` bytes (at least four) from `distance` bytes back.
-fn put_match(out: &mut Vec<u8>, distance: usize, len: usize) {
-    if len <= 8 && distance <= 0x800 {
-        let d = distance - 1;
-        let form = if len <= 4 {
-            0x40 | (len - 3) << 5
-        } else {
-            0x80 | (len - 5) << 5
-        };
-        out.push((form | (d & 7) << 2) as u8);
-        out.push((d >> 3) as u8);
-        return;
-    }
-    let (form, longest, d) = if distance <= 0x4000 {
-        (0x20, 33, distance - 1)
-    } else {
-        let d = distance - 0x4000;
-        (0x10 | (d >> 14) << 3, 9, d & 0x3fff)
-    };
-    if len <= longest {
-        out.push((form | (len - 2)) as u8);
-    } else {
-        put_extended(out, form as u8, len - longest);
-    }
-    out.extend_from_slice(&((d << 2) as u16).to_le_bytes());
-}
-
-/// Appends an instruction whose length field is 0 and the rest of its length (at least 1): a
-/// zero byte for each 255, then what remains, never 0.
-fn put_extended(out: &mut Vec<u8>, form: u8, rest: usize) {
-    out.push(form);
-    let zeros = (rest - 1) / 255;
-    out.resize(out.len() + zeros, 0);
-    out.push((rest - zeros * 255) as u8);
-}
+pub use encode::{compress, compress_into};
 
 /// Why bytes are not a usable LZO1X block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -326,6 +198,7 @@ pub fn decompress(block: &[u8], max: usize) -> Result<Vec<u8>, LzoError> {
 
 #[cfg(test)]
 mod tests {
+    use super::encode::EMPTY;
     use super::*;
     use proptest::prelude::*;
 
@@ -410,6 +283,18 @@ mod tests {
             Err(LzoError::LookBehind)
         );
         assert_eq!(decompress(b"\x12a\x12\x00\x00", 9), Err(LzoError::BadEnd));
+    }
+
+    #[test]
+    fn sizes_beyond_32_bits_are_counted() {
+        // Four literals, and a match whose length goes on for so many bytes.
+        let count = 17 << 20;
+        let mut block = b"\x15abcd\x20".to_vec();
+        block.resize(block.len() + count, 0);
+        block.extend_from_slice(b"\x01\0\0\x11\0\0");
+        let len = 4 + 34 + 255 * count as u64;
+        assert!(len > 1 << 32);
+        assert_eq!(decompressed_len(&block), Ok(len));
     }
 
     #[test]
