@@ -172,6 +172,17 @@ mod tests {
         check("x86_64-linux-gnu-gcc", None);
     }
 
+    #[test]
+    fn a_target_that_was_chosen_is_kept() {
+        let names = |words: &str| {
+            let words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+            names_target(&words)
+        };
+        assert!(names("clang -target arm-linux-gnueabi -c a.c"));
+        assert!(names("clang --target=aarch64-linux-gnu -c a.c"));
+        assert!(!names("clang -c a.c"));
+    }
+
     /// A folder with programs (empty files) and links.
     fn folder(programs: &[&str], links: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();

@@ -108,13 +108,20 @@ impl fmt::Display for Fault {
     }
 }
 
+impl Fault {
+    /// What an error while sending says of the host.
+    pub(crate) fn of_sending(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Self::NoAnswer,
+            ErrorKind::TimedOut => Self::TimedOut,
+            _ => Self::Io(error),
+        }
+    }
+}
+
 /// Sends a part of a request. A server that refuses may have closed the connection before it read all, or anything.
 pub(crate) fn send(to: &mut impl Write, bytes: &[u8]) -> Result<(), Fault> {
-    to.write_all(bytes).map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Fault::NoAnswer,
-        ErrorKind::TimedOut => Fault::TimedOut,
-        _ => Fault::Io(error),
-    })
+    to.write_all(bytes).map_err(Fault::of_sending)
 }
 
 /// Reads a whole answer to a request of `sent` bytes. `answering` is called when it begins.
@@ -214,6 +221,29 @@ mod tests {
             dependencies: b"a.o: a.c\n",
         }
         .encode()
+    }
+
+    #[test]
+    fn a_part_of_a_request_is_one_write() {
+        /// Counts what would be segments.
+        struct Counting(Vec<usize>);
+        impl Write for Counting {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.push(bytes.len());
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let head = protocol::request::Head {
+            version: Version::Lzo,
+            cwd: None,
+            argv: ["cc", "-c", "a.c", "-o", "a.o"].map(Into::into).into(),
+        };
+        let mut to = Counting(Vec::new());
+        send(&mut to, &head.encode()).unwrap();
+        assert_eq!(to.0, [head.encode().len()]);
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! - what was asked: [`invocation`], [`settings`], [`response_file`], [`compiler_name`], [`this_machine`],
 //!   [`usage`], [`scan_includes`];
 //! - the life of a compile: [`compile`] (the hot path), [`host_list`], [`schedule`], [`remote`]
-//!   with [`preprocess`] or [`pump`] ([`include_server`], [`tree`]), [`exchange`] over
+//!   with [`preprocess`] ([`text`]) or [`pump`] ([`include_server`], [`tree`]), [`exchange`] over
 //!   [`transport`] ([`resolve`]), [`conclusion`], [`output`], [`local`], [`account`];
 //! - what rarely happens: [`discrepancy`], [`fresh_files`], [`mail`], [`saved`];
-//! - what all of it uses: [`child`], [`signals`], [`alarm`], [`monitor`], [`log`], [`exit`],
+//! - what all of it uses: [`arena`], [`child`], [`signals`], [`alarm`], [`monitor`], [`log`], [`exit`],
 //!   [`timing`].
 
 mod invocation;
@@ -34,6 +34,7 @@ mod pump;
 mod remote;
 mod resolve;
 mod schedule;
+mod text;
 mod transport;
 mod tree;
 
@@ -43,6 +44,7 @@ mod mail;
 mod saved;
 
 mod alarm;
+mod arena;
 mod child;
 mod exit;
 mod log;
@@ -58,6 +60,9 @@ use std::process::ExitCode;
 use exit::Exit;
 use invocation::Call;
 use settings::Settings;
+
+#[global_allocator]
+static MEMORY: arena::Arena = arena::Arena::new();
 
 fn main() -> ExitCode {
     signals::install();

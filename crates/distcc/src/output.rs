@@ -21,9 +21,10 @@ const MAX_NAMES: u32 = 100;
 /// Writes a result. Its folder has to exist.
 pub(crate) fn write(target: &OsStr, content: &[u8]) -> io::Result<()> {
     let target = Path::new(target);
-    match is_replaced(target)? {
-        true => replace(target, content),
-        false => File::create(target)?.write_all(content),
+    match kind(target)? {
+        Target::Absent => replace(target, content, false),
+        Target::Replaced => replace(target, content, true),
+        Target::WrittenTo => File::create(target)?.write_all(content),
     }
 }
 
@@ -33,25 +34,46 @@ pub(crate) fn append(target: &OsStr, content: &[u8]) -> io::Result<()> {
     file.write_all(content)
 }
 
-/// Whether the target is replaced by a new file, and not written to.
-fn is_replaced(target: &Path) -> io::Result<bool> {
-    let found = match fs::symlink_metadata(target) {
-        Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(error),
-    };
-    if found.is_symlink() {
-        let end = fs::metadata(target);
-        return Ok(end.is_ok_and(|end| end.is_file() && end.len() > 0));
-    }
-    Ok(found.is_file())
+/// What is at the place of a result.
+enum Target {
+    Absent,
+    /// Something that makes room for a new file.
+    Replaced,
+    /// Something that stays.
+    WrittenTo,
 }
 
-fn replace(target: &Path, content: &[u8]) -> io::Result<()> {
+fn kind(target: &Path) -> io::Result<Target> {
+    let found = match fs::symlink_metadata(target) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Target::Absent),
+        Err(error) => return Err(error),
+    };
+    let is_replaced = if found.is_symlink() {
+        fs::metadata(target).is_ok_and(|end| end.is_file() && end.len() > 0)
+    } else {
+        found.is_file()
+    };
+    Ok(match is_replaced {
+        true => Target::Replaced,
+        false => Target::WrittenTo,
+    })
+}
+
+fn replace(target: &Path, content: &[u8], exists: bool) -> io::Result<()> {
     let _blocked = Blocked::new();
     let (temporary, mut file) = create_beside(target)?;
     let written = file
         .write_all(content)
+        // ext4 writes a file to the disk at once when it is renamed over another, which took as
+        // long as all else in here. Removed first, as compilers do.
+        .and_then(|()| {
+            if exists {
+                fs::remove_file(target)
+            } else {
+                Ok(())
+            }
+        })
         .and_then(|()| fs::rename(&temporary, target));
     if written.is_err() {
         // The first error is the one to tell.

@@ -2,8 +2,8 @@
 //!
 //! The preprocessor runs once per job, whatever hosts are tried: it is started before the first
 //! connection is made, and what it wrote is kept. It writes to files in memory and not to pipes, so
-//! that it never waits for us, nor we for it while a connection is being made; its text is then
-//! one read. (Measured against a pipe with 1.7 MB of text: no difference in time.)
+//! that it never waits for us, nor we for it while a connection is being made; its text is sent
+//! from there.
 //!
 //! What it said on standard error is kept too, and printed by whoever accepts a result: if the
 //! compile ends up here after all, the compiler says it again.
@@ -11,19 +11,19 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use command::{Compile, extension};
-use rustix::fs::MemfdFlags;
 
 use crate::child::{self, Child};
 use crate::log::{Reason, Words};
 use crate::saved;
 use crate::schedule::{LocalWork, Scheduler, Slot};
 use crate::settings::Settings;
+use crate::text::{Text, memory_file, read_from_start};
 
 /// More than any real source; lengths on the wire have 32 bits.
 const MAX_SOURCE_BYTES: usize = 1 << 30;
@@ -32,7 +32,7 @@ const MAX_SOURCE_BYTES: usize = 1 << 30;
 #[derive(Debug)]
 pub(crate) struct Preprocessed {
     /// The text to send.
-    pub(crate) text: Vec<u8>,
+    pub(crate) text: Text,
     /// What the preprocessor said.
     pub(crate) stderr: Vec<u8>,
 }
@@ -144,10 +144,12 @@ impl Source {
 
     /// Keeps the text for people, if there is one.
     pub(crate) fn save(&self, job: &Compile, settings: &Settings) {
-        if let Self::Done(preprocessed) = self {
+        if let (Some(_), Self::Done(preprocessed)) = (&settings.saved_in, self)
+            && let Ok(text) = preprocessed.text.read()
+        {
             let kind = command::extension::source(job.input());
             let suffix = kind.map_or(".i", |kind| kind.preprocessed_extension);
-            saved::save(settings, "distcc", suffix, &preprocessed.text);
+            saved::save(settings, "distcc", suffix, &text);
         }
     }
 
@@ -191,7 +193,7 @@ impl Running {
         if !status.success() {
             return Err(PreprocessError::Failed { status, stderr });
         }
-        let text = read_from_start(&mut self.stdout).map_err(PreprocessError::Io)?;
+        let text = Text::written_to(self.stdout).map_err(PreprocessError::Io)?;
         Ok(Preprocessed {
             text: bounded(text)?,
             stderr,
@@ -199,23 +201,7 @@ impl Running {
     }
 }
 
-fn memory_file(name: &str) -> io::Result<File> {
-    Ok(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?.into())
-}
-
-/// All of a file that a child wrote to; where we stand in it is where the child stopped.
-fn read_from_start(file: &mut File) -> io::Result<Vec<u8>> {
-    let bytes = usize::try_from(file.stream_position()?).unwrap_or(0);
-    let mut content = Vec::new();
-    if bytes > 0 {
-        file.seek(SeekFrom::Start(0))?;
-        content.reserve_exact(bytes);
-        file.take(bytes as u64).read_to_end(&mut content)?;
-    }
-    Ok(content)
-}
-
-fn bounded(text: Vec<u8>) -> Result<Vec<u8>, PreprocessError> {
+fn bounded(text: Text) -> Result<Text, PreprocessError> {
     match text.len() {
         bytes if bytes > MAX_SOURCE_BYTES => Err(PreprocessError::TooLong(bytes)),
         _ => Ok(text),
@@ -226,7 +212,7 @@ fn bounded(text: Vec<u8>) -> Result<Vec<u8>, PreprocessError> {
 fn read_preprocessed(input: &OsStr) -> Result<Preprocessed, PreprocessError> {
     let text = std::fs::read(input).map_err(PreprocessError::Io)?;
     Ok(Preprocessed {
-        text: bounded(text)?,
+        text: bounded(Text::Bytes(text))?,
         stderr: Vec::new(),
     })
 }
@@ -247,16 +233,6 @@ fn dependencies_output(value: Option<&OsStr>, job: &Compile) -> Option<OsString>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
-
-    #[test]
-    fn what_a_child_wrote_is_read_whole() {
-        let mut file = memory_file("test").unwrap();
-        assert_eq!(read_from_start(&mut file).unwrap(), b"");
-        let mut other_end = file.try_clone().unwrap();
-        other_end.write_all(b"int x;\n").unwrap();
-        assert_eq!(read_from_start(&mut file).unwrap(), b"int x;\n");
-    }
 
     #[test]
     fn the_environments_dependency_file_gets_its_target() {

@@ -3,15 +3,16 @@
 //! Nothing is written or printed here but log lines. What an answer may look like, and what can be
 //! wrong with a host, is in [`crate::exchange`].
 //!
-//! Cost of a request: two writes, or one in pump mode.
+//! Cost of a request: two writes, three for text that is not packed, or one in pump mode.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::time::{Duration, Instant};
 
 use command::Compile;
 use hosts::Host;
 use protocol::request::{self, Head};
-use protocol::{Token, Version};
+use protocol::{Header, Token, Version};
 
 use crate::exchange::{Answer, Fault, receive, send};
 use crate::host_list::short_name;
@@ -21,6 +22,7 @@ use crate::preprocess::{self, PreprocessError, Source};
 use crate::pump;
 use crate::schedule::{LocalWork, Scheduler};
 use crate::settings::{Limits, Settings};
+use crate::text::Text;
 use crate::transport::Connection;
 
 /// A job to be done elsewhere.
@@ -136,17 +138,49 @@ fn attempt_plain(
     send(&mut connection, &head)?;
     monitor.note(Phase::Preprocess, name, slot);
     let preprocessed = source.finish().map_err(Failure::Source)?;
-    let mut body = Vec::new();
-    request::put_bulk(&mut body, version, Token::DOTI, &preprocessed.text);
+    let body = match version {
+        Version::Plain => None,
+        _ => Some(
+            packed(&preprocessed.text)
+                .map_err(PreprocessError::Io)
+                .map_err(Failure::Source)?,
+        ),
+    };
     monitor.note(Phase::Send, name, slot);
-    send(&mut connection, &body)?;
+    let body_bytes = match body {
+        Some(body) => {
+            send(&mut connection, &body)?;
+            body.len()
+        }
+        None => send_text(&mut connection, &preprocessed.text)?,
+    };
     monitor.note(Phase::Compile, name, slot);
     let mut receiving = || monitor.note(Phase::Receive, name, slot);
-    let sent = head.len() + body.len();
+    let sent = head.len() + body_bytes;
     let answer = receive(&mut connection, version, sent, &mut receiving)?;
     connection.close();
     log_rate(job, name, preprocessed.text.len(), started.elapsed());
     Ok(answer)
+}
+
+/// The text as protocol 2 sends it.
+fn packed(text: &Text) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    request::put_bulk(&mut body, Version::Lzo, Token::DOTI, &text.read()?);
+    Ok(body)
+}
+
+/// Sends the text as it is; gives the bytes sent.
+fn send_text(to: &mut Connection, text: &Text) -> Result<usize, Fault> {
+    let length = u32::try_from(text.len()).expect("longer texts were refused");
+    let header = Header::new(Token::DOTI, length).encode();
+    match text {
+        Text::Bytes(bytes) => send(to, &[&header, bytes.as_slice()].concat())?,
+        Text::Sealed(text) => to
+            .write_with_file(&header, &text.file, text.bytes)
+            .map_err(Fault::of_sending)?,
+    }
+    Ok(header.len() + text.len())
 }
 
 fn announce(job: Job<'_>, host: &Host, version: Version, argv: &[OsString]) {

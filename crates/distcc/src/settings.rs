@@ -282,6 +282,9 @@ mod tests {
         assert_eq!(ssh_words(None), ["ssh"]);
         assert_eq!(ssh_words(Some("  ".as_ref())), ["ssh"]);
         assert_eq!(ssh_words(Some("ssh -p 22".as_ref())), ["ssh", "-p", "22"]);
+        // 3.4 drops what is behind the twelfth.
+        let many = "ssh".to_owned() + &" -v".repeat(30);
+        assert_eq!(ssh_words(Some(many.as_ref())).len(), 31);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::process::{ChildStdin, ChildStdout, Stdio};
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use hosts::Transport;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 
 use crate::child::{self, Child};
 use crate::log::Reason;
@@ -101,6 +104,25 @@ impl Connection {
         }
     }
 
+    /// Writes some bytes, and then the start of a file without reading it.
+    pub(crate) fn write_with_file(
+        &mut self,
+        first: &[u8],
+        file: &File,
+        bytes: usize,
+    ) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => send_with_file(stream, first, file, bytes).map_err(timed_out),
+            Self::Ssh(ssh) => {
+                ssh.write_all(first)?;
+                let mut start = file;
+                start.seek(SeekFrom::Start(0))?;
+                let copied = io::copy(&mut start.take(bytes as u64), ssh)?;
+                expect_all(copied as usize, bytes)
+            }
+        }
+    }
+
     /// Closes a connection over which all was said. For ssh this waits for its end; how it ended
     /// says nothing that the server did not say better.
     pub(crate) fn close(self) {
@@ -138,6 +160,35 @@ fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
         _ => error,
+    }
+}
+
+/// One segment may hold the end of `first` and the start of the file.
+fn send_with_file(
+    mut stream: &TcpStream,
+    first: &[u8],
+    file: &File,
+    bytes: usize,
+) -> io::Result<()> {
+    let sent = rustix::net::send(stream, first, SendFlags::MORE | SendFlags::NOSIGNAL)?;
+    stream.write_all(&first[sent..])?;
+    let mut at = 0;
+    while at < bytes as u64 {
+        let left = bytes - at as usize;
+        match rustix::fs::sendfile(stream, file, Some(&mut at), left) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    expect_all(at as usize, bytes)
+}
+
+/// A file that is shorter than it was cannot be sent.
+fn expect_all(sent: usize, bytes: usize) -> io::Result<()> {
+    match sent == bytes {
+        true => Ok(()),
+        false => Err(ErrorKind::UnexpectedEof.into()),
     }
 }
 
