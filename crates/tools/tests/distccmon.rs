@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
 
 use statedir::StateDir;
 use statedir::monitor::{Phase, Record};
@@ -102,4 +103,121 @@ fn folder_that_cannot_be_made_is_an_error() {
         file.display()
     );
     assert!(message.starts_with(&start), "{message}");
+}
+
+/// A record as a client of 3.4 writes it.
+fn bytes(pid: u32, file: &[u8], host: &[u8], slot: u32, phase: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 296];
+    bytes[..8].copy_from_slice(&296u64.to_ne_bytes());
+    bytes[8..16].copy_from_slice(&0x4449_4800_u64.to_ne_bytes());
+    bytes[16..24].copy_from_slice(&u64::from(pid).to_ne_bytes());
+    bytes[24..24 + file.len()].copy_from_slice(file);
+    bytes[152..152 + host.len()].copy_from_slice(host);
+    bytes[280..284].copy_from_slice(&slot.to_ne_bytes());
+    bytes[284..288].copy_from_slice(&phase.to_ne_bytes());
+    bytes
+}
+
+#[test]
+fn any_records_are_shown_as_3_4_shows_them() {
+    let me = std::process::id();
+    let good = || bytes(me, b"a.c", b"h", 0, 5);
+    let with = |at: usize, byte: u8| {
+        let mut bytes = good();
+        bytes[at] = byte;
+        bytes
+    };
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("good", good()),
+        ("nothing", vec![]),
+        ("half", good()[..100].to_vec()),
+        ("one byte less", good()[..295].to_vec()),
+        ("another size", with(0, 0x29)),
+        ("another magic", with(9, b'X')),
+        ("garbage", (0..296u32).map(|at| (at * 7) as u8).collect()),
+        ("phase 0", bytes(me, b"a.c", b"h", 0, 0)),
+        ("phase 1", bytes(me, b"a.c", b"h", 0, 1)),
+        ("phase 6", bytes(me, b"a.c", b"h", 0, 6)),
+        ("done", bytes(me, b"a.c", b"h", 0, 7)),
+        ("phase 8", bytes(me, b"a.c", b"h", 0, 8)),
+        ("phase 99", bytes(me, b"a.c", b"h", 0, 99)),
+        ("phase -1", bytes(me, b"a.c", b"h", 0, u32::MAX)),
+        ("nobody's", bytes(0x3fff_ffff, b"a.c", b"h", 0, 5)),
+        ("no names", bytes(me, b"", b"", 0, 5)),
+        ("long names", bytes(me, &[b'f'; 127], &[b'h'; 127], 0, 5)),
+        ("bytes", bytes(me, b"\xff\xc3\xa9", b"\xe9", 0, 5)),
+        ("large slot", bytes(me, b"a.c", b"h", 12345, 5)),
+    ];
+    for (name, content) in cases {
+        let temp = tempfile::tempdir().unwrap();
+        let state = temp.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        std::fs::write(state.join("binstate_1"), &content).unwrap();
+        let another = bytes(me, b"z.c", b"z", 0, 2);
+        std::fs::write(state.join("binstate_2"), another).unwrap();
+        // No record at all, whatever is in it.
+        std::fs::write(state.join("other_1"), good()).unwrap();
+        let theirs = run("distccmon-text", &["0"], temp.path());
+        let ours = run(OURS, &["0"], temp.path());
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        assert_eq!(ours.status.code(), Some(0), "{name}");
+        if theirs.status.code().is_none() {
+            // 3.4 dies of some records that are none. All others are shown.
+            let shown = text(&ours.stdout);
+            assert!(
+                shown.contains(" z[0]") && !shown.contains("a.c"),
+                "{name}: {shown}"
+            );
+            continue;
+        }
+        assert_eq!(text(&ours.stdout), text(&theirs.stdout), "{name}");
+    }
+}
+
+#[test]
+fn many_jobs_are_sorted_as_3_4_sorts_them() {
+    let me = std::process::id();
+    let temp = tempfile::tempdir().unwrap();
+    let state = temp.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    for (at, (host, slot)) in [
+        ("b", 1),
+        ("a", 2),
+        ("B", 0),
+        ("b", 0),
+        ("a", 10),
+        ("localhost", 0),
+        ("a", 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let record = bytes(me, b"x.c", host.as_bytes(), slot, 3);
+        std::fs::write(state.join(format!("binstate_{at}")), record).unwrap();
+    }
+    let theirs = run("distccmon-text", &[], temp.path());
+    let ours = run(OURS, &[], temp.path());
+    assert_eq!(ours.stdout.iter().filter(|byte| **byte == b'\n').count(), 8);
+    assert_eq!(
+        String::from_utf8_lossy(&ours.stdout),
+        String::from_utf8_lossy(&theirs.stdout)
+    );
+}
+
+#[test]
+fn a_job_that_takes_its_time_stays_shown() {
+    let temp = tempfile::tempdir().unwrap();
+    let state = temp.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let path = state.join("binstate_1");
+    // Process 1 is older than any.
+    std::fs::write(&path, bytes(1, b"slow.c", b"h", 0, 5)).unwrap();
+    let two_minutes_ago = SystemTime::now() - Duration::from_secs(120);
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(two_minutes_ago).unwrap();
+    let shown = run(OURS, &[], temp.path()).stdout;
+    assert!(String::from_utf8_lossy(&shown).contains("slow.c"));
+    // 3.4 hides it, and deletes the record.
+    assert_eq!(run("distccmon-text", &[], temp.path()).stdout, b"\n");
+    assert!(!path.exists());
 }

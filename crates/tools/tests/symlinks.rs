@@ -147,3 +147,29 @@ fn without_distcc_dead_links_go_and_none_is_made() {
     let mut left = fs::read_dir(machine.path("usr/lib/distcc")).unwrap();
     assert!(left.next().is_none());
 }
+
+#[test]
+fn this_machine_gets_the_links_of_the_packaged_program() {
+    // In a namespace of its own, with an empty folder in the place of the real one.
+    let script = "mount -t tmpfs none /usr/lib/distcc && \"$@\" && ls -l /usr/lib/distcc | sed 1d | \
+        sed 's/.* \\([^ ]* -> \\)/\\1/'";
+    let links = |program: &str, args: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare
+            .args(["-r", "-m", "sh", "-ec", script, "sh", program])
+            .args(args);
+        let output = unshare.env("LC_ALL", "C").output().unwrap();
+        assert!(
+            output.status.success(),
+            "user namespaces are needed: {output:?}"
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let theirs = links("/usr/sbin/update-distcc-symlinks", &[]);
+    assert!(theirs.contains("gcc -> ../../bin/distcc"), "{theirs}");
+    let ours = links(
+        env!("CARGO_BIN_EXE_update-distcc-symlinks"),
+        &["--prefix", "/usr"],
+    );
+    assert_eq!(ours, theirs);
+}
