@@ -57,6 +57,12 @@ bench-includes: ## the include engine beside clang-scan-deps and the compilers' 
 	@scripts/setup build test corpus bench
 	cargo run --release -p bench --bin include-engine
 
+.PHONY: bench-client
+bench-client: ## what a compile costs the client's side, beside the packaged distcc (some minutes, idle machine)
+	@scripts/setup build test corpus bench
+	@$(MAKE) --no-print-directory staged
+	PUMPCC_STAGE=$(stage_dir) cargo run --release -p bench --bin client-cost
+
 .PHONY: lint
 lint: ## formatting, clippy, shellcheck
 	@scripts/setup build
