@@ -1,6 +1,7 @@
 //! A program: a file tree and a command line, and how both come to be on a disk.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -78,12 +79,9 @@ impl Entry {
         }
         match self {
             Entry::File { text, modified, .. } => {
-                std::fs::write(&path, with_root(text, root))?;
-                let time = UNIX_EPOCH + Duration::from_secs(1_700_000_000 + modified);
-                std::fs::File::options()
-                    .write(true)
-                    .open(&path)?
-                    .set_modified(time)
+                let mut file = std::fs::File::create(&path)?;
+                file.write_all(with_root(text, root).as_bytes())?;
+                file.set_modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000 + modified))
             }
             Entry::Link { target, .. } => {
                 std::os::unix::fs::symlink(with_root(target, root), &path)

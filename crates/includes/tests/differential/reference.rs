@@ -1,6 +1,7 @@
 //! What the compilers themselves list.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -23,8 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// does with the command line would go untested.
 pub(crate) fn listed(command: &Command, root: &Path) -> Result<BTreeSet<PathBuf>, String> {
     let rule = root.join("rule.d");
-    let cwd = Path::new(std::ffi::OsStr::from_bytes(&command.cwd));
-    let mut child = Process::new(&command.argv[0])
+    let cwd = Path::new(OsStr::from_bytes(&command.cwd));
+    // Found here and not by the child, which is cheaper.
+    let mut child = Process::new(found_in_path(&command.argv[0]))
+        .arg0(&command.argv[0])
         .args(&command.argv[1..])
         // At the first error it ends: one that goes on after "nested too deeply" may never do.
         .args(["-w", "-Wfatal-errors", "-E", "-o", "/dev/null"])
@@ -58,6 +61,14 @@ pub(crate) fn listed(command: &Command, root: &Path) -> Result<BTreeSet<PathBuf>
     Ok(prerequisites(&rule)
         .map(|path| cwd.join(&path).canonicalize().expect("it was read"))
         .collect())
+}
+
+fn found_in_path(program: &OsStr) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+        .expect("the compiler is installed")
 }
 
 /// All that comes through a pipe, or nothing if its other end stays open for too long.

@@ -1,5 +1,6 @@
 //! One program through the compiler and through the engine, and what comes of the comparison.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -58,6 +59,26 @@ pub(crate) fn listed(engine: &Engine, command: &Command) -> Result<BTreeSet<Path
         .collect())
 }
 
+thread_local! {
+    /// An engine without memory, and for how many programs it shall live on. Most of what a new one costs is to look
+    /// into the folders of the system.
+    static LIVED: RefCell<Option<(Engine, u32)>> = const { RefCell::new(None) };
+}
+
+fn listed_without_memory(
+    compilers: &Arc<RealCompiler>,
+    command: &Command,
+) -> Result<BTreeSet<PathBuf>, Refusal> {
+    LIVED.with_borrow_mut(|lived| {
+        let (engine, left) = lived
+            .take()
+            .unwrap_or_else(|| (new_engine(compilers, false), 100));
+        let result = listed(&engine, command);
+        *lived = (left > 0).then(|| (engine, left - 1));
+        result
+    })
+}
+
 /// Compares one program.
 pub(crate) fn judge(program: &Program, compilers: &Arc<RealCompiler>) -> Verdict {
     let folder = scratch();
@@ -71,10 +92,12 @@ pub(crate) fn judge(program: &Program, compilers: &Arc<RealCompiler>) -> Verdict
     let engine = new_engine(compilers, true);
     let mine = listed(&engine, &command);
     let again = listed(&engine, &command);
-    let unremembered = listed(&new_engine(compilers, false), &command);
+    let unremembered = listed_without_memory(compilers, &command);
     if mine != again || mine != unremembered {
+        let fresh = listed(&new_engine(compilers, false), &command);
         return Verdict::Trouble(format!(
-            "answers differ: {mine:?}, the second time {again:?}, without memory {unremembered:?}"
+            "answers differ: {mine:?}, the second time {again:?}, without memory {fresh:?}, \
+            by an engine that answered for other programs before {unremembered:?}"
         ));
     }
     match mine {
