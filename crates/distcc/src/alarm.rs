@@ -44,7 +44,7 @@ extern "C" fn ignore(_: libc::c_int) {}
 /// Sets the clock, or stops it if `period` is zero.
 fn set(period: Duration) {
     let period = libc::timeval {
-        tv_sec: period.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_sec: period.as_secs().try_into().unwrap_or(i32::MAX.into()),
         tv_usec: period.subsec_micros().into(),
     };
     let timer = libc::itimerval {
