@@ -229,6 +229,81 @@ fn where_the_include_server_fails_we_preprocess() {
     );
 }
 
+/// What an include server says before it goes, or falls silent.
+fn check_broken_include_server(said: &'static [u8], is_silent: bool, complaint: &str) {
+    let place = Place::new();
+    let listener = UnixListener::bind(place.path("socket")).unwrap();
+    thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        stream::read_query(&mut connection, Limits::default()).unwrap();
+        connection.write_all(said).unwrap();
+        if is_silent {
+            // Until the client has had enough.
+            std::io::copy(&mut connection, &mut std::io::sink()).unwrap();
+        }
+    });
+    let (server, requests) = recording(success(Version::Lzo, b"OBJECT"));
+    let mut distcc = distcc(&place, &server.host(), "gcc -c a.c");
+    let outcome = run(distcc.env("DISTCC_IO_TIMEOUT", if is_silent { "1" } else { "90" }));
+    let text = String::from_utf8_lossy(said);
+    assert_eq!(outcome.code, 0, "{text}: {outcome:?}");
+    let lines: Vec<&str> = outcome.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}: {outcome:?}");
+    assert!(lines[0].contains(complaint), "{text}: {outcome:?}");
+    assert!(
+        lines[1].ends_with("preprocessing locally"),
+        "{text}: {outcome:?}"
+    );
+    assert_eq!(requests.recv().unwrap().head.version, Version::Lzo);
+    assert_eq!(place.read("a.o"), b"OBJECT");
+    assert!(!place.is_backed_off(server.port));
+}
+
+#[test]
+fn an_include_server_that_breaks_off_at_any_token() {
+    let talk = "failed to talk to include server";
+    for said in [
+        &b""[..],
+        b"ARGC00",
+        b"ARGC00000002ARGV00000003/a/",
+        b"ARGC00000001ARGV000000",
+        b"ARGC00000001ARGV00000009/a/b",
+        b"ABCD00000001",
+        b"ARGCnonumber",
+        b"ARGCffffffff",
+        b"ARGC00000001ABCD00000004/a/b",
+        b"ARGC00000001ARGVnonumber/a/b",
+        b"ARGC00000001ARGVffffffff/a/b",
+    ] {
+        check_broken_include_server(said, false, talk);
+    }
+    for said in [
+        &b""[..],
+        b"ARGC00",
+        b"ARGC00000001",
+        b"ARGC00000001ARGV00000009/a/b",
+    ] {
+        check_broken_include_server(said, true, talk);
+    }
+}
+
+#[test]
+fn an_include_server_that_names_what_cannot_be_sent() {
+    for (said, complaint) in [
+        (
+            &b"ARGC00000001ARGV00000002/a"[..],
+            "include server named '/a', which is not below its root",
+        ),
+        (
+            b"ARGC00000001ARGV0000000c/a/b/c/x.lzo",
+            "cannot read '/a/b/c/x.lzo': No such file or directory",
+        ),
+        (b"ARGC00000001ARGV00000000", "include server named ''"),
+    ] {
+        check_broken_include_server(said, false, complaint);
+    }
+}
+
 #[test]
 fn what_pump_mode_cannot_do_is_preprocessed_here() {
     let place = Place::new();
