@@ -56,8 +56,8 @@ impl Here<'_> {
         }
         let print = || output::print(&answer.stdout, &[source.stderr(), &answer.stderr]);
         if answer.status.success() {
-            if answer.object.is_empty() {
-                return self.without_object(host);
+            if let Some(what) = self.empty(answer) {
+                return self.without_result(host, what);
             }
             if let Err((path, error)) = self.write(answer) {
                 return self.cannot_write(&path, &error);
@@ -118,12 +118,25 @@ impl Here<'_> {
         }
     }
 
-    /// No compiler makes an object of nothing: the server's wrote another file, or none. What is
-    /// right shows here; only if there is an object then, the host is to blame.
+    /// Which file of a success is empty. No compiler makes such an object or dependency file: the
+    /// server's wrote another one, or none.
+    fn empty(&self, answer: &Answer) -> Option<&'static str> {
+        if answer.object.is_empty() {
+            return Some("object");
+        }
+        let is_pump = answer.version == Version::Pump && answer.dependencies.is_empty();
+        let environment = self.settings.dependencies_output.as_deref();
+        let is_missing = is_pump && self.compile.dependencies(environment).is_some();
+        is_missing.then_some("dependency file")
+    }
+
+    /// What is right where a host's answer is empty shows here; only if there is an object then,
+    /// the host is to blame.
     #[cold]
-    fn without_object(&mut self, host: &Host) -> Exit {
-        let why = WhyLocal::EmptyObject {
+    fn without_result(&mut self, host: &Host, what: &'static str) -> Exit {
+        let why = WhyLocal::Empty {
             host: host.spec.clone(),
+            what,
         };
         self.settings.log.warning("", format_args!("{why}"));
         let Some(exit) = self.fall_back(Some(host), &why) else {

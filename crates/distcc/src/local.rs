@@ -40,8 +40,8 @@ pub(crate) enum WhyLocal {
     HostFailed { host: OsString, fault: Fault },
     /// The compiler failed on this host, and may do better here.
     CompilerFailed { host: OsString, status: ExitStatus },
-    /// This host's compiler succeeded, and made nothing.
-    EmptyObject { host: OsString },
+    /// This host's compiler succeeded, and this came back empty.
+    Empty { host: OsString, what: &'static str },
     /// The result cannot be written; the compiler will say why.
     Output,
     /// A distcc runs us in a compiler's place.
@@ -68,8 +68,8 @@ impl fmt::Display for WhyLocal {
             Self::CompilerFailed { host, status } => {
                 write!(f, "compile on {}{}", host.display(), Ending(*status))
             }
-            Self::EmptyObject { host } => {
-                write!(f, "{} sent an empty object", host.display())
+            Self::Empty { host, what } => {
+                write!(f, "{} sent an empty {what}", host.display())
             }
             Self::Output => f.write_str("the result cannot be written"),
             Self::Nested => f.write_str("called by another distcc"),

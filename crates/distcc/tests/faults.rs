@@ -86,6 +86,29 @@ fn a_server_that_falls_silent() {
 }
 
 #[test]
+fn a_server_that_does_not_read() {
+    let stall = FakeServer::start(|connection| {
+        // Held, and never read from, as long as the test program runs.
+        std::thread::spawn(move || {
+            loop {
+                std::thread::park();
+                let _ = &connection;
+            }
+        });
+    });
+    let place = Place::new();
+    place.script("cc", "echo done >a.o");
+    // Far more than the kernel takes for a reader who does not come.
+    place.write("a.i", vec![b' '; 40 << 20]);
+    run(place
+        .distcc(&stall.host(), "./cc -c a.i -o a.o")
+        .env("DISTCC_IO_TIMEOUT", "1"))
+    .assert_says(0, &format!("{}: IO timeout", stall.host()));
+    assert_eq!(place.text("a.o"), "done\n");
+    assert!(place.is_backed_off(stall.port));
+}
+
+#[test]
 fn an_answer_that_breaks_off() {
     let whole = success(Version::Plain, b"OBJECT");
     for length in [12, 30, whole.len() - 1] {

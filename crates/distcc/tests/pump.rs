@@ -182,6 +182,27 @@ fn an_answer_without_dependencies_is_not_whole() {
     assert!(place.text("a.d").starts_with("a.o: a.c"));
 }
 
+#[test]
+fn an_empty_dependency_file_is_none() {
+    let place = Place::new();
+    let mut mirror = Mirror::new();
+    mirror.add(&place, "a.c");
+    let _queries = include_server(&place, mirror.answer());
+    let mut bytes = success(Version::Pump, b"OBJECT");
+    let dotd = bytes.windows(4).position(|token| token == b"DOTD").unwrap();
+    bytes.truncate(dotd);
+    bytes.extend(b"DOTD00000000");
+    let (server, _requests) = recording(bytes);
+    run(&mut distcc(&place, &server.host(), "gcc -MD -c a.c"))
+        .assert_says(0, "sent an empty dependency file");
+    assert!(place.text("a.d").starts_with("a.o: a.c"));
+    assert_ne!(place.read("a.o"), b"OBJECT");
+    // Where nobody wants one, nothing is missing.
+    let (server, _requests) = recording(success(Version::Pump, b"OBJECT"));
+    run(&mut distcc(&place, &server.host(), "gcc -c a.c")).assert(0, &[]);
+    assert_eq!(place.read("a.o"), b"OBJECT");
+}
+
 /// A compile that has to be preprocessed here after all, on the same host.
 fn check_plain(
     place: &Place,
