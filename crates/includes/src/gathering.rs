@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::closure::{AssemblerInclude, Closure, ClosureFile, DefaultFolder, Renamed};
 use crate::command_line::options::Command;
 use crate::evaluate;
+use crate::memory::flat::{Flats, Searched};
 use crate::memory::summary::Item;
 use crate::parsing::steps::Note;
 use crate::refusal::Refusal;
@@ -24,26 +25,32 @@ pub(crate) fn collect(
     marks.begin(worker);
     let mut closure = Closure::default();
     closure.files.reserve(marks.length);
+    let items = std::mem::take(&mut worker.items);
+    let flats = std::mem::take(&mut worker.flats);
     let mut gathering = Gathering {
         worker,
         marks,
+        flats,
         closure,
         clang: worker.contexts[context as usize].dialect.clang,
         notes: Vec::new(),
     };
     gathering.file(main, false, true);
-    gathering.items(&worker.items);
+    gathering.items(&items);
     for &folder in &worker.contexts[context as usize].chain.named {
         gathering.folder(folder);
     }
     let Gathering {
         mut closure,
         mut marks,
+        flats,
         mut notes,
         ..
     } = gathering;
     marks.length = closure.files.len();
     worker.marks = marks;
+    worker.items = items;
+    worker.flats = flats;
     closure.links.sort_unstable();
     closure.links.dedup();
     closure.renamed.sort_unstable();
@@ -92,7 +99,6 @@ pub(crate) struct Marks {
     /// With the position in the closure.
     files: Vec<(u32, u32)>,
     lookups: Vec<u32>,
-    summaries: Vec<u32>,
     folders: Vec<u32>,
     /// Files of the closure before: the next one is often as long.
     length: usize,
@@ -111,8 +117,6 @@ impl Marks {
             .resize(self.files.len().max(worker.files.len()), (0, 0));
         self.lookups
             .resize(self.lookups.len().max(worker.lookups.len()), 0);
-        self.summaries
-            .resize(self.summaries.len().max(worker.summaries.len()), 0);
         self.folders
             .resize(self.folders.len().max(worker.folders.len()), 0);
     }
@@ -121,6 +125,7 @@ impl Marks {
 struct Gathering<'w> {
     worker: &'w Worker,
     marks: Marks,
+    flats: Flats,
     closure: Closure,
     clang: bool,
     notes: Vec<(u32, u32, bool)>,
@@ -130,25 +135,38 @@ impl Gathering<'_> {
     fn items(&mut self, items: &[Item]) {
         for item in items {
             match *item {
-                Item::Visit(lookup) => self.lookup(lookup, false, true),
-                Item::Double(lookup) => self.lookup(lookup, true, false),
-                Item::Probe(lookup) => self.lookup(lookup, true, self.clang),
                 Item::Child(id) => {
-                    if first_time(&mut self.marks.summaries[id as usize], self.marks.epoch) {
-                        self.items(&self.worker.summaries.get(id).items);
+                    let flat = self.flats.of(id, &self.worker.summaries, self.clang);
+                    for &searched in &flat.searches {
+                        self.search(searched);
                     }
+                    self.notes.extend_from_slice(&flat.notes);
                 }
                 Item::Note(file, note, in_system) => self.notes.push((file, note, in_system)),
-                Item::Line(_) => {}
+                _ => {
+                    if let Some(searched) = Searched::of(item, self.clang) {
+                        self.search(searched);
+                    }
+                }
             }
         }
     }
 
-    fn lookup(&mut self, id: u32, probed_only: bool, listed: bool) {
-        let lookup = &self.worker.lookups[id as usize];
-        if first_time(&mut self.marks.lookups[id as usize], self.marks.epoch) {
-            self.closure.absent.add(&lookup.absent);
+    fn search(&mut self, searched: Searched) {
+        let Searched {
+            lookup,
+            probed_only,
+            listed,
+        } = searched;
+        let at = lookup as usize;
+        let lookup = &self.worker.lookups[at];
+        if !first_time(&mut self.marks.lookups[at], self.marks.epoch) {
+            if lookup.visit.is_some() {
+                self.file(lookup.file, probed_only, listed);
+            }
+            return;
         }
+        self.closure.absent.add(&lookup.absent);
         if let Some(through) = &lookup.through {
             let real = Arc::clone(&self.worker.files[lookup.file as usize].real);
             self.closure.renamed.push(Renamed {

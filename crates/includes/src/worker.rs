@@ -16,6 +16,7 @@ use crate::macros::known_makers::{KnownMakers, SharedMakers};
 use crate::macros::option_pragmas::OptionMacros;
 use crate::memory::answers::Answers;
 use crate::memory::environment::Environment;
+use crate::memory::flat::Flats;
 use crate::memory::names::{FastMap, Id, Names, SharedNames};
 use crate::memory::summary::{Item, Root, Summaries};
 use crate::memory::transfer::Transfers;
@@ -145,6 +146,7 @@ pub(crate) struct Worker {
     pub(crate) visit_ids: FastMap<(u32, u32, Place), u32>,
     pub(crate) summaries: Summaries,
     pub(crate) transfers: Transfers,
+    pub(crate) flats: Flats,
     pub(crate) answers: Answers,
     pub(crate) items: Vec<Item>,
     pub(crate) stats: crate::engine::Statistics,
@@ -220,6 +222,7 @@ impl Worker {
             visit_ids: FastMap::default(),
             summaries: Summaries::default(),
             transfers: Transfers::default(),
+            flats: Flats::default(),
             answers: Answers::default(),
             items: Vec::new(),
             stats: crate::engine::Statistics::default(),
@@ -242,6 +245,7 @@ impl Worker {
     /// Words of memory of what this worker may forget, about.
     pub(crate) fn weight(&self) -> usize {
         self.summaries.weight
+            + self.flats.weight
             + self.answers.weight
             + self.folders.weight
             + 64 * self.contexts.len()

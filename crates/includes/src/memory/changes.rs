@@ -91,6 +91,7 @@ impl Worker {
         self.visit_ids.clear();
         self.summaries.clear();
         self.transfers.clear();
+        self.flats.clear();
         self.compared.clear();
         self.answers.clear();
         self.bases.clear();

@@ -86,6 +86,7 @@ impl Worker {
         });
         let is_gone = |id| gone.get(id as usize).copied().unwrap_or(false);
         self.transfers.forget_summaries(is_gone);
+        self.flats.forget(is_gone);
         for visit in &mut self.visits {
             visit.root = if *likeness(visit.file) == Likeness::Other {
                 None
