@@ -5,6 +5,7 @@ mod chains;
 mod limits;
 mod memory;
 mod reads;
+mod renamed;
 mod repeats;
 mod result;
 mod world;
