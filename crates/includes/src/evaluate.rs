@@ -58,6 +58,8 @@ pub(crate) struct Unit<'w> {
     frames: usize,
     main: u32,
     refusal: Option<Refusal>,
+    /// What must be noted before an expansion can be made.
+    wanted: Option<Noted>,
     /// What `__has_include` found in the condition at hand, and whether gcc takes it for a file apart.
     found: Vec<(u32, bool)>,
     /// In a file of `-imacros`, where gcc obeys no `_Pragma`. What files do here is no summary for elsewhere.
@@ -77,6 +79,9 @@ impl Unit<'_> {
     }
 
     fn stop(&mut self, trouble: Trouble) -> Stop {
+        if let Some(noted) = self.wanted.take() {
+            return self.wants(noted);
+        }
         Stop::Refused(self.refusal.take().unwrap_or_else(|| self.refuse(trouble)))
     }
 

@@ -73,6 +73,8 @@ pub(crate) struct Noted {
     pub(crate) system: bool,
     /// By which name each file was met first, for clang and files that have several.
     pub(crate) names: bool,
+    /// By which names each folder was met, for `__FILE__` of clang in a directive.
+    pub(crate) folders: bool,
 }
 
 impl Noted {
@@ -81,6 +83,7 @@ impl Noted {
             entries: self.entries || other.entries,
             system: self.system || other.system,
             names: self.names || other.names,
+            folders: self.folders || other.folders,
         }
     }
 }

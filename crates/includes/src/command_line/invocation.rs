@@ -58,6 +58,8 @@ pub(crate) struct Invocation {
     pub(crate) base: Vec<OsString>,
     /// `-I-` or `=` in a folder: only gcc has them in this form.
     pub(crate) gcc_only: bool,
+    /// What `-ffile-prefix-map` and `-fmacro-prefix-map` replace at the start of `__FILE__`.
+    pub(crate) mapped: Vec<Vec<u8>>,
     /// No `stdc-predef.h`.
     pub(crate) no_predef: bool,
     /// Such an option holds a relative path, so the answer depends on the folder.

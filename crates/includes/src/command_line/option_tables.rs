@@ -135,8 +135,6 @@ pub(crate) fn is_irrelevant(argument: &[u8]) -> bool {
         b"-fcolor-diagnostics",
         b"-fno-color-diagnostics",
         b"-fdebug-prefix-map",
-        b"-ffile-prefix-map",
-        b"-fmacro-prefix-map",
         b"-save-temps=",
         b"-Qunused",
         b"-fvisibility",

@@ -193,6 +193,12 @@ impl Reader {
             } else if KEPT_WITH_VALUE.contains(&argument.as_slice()) {
                 let value = next()?;
                 self.keep_with_value(argument, value)?;
+            } else if let Some(map) = [&b"-ffile-prefix-map="[..], b"-fmacro-prefix-map="]
+                .iter()
+                .find_map(|option| argument.strip_prefix(*option))
+            {
+                let end = memchr::memchr(b'=', map).unwrap_or(map.len());
+                self.out.mapped.push(map[..end].to_vec());
             } else if !is_irrelevant(&argument) {
                 match argument.as_slice() {
                     b"-fno-canonical-system-headers" => self.out.not_canonical = true,

@@ -38,7 +38,9 @@ impl Unit<'_> {
             self.place,
         );
         if self.worker.lookups[lookup as usize].visit.is_some() {
-            self.note_name(self.worker.lookups[lookup as usize].file);
+            let file = self.worker.lookups[lookup as usize].file;
+            self.note_name(file);
+            self.note_folder(file);
         }
         lookup
     }
@@ -97,7 +99,7 @@ impl Unit<'_> {
         Ok(())
     }
 
-    fn wants(&mut self, noted: Noted) -> Stop {
+    pub(super) fn wants(&mut self, noted: Noted) -> Stop {
         self.worker.contexts[self.context as usize].wants = noted;
         Stop::Notes(noted)
     }
@@ -128,6 +130,43 @@ impl Unit<'_> {
             let name = worker.names.id(&name);
             worker.env.write(mark, name);
         }
+    }
+
+    /// clang goes on with the name by which it met a folder first when it names files beside others there. That is noted
+    /// from when a directive asks for such a name.
+    pub(super) fn note_folder(&mut self, file: u32) {
+        if !self.noted.folders {
+            return;
+        }
+        let mark = self.folder_mark(file);
+        let worker = &mut *self.worker;
+        let File { folder, beside, .. } = worker.files[file as usize];
+        let beside = worker.name_of_folder(self.context, folder, beside);
+        let mut spelled = worker.beside[beside as usize].as_slice();
+        while let Some(rest) = spelled.strip_prefix(b"./") {
+            spelled = rest;
+        }
+        let spelled = spelled.strip_prefix(b".").unwrap_or(spelled);
+        let name = [BESIDE, spelled].concat();
+        let name = worker.names.id(&name);
+        match worker.env.read(mark) {
+            0 => worker.env.write(mark, name),
+            before if before == name => {}
+            _ => worker.env.write(mark, known::IS_ON),
+        }
+    }
+
+    fn folder_mark(&mut self, file: u32) -> Id {
+        let worker = &mut *self.worker;
+        let folder = worker.files[file as usize].folder;
+        let real = worker.folders.get(folder).real.clone().unwrap_or_default();
+        worker.names.id(&[b"\x04folder ", &real[..]].concat())
+    }
+
+    /// Whether the folder of the file at hand was met by several names.
+    pub(super) fn has_folder_of_many_names(&mut self) -> bool {
+        let mark = self.folder_mark(self.file);
+        self.worker.env.read(mark) == known::IS_ON
     }
 
     /// The folder, as an index, in which this file looks first for what it includes in quotes.

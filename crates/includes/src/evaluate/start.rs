@@ -7,11 +7,15 @@ use super::{Stop, Unit};
 use crate::command_line::options::{Command, Invocation, Language, Prelude};
 use crate::compilers::facts;
 use crate::macros;
+use crate::memory::names::known;
 use crate::memory::summary::Item;
 use crate::parsing::steps::Form;
 use crate::refusal::Refusal;
 use crate::search::{ChainRequest, Place, absolute};
 use crate::worker::{Noted, Visit, Worker};
+
+/// In front of each prefix in the list of those that are mapped.
+pub(super) const MAP_MARK: u8 = 4;
 
 /// Evaluates a compile; the worker's items then say what happened.
 pub(crate) fn run(
@@ -144,6 +148,7 @@ fn evaluate(
         frames: 0,
         main,
         refusal: None,
+        wanted: None,
         found: Vec::new(),
         ignores_pragmas: false,
         is_unsure: false,
@@ -153,6 +158,7 @@ fn evaluate(
     if language != Language::Finished {
         unit.wants_names(main, &loaded)?;
         unit.note_name(main);
+        unit.note_folder(main);
         unit.prelude(command, invocation, &base.facts)?;
         let main = Visit {
             file: main,
@@ -216,6 +222,11 @@ impl Unit<'_> {
         facts: &facts::Facts,
     ) -> Result<(), Stop> {
         let mut scratch = Vec::new();
+        if !invocation.mapped.is_empty() {
+            let list = [&[MAP_MARK], &invocation.mapped.join(&MAP_MARK)[..]].concat();
+            let list = self.worker.names.id(&list);
+            self.worker.env.write(known::MAPPED, list);
+        }
         for prelude in &invocation.preludes {
             match prelude {
                 Prelude::Define(text) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Unit;
+use super::start::MAP_MARK;
 use crate::macros::expand::{Spare, Surroundings, Trouble};
 use crate::macros::option_pragmas;
 use crate::memory::names::{Id, Names, known};
@@ -13,6 +14,7 @@ use crate::parsing::text::destringed;
 use crate::parsing::tokens::{Kind, Token};
 use crate::refusal::Refusal;
 use crate::search::Place;
+use crate::worker::Noted;
 
 impl Surroundings for Unit<'_> {
     fn value(&mut self, name: Id) -> Id {
@@ -67,6 +69,30 @@ impl Surroundings for Unit<'_> {
                     self.poisoned = self.frames;
                     self.main
                 };
+                let is_named_by_folder = definition == known::DEF_FILE && file != self.main;
+                if is_named_by_folder && self.dialect.clang {
+                    if !self.noted.folders {
+                        self.wanted = Some(Noted {
+                            folders: true,
+                            ..self.noted
+                        });
+                        return Err(Trouble::Unmodelled("a folder's name"));
+                    }
+                    if self.has_folder_of_many_names() {
+                        return Err(Trouble::Unmodelled(
+                            "a file's name in a directive, and its folder has several names",
+                        ));
+                    }
+                }
+                let mapped = self.worker.env.read(known::MAPPED);
+                let mapped = self.worker.names.entry(mapped);
+                let spelled = &self.worker.files[file as usize].spelled;
+                let mut maps = mapped.bytes.split(|&b| b == MAP_MARK).skip(1);
+                if maps.any(|map| spelled.starts_with(map)) {
+                    return Err(Trouble::Unmodelled(
+                        "a file's name in a directive, which a prefix map changes",
+                    ));
+                }
                 let mut text = b"\"".to_vec();
                 for &byte in &*self.worker.files[file as usize].spelled {
                     if matches!(byte, b'"' | b'\\') {

@@ -219,7 +219,7 @@ pub(crate) mod known {
         W_AND = "and"; W_OR = "or"; W_NOT = "not"; W_BITAND = "bitand"; W_BITOR = "bitor"; W_XOR = "xor";
         W_COMPL = "compl"; W_NOT_EQ = "not_eq"; PRAGMA_OPERATOR = "_Pragma"; ZERO = "0"; ONE = "1";
         IS_ON = "\u{1}on"; IS_OFF = "\u{1}off"; IS_UNSURE = "\u{1}unsure";
-        KEEPS_COMMA = "\u{4}keeps comma";
+        KEEPS_COMMA = "\u{4}keeps comma"; MAPPED = "\u{4}mapped";
         DEF_FILE = "\u{2}file"; DEF_LINE = "\u{2}line"; DEF_COUNTER = "\u{2}counter"; DEF_DATE = "\u{2}date";
         DEF_BASE_FILE = "\u{2}base file"; DEF_LEVEL = "\u{2}level"; DEF_HAS_INCLUDE = "\u{2}has_include";
         DEF_HAS_INCLUDE_NEXT = "\u{2}has_include_next"; DEF_HAS_EMBED = "\u{2}has_embed";

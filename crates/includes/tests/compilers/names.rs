@@ -1,7 +1,9 @@
 //! Names that decide what is found beside a file. gcc gives headers of system folders their real path, where that is
 //! shorter. clang goes by the first name of a file, and by the first name of a folder.
 
-use crate::reference::{Tree, engine};
+use includes::Refusal;
+
+use crate::reference::{Outcome, Tree, engine};
 
 const LONG: &str = "a_folder_with_a_name_that_is_longer_than_any_real_path";
 
@@ -227,4 +229,56 @@ fn a_file_stands_in_the_folder_of_its_name_whoever_found_it_first() {
     let both = folders("clang -I t/../s -isystem s/ -c a.c");
     assert_eq!(both, plain(&["", "/s", "/t/../s"]));
     assert_eq!(folders("gcc -I t/../s -c a.c"), plain(&["", "/t/../s"]));
+}
+
+/// A header that includes itself by `__FILE__` each time.
+const ITSELF: &str = "#ifdef N\n#undef N\n#else\n#define N\n#include __FILE__\n#endif\n";
+
+#[test]
+fn a_header_that_includes_itself_has_the_name_that_clang_gives_its_folder() {
+    let tree = |main: &str| {
+        Tree::new(&[
+            ("main.c", main),
+            ("a/n.h", ITSELF),
+            ("a/m.h", "#include \"n.h\"\n"),
+            ("a/d/n.h", ITSELF),
+            ("l -> a", ""),
+        ])
+    };
+    let check = |main: &str, options: &str, is_refused: bool| {
+        let tree = tree(main);
+        for compiler in ["gcc", "clang"] {
+            let line = format!("{compiler} {options} -c main.c");
+            match tree.compare(&line) {
+                Outcome::Same(_) => assert!(!is_refused || compiler == "gcc", "{line}"),
+                Outcome::Refused(refusal) => assert!(
+                    is_refused
+                        && compiler == "clang"
+                        && matches!(refusal, Refusal::Unmodelled { .. }),
+                    "{line}: {refusal}"
+                ),
+            }
+        }
+    };
+    check("#include \"a/m.h\"\n#include \"a/d/n.h\"\n", "-I.", false);
+    check("#include <n.h>\n", "-I%/a", false);
+    check("#include <d/n.h>\n", "-I%/a", false);
+    check("#include \"a/d/../n.h\"\n", "-I.", false);
+    check("#include \"a/m.h\"\n#include \"l/n.h\"\n", "-I.", true);
+    check("#include \"a/m.h\"\n#include \"./a/n.h\"\n", "-I.", false);
+    check("#include \"l/d/../m.h\"\n#include \"a/n.h\"\n", "-I.", true);
+}
+
+#[test]
+fn a_name_that_a_prefix_map_changes_is_refused() {
+    let tree = Tree::new(&[("main.c", "#include \"a/n.h\"\n"), ("a/n.h", ITSELF)]);
+    for option in ["-ffile-prefix-map", "-fmacro-prefix-map"] {
+        for compiler in ["gcc", "clang"] {
+            let line = |map: &str| format!("{compiler} -I. {option}={map} -c main.c");
+            tree.expect(&line("%/b=x"), "main.c a/n.h");
+            let refused = tree.closure(&line("a/=x/"));
+            let refused = refused.expect_err("the name begins like that");
+            assert!(matches!(refused, Refusal::Unmodelled { .. }), "{refused}");
+        }
+    }
 }
