@@ -145,15 +145,12 @@ fn print_table(rows: &[Measured], flags: &Flags) {
         );
     }
     println!(
-        "\nMilliseconds per compile, medians of {} runs, on one thread;",
-        flags.runs
+        "\nMilliseconds per compile on one thread, medians of {} runs; changed files are looked for before each answer.\n\
+         In brackets: how many times faster than {} (minimised, one thread).\n",
+        flags.runs, flags.scan_deps
     );
-    println!(
-        "the engine looks for changed files before each answer. In brackets: times as fast as"
-    );
-    println!("{} (minimised sources, one thread).", flags.scan_deps);
     for figure in &FIGURES {
-        println!("*{}*: {}.", figure.name, figure.meaning);
+        println!("- *{}*: {}", figure.name, figure.meaning);
     }
     for row in rows.iter().filter(|row| row.left_out > 0) {
         println!(

@@ -1,4 +1,4 @@
-//! Our figures for one compile database, and what each of them means.
+//! Our figures for one compile database, and what each of them means. Files are in the page cache in all of them.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -28,31 +28,28 @@ const fn figure(name: &'static str, meaning: &'static str) -> Figure {
 pub(crate) const FIGURES: [Figure; 8] = [
     figure(
         "cold",
-        "nothing known and nothing on disk, the questions to the compiler included (files are in the page cache)",
+        "nothing known and nothing on disk; the questions to the compiler are in it, one at a time",
     ),
     figure(
         "cold, told ahead",
-        "the same, but the engine is told first which compiles will come, as scan-includes does, so that compilers are asked on the other processors meanwhile",
+        "the same, with the compiler asked on the other processors meanwhile, as `scan-includes` does with a database",
     ),
     figure(
         "new source",
-        "all was asked before; then each source file is copied under a new name beside it, with one more function, and asked for",
+        "a source file that was never seen, its headers known",
     ),
     figure(
-        "never asked",
-        "one compile in ten was never asked before, nor its headers if no other reads them; each tenth in turn, mean",
+        "one in ten new",
+        "compiles that were held out, each tenth in turn; headers that only they read are new too",
     ),
     figure(
-        "header's code edited",
+        "code edited",
         "the pass after the most included header got one more declaration",
     ),
-    figure(
-        "header's macros edited",
-        "the pass after it got one more #define",
-    ),
+    figure("macro edited", "the pass after it got one more `#define`"),
     figure(
         "evaluated",
-        "nothing changed, but whole answers are not kept: each compile is put together from what is known of its headers",
+        "nothing changed, but no answer is kept whole: each is put together from what is known of its headers",
     ),
     figure("warm", "nothing changed"),
 ];
@@ -114,7 +111,7 @@ pub(crate) fn measure(database: &Database, facts: &Path) -> Result<Figures, Fail
             cold,
             told_ahead,
             new_source,
-            never_asked(commands, facts)?,
+            one_in_ten_new(commands, facts)?,
             code,
             directive,
             evaluated,
@@ -154,7 +151,7 @@ fn new_sources(subject: &Subject, commands: &[Command]) -> Result<Duration, Fail
 }
 
 /// Asks for one tenth after all others; the sum over all tenths.
-fn never_asked(commands: &[Command], facts: Facts<'_>) -> Result<Duration, Failure> {
+fn one_in_ten_new(commands: &[Command], facts: Facts<'_>) -> Result<Duration, Failure> {
     let mut sum = Duration::ZERO;
     for tenth in 0..10 {
         let subject = Subject::new(facts, true)?;

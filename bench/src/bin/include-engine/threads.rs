@@ -1,10 +1,10 @@
 //! How much faster two threads are than one. They live through all passes, as those of an include server do, so that
-//! each meets the worker again that it had before; which compile comes to which thread is left to chance.
+//! each meets the worker again that it had before. Each has the same half of the compiles in every pass, since workers
+//! share neither answers nor summaries: with halves left to chance, later passes would measure how lucky they were.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,6 @@ use includes::{Command, Engine};
 use crate::Failure;
 use crate::projects::Project;
 use crate::subject::{Facts, Subject};
-
-/// Passes after the first, of which the last is measured: by then both threads have seen nearly all.
-const LATER_PASSES: usize = 5;
 
 /// Times as fast as one thread.
 pub(crate) struct SpeedUps {
@@ -70,9 +67,6 @@ fn times(project: &Project, facts: &Path, threads: usize) -> Result<[Duration; 4
                 if answers {
                     sums[1] += first;
                 }
-                for _ in 1..LATER_PASSES {
-                    crew.pass(subject.engine())?;
-                }
                 sums[later] += crew.pass(subject.engine())?;
             }
             Ok(())
@@ -81,12 +75,9 @@ fn times(project: &Project, facts: &Path, threads: usize) -> Result<[Duration; 4
     Ok(sums)
 }
 
-/// A pass to be made: the engine, and the next compile that nobody has taken.
-type Order = (Arc<Engine>, Arc<AtomicUsize>);
-
-/// Threads that make passes together. They end when this is dropped.
+/// Threads that make passes together: each is given the engine for one. They end when this is dropped.
 struct Crew {
-    orders: Vec<Sender<Order>>,
+    orders: Vec<Sender<Arc<Engine>>>,
     done: Receiver<Result<(), String>>,
 }
 
@@ -97,12 +88,12 @@ impl Crew {
         threads: usize,
     ) -> Crew {
         let (tell, done) = channel();
-        let orders = (0..threads).map(|_| {
-            let (give, orders) = channel::<Order>();
+        let orders = (0..threads).map(|first| {
+            let (give, orders) = channel::<Arc<Engine>>();
             let tell = tell.clone();
             scope.spawn(move || {
-                for (engine, next) in orders {
-                    let result = share(&engine, commands, &next);
+                for engine in orders {
+                    let result = share(&engine, commands.iter().skip(first).step_by(threads));
                     drop(engine);
                     if tell.send(result).is_err() {
                         return;
@@ -119,10 +110,9 @@ impl Crew {
 
     /// The time until all compiles are answered.
     fn pass(&self, engine: &Arc<Engine>) -> Result<Duration, Failure> {
-        let next = Arc::new(AtomicUsize::new(0));
         let started = Instant::now();
         for thread in &self.orders {
-            thread.send((Arc::clone(engine), Arc::clone(&next)))?;
+            thread.send(Arc::clone(engine))?;
         }
         for _ in &self.orders {
             self.done.recv()??;
@@ -131,8 +121,8 @@ impl Crew {
     }
 }
 
-fn share(engine: &Engine, commands: &[Command], next: &AtomicUsize) -> Result<(), String> {
-    while let Some(command) = commands.get(next.fetch_add(1, Ordering::Relaxed)) {
+fn share<'c>(engine: &Engine, commands: impl Iterator<Item = &'c Command>) -> Result<(), String> {
+    for command in commands {
         let closure = engine.closure(command);
         closure.map_err(|refusal| format!("{:?}: {refusal}", command.argv.last()))?;
     }
