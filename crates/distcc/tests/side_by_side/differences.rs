@@ -1,19 +1,24 @@
 //! Where the two clients differ on purpose.
 
-use crate::observe::{Seen, Sent};
+use crate::observe::{Mode, Seen, Sent};
 
 /// A difference: its line in `docs/differences.md` begins with `row`, and `mend` makes of what
 /// 3.4 did what is due of ours. It is given what ours did, for the reason that is in it, and
 /// changes nothing where the difference is not meant.
 pub(crate) struct Difference {
     pub(crate) row: &'static str,
+    /// Where it is one.
+    pub(crate) modes: &'static [Mode],
     pub(crate) mend: fn(&Seen, &Seen) -> Seen,
 }
+
+const BOTH: &[Mode] = &[Mode::Plain, Mode::Pump];
 
 pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         row: "`-gsplit-dwarf`, `-save-temps`, `-fdump-...`, `-fstack-usage` and other options with \
               further output files, or with none",
+        modes: BOTH,
         mend: |theirs, ours| {
             stays(
                 theirs,
@@ -25,25 +30,30 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         row: "`-fprofile-instr-use=`, `-fsanitize-ignorelist=`, `-include-pch`, `-fmodule-file=` \
               and other options that read a further file",
+        modes: BOTH,
         mend: |theirs, ours| stays(theirs, ours, &["reads what is not sent"]),
     },
     Difference {
         row: "`-fplugin=`, `-B`, `-wrapper`, `--config` and other options that run code",
+        modes: BOTH,
         mend: |theirs, ours| stays(theirs, ours, &["runs code"]),
     },
     Difference {
         row: "`-fcoverage-mapping`, `-gembed-source`, `-gmodules`, `-ObjC`, `-arch`, \
               `-frecord-command-line`, offloading",
+        modes: BOTH,
         mend: |theirs, ours| stays(theirs, ours, &["means something else on servers"]),
     },
     Difference {
         row: "options that neither gcc 12 nor clang 14 has, but for those that begin with `-f`, \
               `-m`, `-W`, `-O`, `-g`",
+        modes: BOTH,
         mend: |theirs, ours| stays(theirs, ours, &["is not known"]),
     },
     Difference {
         row: "`-c a.c foo.o`, `-include a.c` as only source, values that look like options, \
               options without their value, `-mcpu=native`",
+        modes: BOTH,
         mend: |theirs, ours| {
             let reasons = [
                 "without -o",
@@ -57,10 +67,12 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "`-Wp,-MD` without a file name",
+        modes: BOTH,
         mend: |theirs, ours| stays(theirs, ours, &["-Wp names no dependency file"]),
     },
     Difference {
         row: "`-xc++` in one word",
+        modes: BOTH,
         mend: |theirs, ours| match (&theirs.sent, &ours.sent) {
             (None, Some(sent)) if sent.argv.iter().any(|word| word == "-x") => ours.clone(),
             _ => reworded(theirs, |argv| {
@@ -74,6 +86,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "`-x c` with preprocessed text",
+        modes: &[Mode::Plain],
         mend: |theirs, _| {
             reworded(theirs, |argv| {
                 let mut argv = argv.to_vec();
@@ -94,6 +107,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "`gcc` sent as `x86_64-linux-gnu-gcc`",
+        modes: BOTH,
         mend: |theirs, _| {
             reworded(theirs, |argv| {
                 let mut argv = argv.to_vec();
@@ -107,20 +121,21 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "`clang --target=X`",
+        modes: BOTH,
         mend: |theirs, _| {
-            reworded(theirs, |argv| match argv {
-                [said @ .., target, _]
-                    if target == "-target"
-                        && said.iter().any(|word| word.starts_with("--target=")) =>
-                {
-                    said.to_vec()
+            reworded(theirs, |argv| {
+                let added = argv.iter().position(|word| word == "-target");
+                let is_said = argv.iter().any(|word| word.starts_with("--target="));
+                match added.filter(|_| is_said) {
+                    Some(at) => [&argv[..at], &argv[at + 2..]].concat(),
+                    None => argv.to_vec(),
                 }
-                _ => argv.to_vec(),
             })
         },
     },
     Difference {
         row: "`gcc -c -- a.c` without `-o`",
+        modes: BOTH,
         mend: |theirs, _| {
             reworded(theirs, |argv| {
                 let end = argv.iter().position(|word| word == "--");
@@ -133,6 +148,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         row: "`clang -g`, plain mode",
+        modes: &[Mode::Plain],
         mend: |theirs, _| {
             reworded(theirs, |argv| {
                 let is_said = |start: &str| argv.iter().any(|word| word.starts_with(start));
@@ -151,11 +167,13 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         row: "words for the preprocessor and the linker that 3.4 leaves in the command it sends \
               (`-iquote`, `-A`, `-C`, `-F`, `-nostdlibinc`, `-z`, `-u`, `-T`, for clang \
               `-fmacro-prefix-map=`, and others), plain mode",
+        modes: &[Mode::Plain],
         mend: |theirs, _| reworded(theirs, without_what_servers_do_not_need),
     },
     Difference {
         row: "`-Xpreprocessor`, `-Xlinker`, `-Xclang` with a word that 3.4 leaves out, and \
               `-isystem-after X`, `-stdlib++-isystem X`, plain mode",
+        modes: &[Mode::Plain],
         mend: |theirs, ours| {
             let Some(sent) = &ours.sent else {
                 return theirs.clone();
@@ -171,18 +189,39 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
             })
         },
     },
+    Difference {
+        row: "`-MT` or `-MQ` with its value in the same word, and `-MF`, `-MG`, `-MP` without \
+              `-MD`, pump mode",
+        modes: &[Mode::Pump],
+        mend: |theirs, _| {
+            reworded(theirs, |argv| {
+                let is_said = |start: &str| argv.iter().any(|word| word.starts_with(start));
+                let has_target = argv
+                    .iter()
+                    .any(|word| word.starts_with("-MT") && word != "-MT");
+                let needs_target = !has_target && (is_said("-MD") || is_said("-MMD"));
+                match argv {
+                    [said @ .., option, _] if option == "-MT" && !needs_target => said.to_vec(),
+                    _ => argv.to_vec(),
+                }
+            })
+        },
+    },
 ];
+
+/// The signal of a program that has lost its way.
+const SEGV: i32 = 11;
 
 /// Ours is not sent, for one of these reasons.
 fn stays(theirs: &Seen, ours: &Seen, reasons: &[&str]) -> Seen {
-    let is_meant = ours.local.as_ref().is_some_and(|local| {
-        theirs.sent.is_some() && reasons.iter().any(|reason| local.0.contains(reason))
-    });
+    // What 3.4 does not know it sends, or it dies of it.
+    let is_misread = theirs.sent.is_some() || theirs.exit_code == 128 + SEGV;
+    let is_meant = ours
+        .local
+        .as_ref()
+        .is_some_and(|local| is_misread && reasons.iter().any(|reason| local.0.contains(reason)));
     match is_meant {
-        true => Seen {
-            exit_code: theirs.exit_code,
-            ..ours.clone()
-        },
+        true => ours.clone(),
         false => theirs.clone(),
     }
 }

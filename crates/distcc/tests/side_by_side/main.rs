@@ -17,8 +17,8 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use differences::DIFFERENCES;
-use observe::{Bench, Seen};
+use differences::{DIFFERENCES, Difference};
+use observe::{Bench, Mode, Seen};
 
 const FILES: [&str; 2] = [include_str!("corpora.txt"), include_str!("hard.txt")];
 const PACKAGED: &str = "/usr/bin/distcc";
@@ -52,10 +52,16 @@ fn commands() -> Vec<&'static str> {
 }
 
 /// What is wrong with a command, and which differences it shows.
-fn compare(line: &str, theirs: &Seen, ours: &Seen) -> (Option<String>, Vec<&'static str>) {
+fn compare(
+    line: &str,
+    mode: Mode,
+    theirs: &Seen,
+    ours: &Seen,
+) -> (Option<String>, Vec<&'static str>) {
     let mut expected = theirs.clone();
     let mut shown = Vec::new();
-    for difference in DIFFERENCES {
+    let meant = |difference: &&Difference| difference.modes.contains(&mode);
+    for difference in DIFFERENCES.iter().filter(meant) {
         if expected == *ours {
             break;
         }
@@ -65,8 +71,9 @@ fn compare(line: &str, theirs: &Seen, ours: &Seen) -> (Option<String>, Vec<&'sta
             shown.push(difference.row);
         }
     }
-    let wrong = (expected != *ours)
-        .then(|| format!("{line}\n  3.4:  {theirs}\n  due:  {expected}\n  ours: {ours}"));
+    let wrong = (expected != *ours).then(|| {
+        format!("{line} ({mode:?})\n  3.4:  {theirs}\n  due:  {expected}\n  ours: {ours}")
+    });
     (wrong, shown)
 }
 
@@ -83,13 +90,14 @@ fn each_command_does_what_3_4_does_or_what_is_said_of_it() {
             .map(|lines| {
                 scope.spawn(|| {
                     let bench = Bench::new();
-                    let see = |line: &&&str| {
+                    let see = |line: &str, mode| {
                         let argv = words(line);
                         let [theirs, ours] =
-                            [PACKAGED, OURS].map(|client| bench.run(client, &argv));
-                        compare(line, &theirs, &ours)
+                            [PACKAGED, OURS].map(|client| bench.run(client, &argv, mode));
+                        compare(line, mode, &theirs, &ours)
                     };
-                    lines.iter().map(|line| see(&line)).collect::<Vec<_>>()
+                    let both = |line: &&str| [Mode::Plain, Mode::Pump].map(|mode| see(line, mode));
+                    lines.iter().flat_map(both).collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -104,7 +112,7 @@ fn each_command_does_what_3_4_does_or_what_is_said_of_it() {
         .collect();
     assert!(
         wrong.is_empty(),
-        "{} of {} commands:\n{}",
+        "{} differences in {} commands:\n{}",
         wrong.len(),
         lines.len(),
         wrong.join("\n")

@@ -6,11 +6,12 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use protocol::Version;
+use protocol::lzo;
 use tempfile::TempDir;
 
 use crate::support::{FakeServer, Request, read_request, success};
@@ -64,6 +65,15 @@ impl fmt::Display for Seen {
             code => write!(f, " (exit code {code})"),
         }
     }
+}
+
+/// How sources go to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Preprocessed here (protocol 1).
+    Plain,
+    /// As files that an include server has named (protocol 3).
+    Pump,
 }
 
 /// Stand-ins for compilers, and a server.
@@ -134,7 +144,7 @@ impl Bench {
         let (to_test, requests) = channel();
         let server = FakeServer::start(move |mut connection| {
             let request = read_request(&mut connection).unwrap();
-            let answer = success(Version::Plain, OBJECT);
+            let answer = success(request.head.version, OBJECT);
             to_test.send(request).unwrap();
             // A client that hangs up shows it by its exit code.
             let _ = connection.write_all(&answer);
@@ -148,7 +158,7 @@ impl Bench {
 
     /// Runs `argv` through a client in a folder of its own. `@BIN@` is the compilers' folder,
     /// and `@HERE@` its own.
-    pub(crate) fn run(&self, client: &str, argv: &[String]) -> Seen {
+    pub(crate) fn run(&self, client: &str, argv: &[String], mode: Mode) -> Seen {
         let place = tempfile::tempdir().unwrap();
         let here = place.path().join("here");
         fs::create_dir(&here).unwrap();
@@ -157,7 +167,12 @@ impl Bench {
         let placed = |word: &String| word.replace("@BIN@", programs).replace("@HERE@", folder);
         let argv: Vec<String> = argv.iter().map(placed).collect();
         lay_out(&here, &argv);
-        let output = Command::new(client)
+        // The folder of this file is where an include server would mirror files.
+        let mirrored = place.path().join("mirror/a.h.lzo");
+        fs::create_dir(place.path().join("mirror")).unwrap();
+        fs::write(&mirrored, lzo::compress(b"int i;\n")).unwrap();
+        let mut command = Command::new(client);
+        let output = command
             .args(&argv)
             .current_dir(&here)
             .env_clear()
@@ -165,7 +180,14 @@ impl Bench {
             .env("HOME", place.path())
             .env("TMPDIR", place.path())
             .env("DISTCC_DIR", place.path())
-            .env("DISTCC_HOSTS", self.server.host())
+            .env(
+                "DISTCC_HOSTS",
+                match mode {
+                    Mode::Plain => self.server.host(),
+                    Mode::Pump => format!("{},lzo,cpp", self.server.host()),
+                },
+            )
+            .env("INCLUDE_SERVER_STUB", mirrored)
             .env("DISTCC_VERBOSE", "1")
             .stdin(Stdio::null())
             .output()
@@ -195,7 +217,10 @@ impl Bench {
                 )),
             },
             sent,
-            exit_code: output.status.code().unwrap(),
+            exit_code: output
+                .status
+                .code()
+                .unwrap_or_else(|| 128 + output.status.signal().unwrap()),
         }
     }
 }
@@ -213,7 +238,10 @@ fn after(log: &str, start: &str, end: &str) -> Option<String> {
 fn lay_out(here: &Path, argv: &[String]) {
     fs::write(here.join("words"), "-DFROM_FILE 'two words.c'\n-c").unwrap();
     for word in argv {
-        let name = word.strip_prefix("-o").unwrap_or(word);
+        let name = match word.strip_prefix("-Wp,") {
+            Some(list) => list.rsplit(',').next().unwrap(),
+            None => word.strip_prefix("-o").unwrap_or(word),
+        };
         let is_elsewhere = name.starts_with('/') && !name.starts_with(here.to_str().unwrap());
         if is_elsewhere || name.starts_with('-') || name.contains('@') {
             continue;
