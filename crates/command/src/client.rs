@@ -63,9 +63,13 @@ pub fn expand_wp(argv: &[OsString]) -> Result<Vec<OsString>, WpWithoutFile> {
 }
 
 /// Writes `-xLANGUAGE` as two words: servers of 3.4 look at the word behind it, whatever it is.
+/// (Other compilers have other options that begin so: `-xHost`.)
 #[must_use]
 pub fn separate_language(argv: Vec<OsString>) -> Vec<OsString> {
-    let is_glued = |word: &OsString| word.len() > 2 && word.as_bytes().starts_with(b"-x");
+    let is_glued = |word: &OsString| {
+        let language = word.as_bytes().strip_prefix(b"-x");
+        language.is_some_and(extension::is_language)
+    };
     if !argv.iter().any(is_glued) {
         return argv;
     }
@@ -135,6 +139,10 @@ mod tests {
         check("cc -xc -c a.c", "cc -x c -c a.c");
         check("cc -x c -xc++ a.c", "cc -x c -x c++ a.c");
         check("cc -D -xc -c -- -xc", "cc -D -xc -c -- -xc");
+        check(
+            "cc -xHost -xcore-avx2 -c a.c",
+            "cc -xHost -xcore-avx2 -c a.c",
+        );
         check("-xc -c a.c", "-xc -c a.c");
     }
 

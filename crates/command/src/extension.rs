@@ -38,6 +38,24 @@ pub fn source(name: &OsStr) -> Option<Source> {
     })
 }
 
+/// Whether `-x` knows a language of this name that is distributed.
+pub(crate) fn is_language(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"c" | b"c++"
+            | b"objective-c"
+            | b"objective-c++"
+            | b"cpp-output"
+            | b"c++-cpp-output"
+            | b"objective-c-cpp-output"
+            | b"objective-c++-cpp-output"
+            | b"c-header"
+            | b"c++-header"
+            | b"objective-c-header"
+            | b"objective-c++-header"
+    )
+}
+
 /// `name` with everything from the last dot of its last component replaced by `extension`
 /// (with its dot), or followed by it if there is no such dot.
 pub(crate) fn replaced(name: &[u8], extension: &[u8]) -> Vec<u8> {

@@ -132,6 +132,8 @@ fn judge(argv: &[OsString], index: usize) -> Option<Why> {
         "-Xclang" if is_inner_value(argv, index) => None,
         "-Xclang" | "-Xclang=" => inner(value()),
         "-mllvm" | "-mllvm=" => is_llvm_writer(value()).then_some(Why::Writes),
+        // The preprocessor would not do its work; what is preprocessed already may say so.
+        "-fpreprocessed" if has_preprocessed_source(argv) => None,
         "-f" | "-g" => flag(word, argv),
         _ => local_class(entry.class),
     }
@@ -215,6 +217,8 @@ fn inner(word: &[u8]) -> Option<Why> {
     }
     match options::class(word) {
         None | Some(Class::Linker) => Some(Why::Unknown),
+        // An option of the code generator follows, as behind `-mllvm` itself.
+        Some(Class::Carrier) if word == b"-mllvm" => None,
         Some(Class::Job | Class::Carrier) => Some(Why::Unmodelled),
         Some(Class::Dependencies | Class::Printing) => Some(Why::Writes),
         Some(class) => local_class(class),
@@ -247,6 +251,11 @@ fn is_dump(word: &[u8]) -> bool {
     word[2..]
         .iter()
         .any(|letter| !b"ADHIMNPUpx".contains(letter))
+}
+
+fn has_preprocessed_source(argv: &[OsString]) -> bool {
+    let mut sources = argv.iter().filter_map(|word| extension::source(word));
+    sources.any(|source| source.preprocessed)
 }
 
 fn has_output(argv: &[OsString]) -> bool {
@@ -378,6 +387,8 @@ mod tests {
             "-Xclang -target-feature -Xclang +avx2",
             "-Xclang -target-feature -Xclang -avx512pf -Xclang -disable-x",
             "-Xclang -fno-validate-pch -Xclang -include -Xclang x.hxx",
+            "-Xclang -mllvm -Xclang -instcombine-x=0",
+            "-fpreprocessed -fdirectives-only b.i",
             "-mllvm -unroll-count=2 -mllvm -inline-threshold=3",
             "-Xpreprocessor -DX -Xassembler -march=all -Xlinker -o",
         ] {

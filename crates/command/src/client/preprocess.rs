@@ -219,6 +219,10 @@ mod tests {
             "cc a.c",
         );
         check_stripped(
+            "cc -finput-charset=latin1 -fexec-charset=x a.c",
+            "cc -fexec-charset=x a.c",
+        );
+        check_stripped(
             "cc --sysroot x -isysroot y -O2 -g -fPIC -target t -c a.c",
             "cc --sysroot x -isysroot y -O2 -g -fPIC -target t -c a.c",
         );

@@ -39,6 +39,8 @@ pub(super) const TABLE: &[Entry] = &[
     option("-fhelp", Glued, Answers),
     option("-filelist", Next, Linker),
     option("-fimplicit-modules", Alone, Writes),
+    // What the preprocessor writes is UTF-8.
+    option("-finput-charset=", Glued, Preprocessor),
     option("-fintrinsic-modules-path", Long, Unmodelled),
     option("-fjson", Glued, Writes),
     option("-flat_namespace", Alone, Linker),

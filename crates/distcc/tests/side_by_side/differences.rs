@@ -147,6 +147,18 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        row: "`-finput-charset=`, plain mode",
+        modes: &[Mode::Plain],
+        mend: |theirs, _| {
+            reworded(theirs, |argv| {
+                let words = argv
+                    .iter()
+                    .filter(|word| !word.starts_with("-finput-charset="));
+                words.cloned().collect()
+            })
+        },
+    },
+    Difference {
         row: "`clang -g`, plain mode",
         modes: &[Mode::Plain],
         mend: |theirs, _| {
