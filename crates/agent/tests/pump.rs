@@ -443,6 +443,39 @@ fn what_becomes_of_commands_is_told_on_request_while_they_run() {
 }
 
 #[test]
+fn on_a_terminal_a_line_about_progress_takes_the_place_of_the_builds_own() {
+    let installed = Installed::new();
+    // `script` gives it a terminal, and writes down at once what appears there.
+    let build = "echo pump 0 1 1 a >>${INCLUDE_SERVER_PORT%socket}commands; printf [1/2]; \
+                 while :; do case $(cat seen) in *1\\ command*) exit;; esac; sleep 0.02; done";
+    let pump = installed.tree.path("bin/pump");
+    let mut script = Command::new("/usr/bin/script");
+    script
+        .args([
+            "-qefc",
+            &format!("{} sh -c '{build}'", pump.display()),
+            "seen",
+        ])
+        .current_dir(installed.tree.path(""))
+        .env_clear()
+        .env("PATH", installed.tree.path("tools"))
+        .env("SHELL", "/bin/sh")
+        .env("TMPDIR", installed.tree.path("tmp"))
+        .env("DISTCC_CLIENT_TMP", installed.roots.path(""))
+        .env("DISTCC_HOSTS", HOSTS)
+        .env("PUMP_PROGRESS", "0.02")
+        .stdin(Stdio::null());
+    let output = run(&mut script);
+    let seen = installed.tree.text("seen");
+    assert!(output.status.success(), "{seen}");
+    assert!(
+        seen.contains("[1/2]\r\x1b[K__________1 command in "),
+        "{seen:?}"
+    );
+    installed.check_clean();
+}
+
+#[test]
 fn an_option_that_pump_does_not_know_is_no_build() {
     let installed = Installed::new();
     for words in [&["--bogus"][..], &["-x", "make"], &["--startup", "make"]] {
