@@ -12,6 +12,9 @@ use std::process::{self, Command, ExitStatus};
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
 use crate::settings::ChildEnvironment;
 use crate::signals::{self, Watched};
 
@@ -79,6 +82,17 @@ impl Child {
                 }
             }
         }
+    }
+
+    /// Waits for its end, but not longer than this: then it is ended.
+    pub(crate) fn wait_or_end(self, patience: Duration) {
+        let limit = Timespec::try_from(patience).ok();
+        // Where the kernel knows no such descriptors, it is ended at once.
+        let pid = Pid::from_child(&self.process);
+        if let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) {
+            let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], limit.as_ref());
+        }
+        drop(self);
     }
 
     /// Waits for its end.

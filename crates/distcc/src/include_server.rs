@@ -10,6 +10,7 @@ use std::time::Duration;
 use protocol::include::Query;
 use protocol::request::Limits;
 use protocol::stream;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::log::{Log, Reason};
 use crate::response_file::blank_separated;
@@ -100,26 +101,40 @@ fn talk(port: &OsStr, query: &Query, io_timeout: Duration) -> Result<Vec<OsStrin
     if port.len() >= MAX_PORT_BYTES {
         return Err(IncludeError::PortTooLong);
     }
-    let mut socket = UnixStream::connect(port).map_err(|error| IncludeError::Connect {
+    let mut socket = connect(port, io_timeout).map_err(|error| IncludeError::Connect {
         port: port.to_owned(),
-        error,
+        error: timed_out(error),
     })?;
-    converse(&mut socket, query, io_timeout).map_err(|error| IncludeError::Talk {
+    converse(&mut socket, query).map_err(|error| IncludeError::Talk {
         port: port.to_owned(),
-        error: match error.kind() {
-            ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
-            _ => error,
-        },
+        error: timed_out(error),
     })
 }
 
-fn converse(
-    socket: &mut UnixStream,
-    query: &Query,
-    io_timeout: Duration,
-) -> io::Result<Vec<OsString>> {
+/// A socket with a time limit says "would block" where the time is up.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
+/// Connects with all time limits set: a server that hangs lets no more in at some time.
+fn connect(port: &OsStr, io_timeout: Duration) -> io::Result<UnixStream> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let socket = UnixStream::from(socket);
     socket.set_read_timeout(Some(io_timeout))?;
     socket.set_write_timeout(Some(io_timeout))?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(port)?)?;
+    Ok(socket)
+}
+
+fn converse(socket: &mut UnixStream, query: &Query) -> io::Result<Vec<OsString>> {
     socket.write_all(&query.encode())?;
     stream::read_answer(&mut BufReader::new(socket), Limits::default())
 }

@@ -25,6 +25,9 @@ use crate::settings::{ChildEnvironment, Settings};
 /// How long one address gets to answer. 3.4 has the same constant.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How long an ssh over which all was said gets to end.
+const SSH_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Why there is no connection. `Display` gives 3.4's words.
 #[derive(Debug)]
 pub(crate) enum ConnectError {
@@ -123,12 +126,13 @@ impl Connection {
         }
     }
 
-    /// Closes a connection over which all was said. For ssh this waits for its end; how it ended
-    /// says nothing that the server did not say better.
+    /// Closes a connection over which all was said. For ssh this waits for its end, so that the
+    /// server can finish, but not for one that hangs; how it ended says nothing that the server did
+    /// not say better.
     pub(crate) fn close(self) {
         if let Self::Ssh(ssh) = self {
             drop((ssh.input, ssh.output));
-            let _ = ssh.child.wait();
+            ssh.child.wait_or_end(SSH_PATIENCE);
         }
     }
 }

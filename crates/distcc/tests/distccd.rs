@@ -124,6 +124,20 @@ fn over_ssh() {
 }
 
 #[test]
+fn an_ssh_that_does_not_end_is_not_waited_for() {
+    let place = Place::new();
+    place.script(
+        "ssh",
+        "/usr/bin/distccd --inetd --enable-tcp-insecure --log-file /dev/null; \
+         exec sleep 100000 >/dev/null 2>&1",
+    );
+    let mut distcc = place.distcc("@h", "gcc -c a.c");
+    distcc.env("DISTCC_FALLBACK", "0");
+    run(distcc.env("DISTCC_SSH", "./ssh")).assert(0, &[]);
+    assert!(place.exists("a.o"));
+}
+
+#[test]
 fn an_ssh_that_fails() {
     let place = Place::new();
     place.script("ssh", "echo no route >&2; exit 255");

@@ -6,7 +6,7 @@ mod support;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::mpsc;
 use std::thread;
 
@@ -306,6 +306,27 @@ fn an_include_server_that_breaks_off_at_any_token() {
     ] {
         check_broken_include_server(said, true, talk);
     }
+}
+
+#[test]
+fn an_include_server_that_lets_nobody_in() {
+    let place = Place::new();
+    let listener = UnixListener::bind(place.path("socket")).unwrap();
+    // It accepts nobody, and holds few who wait.
+    rustix::net::listen(&listener, 0).unwrap();
+    let _waiting = UnixStream::connect(place.path("socket")).unwrap();
+    let complaint = format!(
+        "distcc[*] ERROR: failed to connect to UNIX-DOMAIN {}: timed out",
+        place.path("socket").display()
+    );
+    check_plain(
+        &place,
+        "gcc -c a.c",
+        |distcc| {
+            distcc.env("DISTCC_IO_TIMEOUT", "1");
+        },
+        &[&complaint, PREPROCESSING],
+    );
 }
 
 #[test]
