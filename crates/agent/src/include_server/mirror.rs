@@ -47,14 +47,23 @@ struct Root {
     objects: HashMap<PathBuf, Object>,
 }
 
-/// The identity under which a copy was written; locked while it is being written.
-type Written = Arc<Mutex<Option<Identity>>>;
+/// A copy of a file.
+#[derive(Clone)]
+struct Copied {
+    place: PathBuf,
+    /// The identity under which it was written; locked while it is being written.
+    written: Arc<Mutex<Option<Identity>>>,
+}
+
+/// Copies of one file, by the name in their `#line`, if any. There are few.
+type Copies = Vec<(Option<OsString>, Copied)>;
 
 /// All roots of this server.
 pub(crate) struct Mirror {
     folder: RootFolder,
     roots: Mutex<Vec<Root>>,
-    written: Mutex<HashMap<PathBuf, Written>>,
+    /// By real path as text, which costs a fraction of a path's own comparison.
+    copies: Mutex<HashMap<OsString, Copies>>,
     /// For files before they get their names.
     scratch: ClientRoot,
     scratch_names: AtomicUsize,
@@ -68,7 +77,7 @@ impl Mirror {
         Ok(Self {
             folder,
             roots: Mutex::new(vec![Root::new(first)]),
-            written: Mutex::default(),
+            copies: Mutex::default(),
             scratch,
             scratch_names: AtomicUsize::new(0),
         })
@@ -109,16 +118,7 @@ impl Mirror {
         line: Option<&OsStr>,
         text: Option<Text>,
     ) -> Result<PathBuf, Refusal> {
-        let suffix = if line.is_some() { ".lzo.abs" } else { ".lzo" };
-        let object = Object::File(line.map(OsStr::to_owned));
-        let place = self.place(&with_suffix(real, suffix), &object)?;
-        let written = Arc::clone(
-            self.written
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(place.clone())
-                .or_default(),
-        );
+        let Copied { place, written } = self.copied(real, line)?;
         let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.is_some() && *written == identity {
             return Ok(place);
@@ -140,6 +140,33 @@ impl Mirror {
             .map_err(Refusal::mirror(&place))?;
         *written = if text.is_settled { identity } else { None };
         Ok(place)
+    }
+
+    /// The copy of a file, or where one goes.
+    fn copied(&self, real: &Path, line: Option<&OsStr>) -> Result<Copied, Refusal> {
+        let copies = || self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let find = |copies: &Copies| {
+            let found = copies.iter().find(|(name, _)| name.as_deref() == line);
+            found.map(|(_, copied)| copied.clone())
+        };
+        if let Some(copied) = copies().get(real.as_os_str()).and_then(find) {
+            return Ok(copied);
+        }
+        let suffix = if line.is_some() { ".lzo.abs" } else { ".lzo" };
+        let object = Object::File(line.map(OsStr::to_owned));
+        let place = self.place(&with_suffix(real, suffix), &object)?;
+        let mut copies = copies();
+        let of_file = copies.entry(real.into()).or_default();
+        // Another thread may have been here meanwhile; the place is the same.
+        if let Some(copied) = find(of_file) {
+            return Ok(copied);
+        }
+        let copied = Copied {
+            place,
+            written: Arc::default(),
+        };
+        of_file.push((line.map(OsStr::to_owned), copied.clone()));
+        Ok(copied)
     }
 
     /// Removes everything.

@@ -58,6 +58,11 @@ impl Seen {
         })
     }
 
+    /// Whether it comes from this very answer of the engine.
+    pub(crate) fn is_of(&self, closure: &Arc<Closure>) -> bool {
+        Arc::ptr_eq(&self.closure, closure)
+    }
+
     /// Whether nothing that is sent has changed between the two.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let (ours, theirs) = (&self.closure, &other.closure);

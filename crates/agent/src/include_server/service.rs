@@ -1,7 +1,7 @@
 //! One question answered: which files does this compile need, and where do their copies stand?
 //!
 //! The steps are those of [`Service::answer`]. The include engine is asked twice, before the
-//! copies are made and after, and per file that is sent there is one `stat` each time; nothing is
+//! copies are made and after, and per file that is sent there is one `stat`; nothing is
 //! read, looked through or packed that was so before and has not changed since. Compiles that the
 //! engine refuses cost a run of the compiler instead ([`super::by_list`]).
 //!
@@ -139,7 +139,12 @@ impl Service {
                 Ok(closure) => closure,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            let before = last.take();
+            let before = match last.take() {
+                // The very same answer: since it was made, nothing has changed that it rests on,
+                // which the text of each of its files is part of.
+                Some((before, answer)) if before.is_of(&closure) => return Ok(Ok(answer)),
+                before => before,
+            };
             let seen = Seen::new(closure);
             let again = match (seen, before) {
                 (Ok(seen), Some((before, answer))) if seen.is_same_as(&before) => {

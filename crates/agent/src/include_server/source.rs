@@ -5,6 +5,7 @@
 //! without showing it, so it does not count as known until it has been read at a later time.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -151,8 +152,9 @@ pub(crate) struct Source {
 /// Facts about all files seen, under their real paths.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
-    /// Holds only what was settled when it was read.
-    known: Mutex<HashMap<PathBuf, Arc<Source>>>,
+    /// By path as text, which costs a fraction of a path's own comparison. Holds only what was
+    /// settled when it was read.
+    known: Mutex<HashMap<OsString, Arc<Source>>>,
     /// By macro and path; the same.
     asked: Mutex<HashMap<MacroInFile, AskedUnder>>,
 }
@@ -171,7 +173,7 @@ impl Sources {
         identity: Option<Identity>,
     ) -> Result<(Arc<Source>, Option<Text>), Refusal> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(source) = known().get(real)
+        if let Some(source) = known().get(real.as_os_str())
             && source.identity == identity
         {
             return Ok((Arc::clone(source), None));
@@ -182,7 +184,7 @@ impl Sources {
             facts: scan(&text.content),
         });
         if text.is_settled {
-            known().insert(real.to_owned(), Arc::clone(&source));
+            known().insert(real.into(), Arc::clone(&source));
         }
         Ok((source, Some(text)))
     }
