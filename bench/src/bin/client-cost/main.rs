@@ -210,6 +210,7 @@ impl Bench<'_> {
         command
             .arg("-j")
             .arg(self.flags.jobs.to_string())
+            .arg("--quiet")
             .arg("-f")
             .arg(&file);
         command
