@@ -19,7 +19,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use crate::{Compile, extension, option};
 
 pub use dependencies::Dependencies;
-pub use local_option::{LocalOption, Why, local_option, lost_output};
+pub use local_option::{LocalOption, Why, lost_output};
 
 /// A `-Wp,-MD` or `-Wp,-MMD` without the file name that has to follow it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use command::client::{WpWithoutFile, expand_wp, local_option, native, separate_language};
+use command::client::{WpWithoutFile, expand_wp, native, separate_language};
 use command::{Compile, Plan, plan};
 use hosts::{Host, Transport};
 
@@ -74,7 +74,7 @@ fn planned(words: &[OsString], settings: &Settings) -> Result<Compile, WhyLocal>
         Plan::Distribute(compile) => compiler_name::rewrite(compile, settings),
         Plan::Local(why) => return Err(WhyLocal::Command(why)),
     };
-    match local_option(compile.argv()) {
+    match compile.local_option() {
         None => Ok(compile),
         Some(option) => Err(WhyLocal::Option(option)),
     }

@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::options::{self, Class};
 use crate::server::unsafe_option;
-use crate::{extension, option};
+use crate::{Compile, extension, option};
 
 /// An option for which a command runs where it was called. `Display` says why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,15 +57,21 @@ impl fmt::Display for LocalOption {
     }
 }
 
-/// The first option that keeps a command here.
-#[must_use]
-pub fn local_option(argv: &[OsString]) -> Option<LocalOption> {
+impl Compile {
+    /// The first option that keeps a command here.
+    #[must_use]
+    pub fn local_option(&self) -> Option<LocalOption> {
+        local_option(&self.argv, !self.output_appended)
+    }
+}
+
+fn local_option(argv: &[OsString], names_output: bool) -> Option<LocalOption> {
     let local = |option: &OsStr, why| LocalOption {
         option: option.to_owned(),
         why,
     };
     let found = options_of(argv).find_map(|index| {
-        let why = judge(argv, index)?;
+        let why = judge(argv, index, names_output)?;
         let is_inner = argv[index] == "-Xclang";
         Some(local(&argv[index + usize::from(is_inner)], why))
     });
@@ -79,7 +85,7 @@ pub fn local_option(argv: &[OsString]) -> Option<LocalOption> {
 pub fn lost_output(argv: &[OsString]) -> Option<&OsStr> {
     let mut indices = options_of(argv);
     let is_lost = |why| matches!(why, Why::Writes | Why::Answers);
-    let found = indices.find(|&index| judge(argv, index).is_some_and(is_lost))?;
+    let found = indices.find(|&index| judge(argv, index, true).is_some_and(is_lost))?;
     Some(&argv[found])
 }
 
@@ -88,7 +94,7 @@ pub fn lost_output(argv: &[OsString]) -> Option<&OsStr> {
 pub(super) fn writer_length(argv: &[OsString], index: usize) -> usize {
     let word = argv[index].as_bytes();
     let alone = std::slice::from_ref(&argv[index]);
-    match judge(alone, 0) {
+    match judge(alone, 0, true) {
         Some(Why::Writes | Why::Answers) if options::takes_next(word) && index + 1 < argv.len() => {
             2
         }
@@ -106,7 +112,8 @@ fn options_of(argv: &[OsString]) -> impl Iterator<Item = usize> {
     })
 }
 
-fn judge(argv: &[OsString], index: usize) -> Option<Why> {
+/// `names_output`: the command says by itself where its object goes.
+fn judge(argv: &[OsString], index: usize, names_output: bool) -> Option<Why> {
     let word = argv[index].as_bytes();
     let Some(entry) = options::find(word) else {
         return Some(Why::Unknown);
@@ -121,9 +128,12 @@ fn judge(argv: &[OsString], index: usize) -> Option<Why> {
         // name is not the one that we would choose.
         "-x" => value().ends_with(b"-header").then_some(Why::Writes),
         // clang names these `a.bc` and `a.ll` by itself, where a plan says `a.o` and `a.s`.
-        "-emit-llvm" => (!has_output(argv)).then_some(Why::Writes),
-        // It names files of its own by `-MD FILE`, whatever the driver's options say.
-        "-Xpreprocessor" => value().starts_with(b"-M").then_some(Why::Writes),
+        "-emit-llvm" => (!names_output).then_some(Why::Writes),
+        "-Xpreprocessor" => preprocessor_word(value()),
+        "-Wp," => {
+            let mut parts = value().split(|&byte| byte == b',');
+            parts.find_map(preprocessor_word)
+        }
         "-Xassembler" | "--for-assembler" => is_assembler_writer(value()).then_some(Why::Writes),
         "-Wa," => {
             let mut parts = value().split(|&byte| byte == b',');
@@ -174,6 +184,18 @@ pub(super) fn calls_clang(argv: &[OsString]) -> bool {
         .iter()
         .take_while(|word| !word.as_bytes().starts_with(b"-"));
     names.any(is_clang)
+}
+
+/// A word for the preprocessor, or for all of the inner compiler.
+fn preprocessor_word(word: &[u8]) -> Option<Why> {
+    // It names files of its own by `-MD FILE`, whatever the driver's options say.
+    if word.starts_with(b"-M") {
+        return Some(Why::Writes);
+    }
+    match options::class(word) {
+        None if word.starts_with(b"-") => Some(Why::Unknown),
+        class => class.and_then(local_class),
+    }
 }
 
 /// Whether the word that the `-Xclang` at `index` hands on is the value of the one before.
@@ -258,13 +280,10 @@ fn has_preprocessed_source(argv: &[OsString]) -> bool {
     sources.any(|source| source.preprocessed)
 }
 
-fn has_output(argv: &[OsString]) -> bool {
-    argv.iter().any(|word| word.as_bytes().starts_with(b"-o"))
-}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::argv;
+    use crate::testing::{argv, compile};
 
     fn check(words: &str, expected: Option<&str>) {
         let command = argv(&format!("cc -c a.c -o a.o {words}"));
@@ -331,7 +350,7 @@ mod tests {
             option: option.into(),
             why,
         };
-        assert_eq!(local_option(&command), Some(expected), "{words}");
+        assert_eq!(local_option(&command, true), Some(expected), "{words}");
     }
 
     #[test]
@@ -393,7 +412,7 @@ mod tests {
             "-Xpreprocessor -DX -Xassembler -march=all -Xlinker -o",
         ] {
             assert_eq!(
-                local_option(&argv(&format!("gcc {words}"))),
+                local_option(&argv(&format!("gcc {words}")), true),
                 None,
                 "{words}"
             );
@@ -402,7 +421,7 @@ mod tests {
 
     #[test]
     fn clang_notes_the_whole_command() {
-        let found = |command: &str| local_option(&argv(command)).map(|found| found.why);
+        let found = |command: &str| local_option(&argv(command), true).map(|found| found.why);
         let option = "-frecord-gcc-switches -c a.c";
         assert_eq!(found(&format!("gcc {option}")), None);
         assert_eq!(found(&format!("clang-14 {option}")), Some(Why::Unmodelled));
@@ -421,7 +440,7 @@ mod tests {
             "-- -save-temps",
         ] {
             assert_eq!(
-                local_option(&argv(&format!("gcc {words}"))),
+                local_option(&argv(&format!("gcc {words}")), true),
                 None,
                 "{words}"
             );
@@ -453,7 +472,22 @@ mod tests {
 
     #[test]
     fn sees_names_that_a_plan_would_get_wrong() {
-        let unnamed = argv("clang -emit-llvm -c a.c");
-        assert_eq!(lost_output(&unnamed), Some(OsStr::new("-emit-llvm")));
+        let found = compile("clang -emit-llvm -c a.c").local_option();
+        assert_eq!(found.map(|found| found.why), Some(Why::Writes));
+        let found = compile("clang -emit-llvm -c a.c -o a.bc").local_option();
+        assert_eq!(found, None);
+    }
+
+    #[test]
+    fn reads_the_words_for_the_preprocessor() {
+        for words in [
+            "-Xpreprocessor -aux-info -Xpreprocessor /x",
+            "-Xpreprocessor -fdump-tree-all=/x",
+            "-Wp,-DX,-fdump-tree-all=/x",
+        ] {
+            let option = words.split(' ').next();
+            check(words, option);
+        }
+        check_local("-Xpreprocessor -qbogus", "-Xpreprocessor", Why::Unknown);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use command::client::local_option;
+use command::Plan;
 use command::options::{self, Entry, Form};
 
 use super::{COMPILERS, Project, run, words};
@@ -243,7 +243,10 @@ fn options_that_are_distributed_make_an_object_and_nothing_else() {
                 .any(|start| flag.starts_with(start));
             let is_off = flag.starts_with("-fno-");
             let command = words(&format!("gcc -c a.c -o a.o {flag}"));
-            is_flag && !is_off && !flag.ends_with('=') && local_option(&command).is_none()
+            let Plan::Distribute(command) = command::plan(&command) else {
+                return false;
+            };
+            is_flag && !is_off && !flag.ends_with('=') && command.local_option().is_none()
         });
         assert!(flags.len() > 150, "{compiler}: {}", flags.len());
         batches.extend(flags.chunks(16).map(|flags| (compiler, flags.to_vec())));
