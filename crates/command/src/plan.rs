@@ -84,6 +84,12 @@ impl fmt::Display for WhyLocal {
 pub fn plan(argv: &[OsString]) -> Plan {
     match read(argv) {
         Ok(compile) => Plan::Distribute(compile),
+        // Of a link people want to hear that it is one.
+        Err(WhyLocal::TwoInputs | WhyLocal::TwoOutputs)
+            if !argv.iter().any(|word| word == "-c" || word == "-S") =>
+        {
+            Plan::Local(WhyLocal::NotACompile)
+        }
         Err(why) => Plan::Local(why),
     }
 }
@@ -307,7 +313,7 @@ mod tests {
             "gcc -S hello.c -o hello.s",
         );
         local("gcc -S foo.c -o -", WhyLocal::OutputToStdout);
-        local("gcc -ofoo foo.o", WhyLocal::TwoOutputs);
+        local("gcc -ofoo foo.o", WhyLocal::NotACompile);
         local("cc foo.c -o foo.o", WhyLocal::NotACompile);
         sends_with("-Wa,-xarch=v8");
         local_option("gcc -Wa,-alh,-a=foo.lst -c foo.c", "-Wa,-alh,-a=foo.lst");
