@@ -6,8 +6,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+use rustix::fs::OFlags;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
@@ -63,8 +66,17 @@ impl StateDir {
 
 /// The record in a file, if it is one, and the time since it was written.
 fn read_record(path: &Path) -> io::Result<(Option<Record>, Duration)> {
-    let file = File::open(path)?;
-    let age = SystemTime::now().duration_since(file.metadata()?.modified()?);
+    // A pipe must not make us wait for a writer.
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let age = SystemTime::now().duration_since(metadata.modified()?);
     let mut bytes = Vec::with_capacity(Record::LEN + 1);
     file.take(Record::LEN as u64 + 1).read_to_end(&mut bytes)?;
     // A time in the future is a clock that was set back.
@@ -203,7 +215,12 @@ mod tests {
         fixture.put("binstate_2", b"", 0);
         fixture.put("binstate_3", &[1; 500], 0);
         let foreign = fixture.put("other", &[1; 500], 900);
-        std::fs::create_dir(fixture.temp.path().join("state/binstate_4")).unwrap();
+        let state = fixture.temp.path().join("state");
+        std::fs::create_dir(state.join("binstate_4")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", state.join("binstate_5")).unwrap();
+        let pipe = state.join("binstate_6");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, pipe, mode).unwrap();
         assert_eq!(fixture.clients(), [good]);
         assert!(foreign.exists());
     }
