@@ -58,8 +58,7 @@ impl Unit<'_> {
 
     /// In C90, gcc takes `//` for the beginning of a comment in files of the system alone.
     pub(super) fn wants_system(&mut self, loaded: &Loaded) -> Result<(), Stop> {
-        let is_strict = !self.dialect.clang && !self.dialect.line_comments;
-        if is_strict && loaded.matters.line_comments && !self.noted.system {
+        if loaded.is_other_in_system && !self.noted.system {
             return Err(self.wants(Noted {
                 system: true,
                 ..self.noted

@@ -20,6 +20,8 @@ pub(crate) struct Loaded {
     makers: AtomicU32,
     /// Of the content, for gcc's idea of "the same file".
     hash: u64,
+    /// gcc would read other directives if it took this for a file of a system folder: for their `//`, in C90.
+    pub(crate) is_other_in_system: bool,
     /// The rules it was parsed by, and those that another parse would have to share.
     pub(crate) dialect: Dialect,
     pub(crate) matters: Dialect,
@@ -40,11 +42,9 @@ impl Loaded {
             (of.stamp.inode, of.stamp.size, seconds, of.hash)
         };
         let may_be_once = self.parsed.may_be_once || now.parsed.may_be_once;
-        // In C90 it matters who includes a file in which `//` stands.
-        let asks_who = |of: &Loaded| of.matters.line_comments && !of.dialect.line_comments;
         if self.stamp.names != now.stamp.names
             || (may_be_once && marks(self) != marks(now))
-            || asks_who(self) != asks_who(now)
+            || self.is_other_in_system != now.is_other_in_system
         {
             Likeness::Other
         } else {
@@ -105,6 +105,11 @@ impl Worker {
         while self.makers.learn(&parsed.makers, &mut self.names) {
             parsed = parse(&bytes, dialect, self.makers.now(), &mut self.names);
         }
+        let system_rules = dialect.of_files(true).masked(matters);
+        let is_other_in_system = !dialect.clang && system_rules != dialect && {
+            let in_system = parse(&bytes, system_rules, self.makers.now(), &mut self.names);
+            parsed.likeness(&in_system) != Likeness::Same
+        };
         self.stats.files_parsed += 1;
         self.stats.bytes_parsed += bytes.len() as u64;
         if !parsed.questions.is_empty() {
@@ -120,6 +125,7 @@ impl Worker {
             parsed,
             makers: AtomicU32::new(self.makers.now().generation),
             hash: hasher.finish(),
+            is_other_in_system,
             dialect,
             matters,
         });
