@@ -214,7 +214,7 @@ impl Unit<'_> {
         }
     }
 
-    /// What the command line does before the main file: definitions, then gcc's own header, `-imacros`, `-include`.
+    /// What the command line does before the main file: definitions, then `-imacros`, gcc's own header, `-include`.
     fn prelude(
         &mut self,
         command: &Command,
@@ -252,6 +252,14 @@ impl Unit<'_> {
                 }
             }
         }
+        self.place = Place::CommandLine;
+        for file in &invocation.macro_files {
+            self.ignores_pragmas = !self.dialect.clang;
+            self.include_first(command, file)?;
+        }
+        self.ignores_pragmas = false;
+        // gcc's own header comes behind `-imacros`.
+        self.place = Place::Main;
         if facts.predef.is_some() {
             let header = self.worker.names.id(b"<stdc-predef.h>");
             let lookup =
@@ -262,37 +270,39 @@ impl Unit<'_> {
             }
         }
         self.place = Place::CommandLine;
-        let macro_files = invocation.macro_files.iter().map(|file| (file, true));
-        let include_files = invocation.include_files.iter().map(|file| (file, false));
-        for (file, macros_only) in macro_files.chain(include_files) {
-            self.ignores_pragmas = macros_only && !self.dialect.clang;
-            if self.dialect.clang {
-                for suffix in [&b".pch"[..], b".gch"] {
-                    let precompiled = [file.as_slice(), suffix].concat();
-                    let path = absolute(&command.cwd, &precompiled);
-                    let (folder, name) = crate::tree::split(&path);
-                    let folder = self.worker.folders.at(folder);
-                    if self.worker.folders.target(folder, name)
-                        != crate::search::folders::Target::Absent
-                    {
-                        return Err(Refusal::Precompiled(precompiled).into());
-                    }
+        for file in &invocation.include_files {
+            self.include_first(command, file)?;
+        }
+        self.place = Place::Main;
+        Ok(())
+    }
+
+    /// Includes a file of `-imacros` or `-include`.
+    fn include_first(&mut self, command: &Command, file: &[u8]) -> Result<(), Stop> {
+        if self.dialect.clang {
+            for suffix in [&b".pch"[..], b".gch"] {
+                let precompiled = [file, suffix].concat();
+                let path = absolute(&command.cwd, &precompiled);
+                let (folder, name) = crate::tree::split(&path);
+                let folder = self.worker.folders.at(folder);
+                if self.worker.folders.target(folder, name)
+                    != crate::search::folders::Target::Absent
+                {
+                    return Err(Refusal::Precompiled(precompiled).into());
                 }
             }
-            let header = [b"\"", file.as_slice(), b"\""].concat();
-            let header = self.worker.names.id(&header);
-            // The compiler's working folder comes first here, not the main file's.
-            let here = self
-                .worker
-                .file(&command.cwd, b"<command-line>", Vec::new(), Vec::new(), 0);
-            let beside = self.worker.files[here as usize].beside;
-            let folder = self.worker.folders.at(&command.cwd);
-            let beside = self.worker.name_of_folder(self.context, folder, beside);
-            let lookup = self.search(header, Form::Include, beside)?;
-            self.enter_found(lookup, header, false)?;
         }
-        self.ignores_pragmas = false;
-        self.place = Place::Main;
+        let header = [b"\"", file, b"\""].concat();
+        let header = self.worker.names.id(&header);
+        // The compiler's working folder comes first here, not the main file's.
+        let here = self
+            .worker
+            .file(&command.cwd, b"<command-line>", Vec::new(), Vec::new(), 0);
+        let beside = self.worker.files[here as usize].beside;
+        let folder = self.worker.folders.at(&command.cwd);
+        let beside = self.worker.name_of_folder(self.context, folder, beside);
+        let lookup = self.search(header, Form::Include, beside)?;
+        self.enter_found(lookup, header, false)?;
         Ok(())
     }
 }

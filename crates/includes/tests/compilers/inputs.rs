@@ -125,6 +125,21 @@ fn for_clang_folders_with_a_prefix_come_behind_those_of_variables_and_of_the_pre
 }
 
 #[test]
+fn the_compilers_own_header_comes_behind_imacros_and_before_include() {
+    let own = "s/usr/include/stdc-predef.h";
+    let tree = Tree::new(&[
+        ("a.c", ""),
+        (own, "#define M\n"),
+        ("h.h", "#ifdef M\n#include \"y.h\"\n#endif\n"),
+        ("y.h", ""),
+    ]);
+    for (option, more) in [("-imacros", ""), ("-include", "y.h")] {
+        let line = format!("gcc --sysroot=%/s {option} h.h -c a.c");
+        tree.expect(&line, &format!("a.c h.h {own} {more}"));
+    }
+}
+
+#[test]
 fn a_precompiled_header_that_would_be_taken_is_refused() {
     let files = [("a.c", "#include \"h.h\"\n"), ("h.h", ""), ("h.h.gch", "x")];
     let refused = Tree::new(&files).closure("gcc -c a.c");
