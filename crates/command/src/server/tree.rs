@@ -1,4 +1,5 @@
-//! The command for a client's tree below a scratch folder.
+//! The command for a client's tree below a scratch folder. (In a sandbox with the tree at the
+//! client's own paths only the last of these is left, see [`Compile::in_place_command`].)
 //!
 //! Three things have to come out as in a local compile, though the files are elsewhere:
 //!
@@ -64,11 +65,27 @@ impl Compile {
         for options in layers(&argv) {
             move_paths(&mut argv, &options, root);
         }
+        let maps = prefix_maps(&argv, root);
+        self.with_dependencies(argv, maps, deps)
+    }
+
+    /// The command for a client's tree that stands at the client's own paths (protocol 3), to be
+    /// run in the client's own folder. Only the object and the dependencies go elsewhere.
+    #[must_use]
+    pub fn in_place_command(&self, output: &OsStr, deps: &OsStr) -> Vec<OsString> {
+        self.with_dependencies(self.argv_with_output(output), Vec::new(), deps)
+    }
+
+    /// Dependencies are always written, and to `deps`; `added` are further words.
+    fn with_dependencies(
+        &self,
+        mut argv: Vec<OsString>,
+        mut added: Vec<OsString>,
+        deps: &OsStr,
+    ) -> Vec<OsString> {
         quote_default_target(&mut argv, self.output());
         let mut argv = without_dependency_file(&argv);
-
         let dependencies = self.dependency_options();
-        let mut added = prefix_maps(&argv, root);
         if !dependencies.wanted {
             added.push("-MMD".into());
         }
@@ -309,6 +326,18 @@ mod tests {
         let found = tree_command(&compile);
         let at = found.iter().position(|word| word == target[0]).unwrap();
         assert_eq!(found[at + 1], target[1], "{command:?}");
+    }
+
+    #[test]
+    fn a_tree_in_its_place_needs_no_other_paths() {
+        let command = "gcc -g -I/c/inc -ffile-prefix-map=/c=x -MD -MF /c/d -c /c/a.c -o /c/a.o";
+        let [output, deps] = ["/t/o", "/t/d"].map(OsStr::new);
+        assert_eq!(
+            compile(command).in_place_command(output, deps),
+            argv(
+                "gcc -g -I/c/inc -ffile-prefix-map=/c=x -MD -c /c/a.c -o /t/o -MQ /c/a.o -MF /t/d"
+            )
+        );
     }
 
     #[test]
