@@ -1,0 +1,239 @@
+//! The first process of a job: makes what the job sees, gives up what it may not, runs the
+//! command, waits, and answers. When it ends, all that the job has started ends with it.
+//!
+//! Costs about fifty system calls besides those of the command, a dozen of them mounts.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, chdir, kill_process, kill_process_group, pidfd_open, wait,
+};
+use rustix::thread::UnshareFlags;
+
+use crate::confine::{limit_processes, protect_first_process};
+use crate::helper::Workshop;
+use crate::job::{Ended, Job};
+use crate::landlocked;
+use crate::message::{read_framed, send};
+use crate::root::{self, NoRoot};
+use crate::sys::{exit_now, unblock_signals, unshare};
+use crate::usage;
+
+/// How often is looked what a job uses.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 250_000_000,
+};
+
+/// Runs the job whose request comes over `connection`, and ends this process.
+pub(crate) fn run(
+    workshop: &Workshop,
+    mut connection: UnixStream,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+) -> ! {
+    let ended = attempt(workshop, &mut connection, stdout, stderr);
+    let ended = ended.unwrap_or_else(|ended| ended);
+    let out = match &ended {
+        Ended::Normally { out, .. } => out.as_ref(),
+        _ => None,
+    };
+    let fds: Vec<_> = out.map(AsFd::as_fd).into_iter().collect();
+    // The server may be gone.
+    let _ = send(&connection, &ended.encode(), &fds);
+    exit_now()
+}
+
+/// Both are what is answered.
+fn attempt(
+    workshop: &Workshop,
+    connection: &mut UnixStream,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+) -> Result<Ended, Ended> {
+    protect_first_process().map_err(failed("protecting the first process"))?;
+    let request = read_framed(connection).map_err(failed("reading a request"))?;
+    let job = Job::decode(&request).map_err(|error| failed("reading a request")(error.into()))?;
+    drop(request);
+    let config = &workshop.config;
+    let mut children = None;
+    let out = match &workshop.plan {
+        None => {
+            children = Some(Children::new());
+            // What a job leaves running comes to this process, which ends it.
+            rustix::process::set_child_subreaper(Pid::from_raw(1))
+                .map_err(|errno| failed("becoming a reaper")(errno.into()))?;
+            landlocked::confine(config, &job)
+                .map_err(|error| Ended::Failed(format!("Landlock: {error}")))?;
+            None
+        }
+        Some(plan) => {
+            let out = root::make(plan, config, &job).map_err(|error| match error {
+                NoRoot::Misplaced(text) => Ended::Misplaced(text),
+                NoRoot::Failed(text) => Ended::Failed(text),
+            })?;
+            // Another one for each job: the kernel counts processes by user namespace, and not
+            // even a mistake below gives rights over the mounts, which belong to the outer one.
+            unshare(UnshareFlags::NEWUSER).map_err(failed("making a user namespace"))?;
+            limit_processes(config.limits.processes).map_err(failed("limiting processes"))?;
+            Some(out)
+        }
+    };
+    chdir(&job.cwd).map_err(|errno| {
+        let (cwd, error) = (job.cwd.display(), io::Error::from(errno));
+        Ended::Misplaced(format!("entering {cwd}: {error}"))
+    })?;
+    workshop
+        .filters
+        .confine_job()
+        .map_err(|text| Ended::Failed(format!("filtering system calls: {text}")))?;
+    if job.programs.is_empty() {
+        return Ok(Ended::Normally { status: 0, out });
+    }
+    unblock_signals().map_err(failed("unblocking signals"))?;
+    let child = spawn(&job, stdout, stderr)
+        .map_err(|error| Ended::NotStarted(error.raw_os_error().unwrap_or(libc::EINVAL)))?;
+    let group = Pid::from_child(&child);
+    let status = watch(workshop, child, connection);
+    if let Some(mut children) = children {
+        children.end(group);
+    }
+    status.map(|status| Ended::Normally { status, out })
+}
+
+/// Starts the first of the programs that can be started.
+fn spawn(job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Child> {
+    let (stdout, stderr) = (File::from(stdout), File::from(stderr));
+    let mut first_error = None;
+    for name in &job.programs {
+        let tried = find(name, &job.environment).and_then(|program| {
+            let mut words = job.argv.iter();
+            let mut command = Command::new(&program);
+            command
+                .arg0(words.next().unwrap_or(name))
+                .args(words)
+                .env_clear()
+                .envs(job.environment.iter().map(|(name, value)| (name, value)))
+                .process_group(0)
+                .stdin(Stdio::null())
+                .stdout(stdout.try_clone()?)
+                .stderr(stderr.try_clone()?);
+            command.spawn()
+        });
+        match tried {
+            Ok(child) => return Ok(child),
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    Err(first_error.unwrap_or_else(|| Errno::NOENT.into()))
+}
+
+/// The file of a program, searched as `execvp` does: with a path `Command` needs no slow way
+/// to look into the new environment.
+fn find(name: &OsStr, environment: &[(OsString, OsString)]) -> io::Result<PathBuf> {
+    if name.as_bytes().contains(&b'/') {
+        return Ok(name.into());
+    }
+    let path = environment.iter().find(|(variable, _)| variable == "PATH");
+    let folders = path
+        .map(|(_, folders)| folders.as_os_str())
+        .unwrap_or_default();
+    let mut error = Errno::NOENT;
+    for folder in std::env::split_paths(folders) {
+        let file = folder.join(name);
+        match access(&file, Access::EXEC_OK) {
+            Ok(()) if file.is_file() => return Ok(file),
+            Err(Errno::ACCESS) | Ok(()) => error = Errno::ACCESS,
+            Err(_) => {}
+        }
+    }
+    Err(error.into())
+}
+
+/// Waits for the command; the server hanging up and the limits end it.
+fn watch(workshop: &Workshop, child: Child, connection: &UnixStream) -> Result<u32, Ended> {
+    let pid = Pid::from_child(&child);
+    let over = pidfd_open(pid, PidfdFlags::empty());
+    let over = over.map_err(|errno| failed("watching the command")(errno.into()))?;
+    loop {
+        let mut fds = [
+            PollFd::new(&over, PollFlags::IN),
+            PollFd::new(connection, PollFlags::IN | PollFlags::RDHUP),
+        ];
+        match poll(&mut fds, Some(&LOOK)) {
+            Ok(0) if workshop.plan.is_some() => {
+                if let Some(text) = usage::exceeded(&workshop.config.limits) {
+                    return Err(Ended::Exceeded(text));
+                }
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed("watching the command")(errno.into())),
+        }
+        let [ended, gone] = fds.map(|fd| !fd.revents().is_empty());
+        if ended {
+            return status(child).map_err(failed("waiting for the command"));
+        }
+        if gone {
+            return Err(Ended::Failed("nobody waits for the job".into()));
+        }
+    }
+}
+
+fn status(mut child: Child) -> io::Result<u32> {
+    Ok(child.wait()?.into_raw().cast_unsigned())
+}
+
+/// The children of this process, where no namespace ends them: a list of the kernel's that is
+/// read anew each time, opened while `/proc` is still open to us.
+struct Children(Option<File>);
+
+impl Children {
+    fn new() -> Self {
+        let own = std::process::id();
+        // Not all kernels have it; then the command's group is all that is ended.
+        Self(File::open(format!("/proc/{own}/task/{own}/children")).ok())
+    }
+
+    /// Ends all of them. Whoever loses its parent becomes one, so in the end that is everything
+    /// that the job has started.
+    fn end(&mut self, group: Pid) {
+        let _ = kill_process_group(group, Signal::KILL); // Mostly nobody is left.
+        while !matches!(wait(WaitOptions::NOHANG), Err(Errno::CHILD)) {
+            let pids: Vec<Pid> = self.list();
+            if pids.is_empty() && self.0.is_none() {
+                return;
+            }
+            for pid in pids {
+                let _ = kill_process(pid, Signal::KILL); // It may be over by itself.
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn list(&mut self) -> Vec<Pid> {
+        let mut text = String::new();
+        if let Some(file) = &mut self.0 {
+            let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
+        }
+        let numbers = text.split_whitespace().flat_map(str::parse);
+        numbers.filter_map(Pid::from_raw).collect()
+    }
+}
+
+fn failed(doing: &'static str) -> impl Fn(io::Error) -> Ended {
+    move |error| Ended::Failed(format!("{doing}: {error}"))
+}

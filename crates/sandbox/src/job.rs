@@ -1,0 +1,266 @@
+//! What can be asked of a sandbox, and what it answers.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use crate::message::{Malformed, Reader, Writer};
+use crate::view::View;
+
+/// Where a job inside namespaces finds a folder to put its results into.
+pub const OUT: &str = "/tmp/.distccd";
+
+/// What all jobs of a sandbox share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How to confine.
+    pub mode: Mode,
+    /// What of this machine jobs see.
+    pub view: View,
+    /// The folder with what jobs get, absolute and without links.
+    pub scratch: PathBuf,
+    /// What a job may use.
+    pub limits: Limits,
+}
+
+/// How to confine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A root and processes of its own.
+    Namespaces,
+    /// The machine's root, most of it forbidden.
+    Landlock,
+}
+
+/// What a job may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory of all its processes together, looked at several times a second; and of each of
+    /// them at any time.
+    pub memory_bytes: u64,
+    /// All that it writes below `/tmp` together (in namespaces).
+    pub written_bytes: u64,
+    /// The size of any one file, messages included.
+    pub file_bytes: u64,
+    /// Processes and threads at the same time.
+    pub processes: u64,
+}
+
+/// A command and what it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Programs to try one after the other, as paths or as names to be searched in `PATH`.
+    pub programs: Vec<OsString>,
+    /// The arguments, beginning with how the program is told to be called.
+    pub argv: Vec<OsString>,
+    /// The whole environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The working folder, as the job sees it.
+    pub cwd: PathBuf,
+    /// What it gets of the scratch folder.
+    pub trees: Vec<Tree>,
+}
+
+/// A folder that a job gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// The folder, relative to the scratch folder.
+    pub folder: PathBuf,
+    /// Where its content shall appear, read-only. With Landlock it stays where it is, and may be
+    /// written to.
+    pub at: PathBuf,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// With this `wait` status. What it has put into [`OUT`] can be read through the descriptor,
+    /// if it ran in namespaces.
+    Normally {
+        /// As `wait` gives it.
+        status: u32,
+        /// The folder [`OUT`].
+        out: Option<OwnedFd>,
+    },
+    /// It used more than its limits allow; a sentence about it.
+    Exceeded(String),
+    /// No program could be started: the error number of the first.
+    NotStarted(i32),
+    /// Its trees cannot be put where they belong; why.
+    Misplaced(String),
+    /// The sandbox could not be made; why.
+    Failed(String),
+}
+
+impl Config {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        let limits = self.limits;
+        out.number(u64::from(self.mode == Mode::Landlock));
+        out.path(&self.scratch);
+        for number in [
+            limits.memory_bytes,
+            limits.written_bytes,
+            limits.file_bytes,
+            limits.processes,
+        ] {
+            out.number(number);
+        }
+        self.view.encode(&mut out);
+        out.finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut from = Reader::new(bytes);
+        let mode = match from.number()? {
+            0 => Mode::Namespaces,
+            _ => Mode::Landlock,
+        };
+        let scratch = from.path()?;
+        let limits = Limits {
+            memory_bytes: from.number()?,
+            written_bytes: from.number()?,
+            file_bytes: from.number()?,
+            processes: from.number()?,
+        };
+        let view = View::decode(&mut from)?;
+        from.end()?;
+        Ok(Self {
+            mode,
+            view,
+            scratch,
+            limits,
+        })
+    }
+}
+
+impl Job {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.list(&self.programs, |out, program| out.text(program));
+        out.list(&self.argv, |out, word| out.text(word));
+        out.list(&self.environment, |out, (name, value)| {
+            out.text(name);
+            out.text(value);
+        });
+        out.path(&self.cwd);
+        out.list(&self.trees, |out, tree| {
+            out.path(&tree.folder);
+            out.path(&tree.at);
+        });
+        out.finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut from = Reader::new(bytes);
+        let job = Self {
+            programs: from.list(Reader::text)?,
+            argv: from.list(Reader::text)?,
+            environment: from.list(|from| Ok((from.text()?, from.text()?)))?,
+            cwd: from.path()?,
+            trees: from.list(|from| {
+                Ok(Tree {
+                    folder: from.path()?,
+                    at: from.path()?,
+                })
+            })?,
+        };
+        from.end()?;
+        Ok(job)
+    }
+}
+
+impl Ended {
+    /// Everything but the descriptor.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        let (kind, number, text) = match self {
+            Self::Normally { status, .. } => (0, u64::from(*status), ""),
+            Self::Exceeded(text) => (1, 0, &text[..]),
+            Self::NotStarted(errno) => (2, u64::from(errno.unsigned_abs()), ""),
+            Self::Misplaced(text) => (3, 0, &text[..]),
+            Self::Failed(text) => (4, 0, &text[..]),
+        };
+        out.number(kind);
+        out.number(number);
+        out.text(text);
+        out.finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8], out: Option<OwnedFd>) -> Result<Self, Malformed> {
+        let mut from = Reader::new(bytes);
+        let (kind, number, text) = (from.number()?, from.number()?, from.text()?);
+        from.end()?;
+        let text = text.to_string_lossy().into_owned();
+        let small = || u32::try_from(number).map_err(|_| Malformed);
+        Ok(match kind {
+            0 => Self::Normally {
+                status: small()?,
+                out,
+            },
+            1 => Self::Exceeded(text),
+            2 => Self::NotStarted(small()?.cast_signed()),
+            3 => Self::Misplaced(text),
+            4 => Self::Failed(text),
+            _ => return Err(Malformed),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStringExt;
+
+    #[test]
+    fn what_is_asked_arrives() {
+        let job = Job {
+            programs: vec!["gcc".into(), OsString::from_vec(vec![0xff, b'/'])],
+            argv: vec!["gcc".into(), "".into()],
+            environment: vec![("PATH".into(), "/bin".into())],
+            cwd: "/c d".into(),
+            trees: vec![Tree {
+                folder: "a/b".into(),
+                at: "/".into(),
+            }],
+        };
+        assert_eq!(Job::decode(&job.encode()), Ok(job.clone()));
+        let bytes = job.encode();
+        for cut in 0..bytes.len() {
+            assert_eq!(Job::decode(&bytes[..cut]), Err(Malformed));
+        }
+    }
+
+    #[test]
+    fn so_do_settings() {
+        let config = Config {
+            mode: Mode::Landlock,
+            view: View::of_this_machine(&["/usr/bin".into()]),
+            scratch: "/tmp".into(),
+            limits: Limits {
+                memory_bytes: 1,
+                written_bytes: 2,
+                file_bytes: u64::MAX,
+                processes: 4,
+            },
+        };
+        assert_eq!(Config::decode(&config.encode()), Ok(config));
+    }
+
+    #[test]
+    fn and_answers() {
+        for ended in [
+            Ended::Normally {
+                status: 0x2a00,
+                out: None,
+            },
+            Ended::Exceeded("more".into()),
+            Ended::NotStarted(2),
+            Ended::Misplaced("where".into()),
+            Ended::Failed("why".into()),
+        ] {
+            let back = Ended::decode(&ended.encode(), None).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{ended:?}"));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Where namespaces are forbidden: the machine's own root, with nearly all of it closed by
+//! Landlock.
+//!
+//! Weaker than a root of one's own: names outside can still be asked for (`stat`), the machine's
+//! processes can be seen by number, and a job that runs as the server's user could send it
+//! signals if the kernel does not know how to forbid that (Landlock ABI below 6).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+
+use crate::job::{Config, Job};
+
+/// The version whose rules are asked for; an older kernel keeps those it knows.
+const NEWEST: ABI = ABI::V6;
+/// Devices that a compiler may use.
+const DEVICES: [&str; 5] = ["full", "null", "random", "urandom", "zero"];
+
+/// Confines this process to what `job` may see.
+///
+/// # Errors
+/// Why that is impossible, in words.
+pub(crate) fn confine(config: &Config, job: &Job) -> Result<(), String> {
+    let rules = rules(config, job).map_err(|error| error.to_string())?;
+    let status = rules.restrict_self().map_err(|error| error.to_string())?;
+    match status.ruleset {
+        RulesetStatus::NotEnforced => Err("the kernel has no Landlock".into()),
+        RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
+    }
+}
+
+fn rules(config: &Config, job: &Job) -> Result<RulesetCreated, RulesetError> {
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?;
+    let read = AccessFs::from_read(NEWEST);
+    let all = AccessFs::from_all(NEWEST);
+    let mut folders: Vec<(PathBuf, _)> = Vec::new();
+    for path in config.view.shown() {
+        // A link's target counts, and may be gone.
+        folders.extend(fs::canonicalize(path).ok().map(|path| (path, read)));
+    }
+    let tree = |folder: &Path| (config.scratch.join(folder), all);
+    folders.extend(job.trees.iter().map(|entry| tree(&entry.folder)));
+    for name in DEVICES {
+        let device = AccessFs::ReadFile | AccessFs::WriteFile;
+        folders.push((Path::new("/dev").join(name), device));
+    }
+    for (path, access) in folders {
+        let Ok(fd) = PathFd::new(&path) else { continue };
+        let access = match path.is_dir() {
+            true => access,
+            false => access & AccessFs::from_file(NEWEST),
+        };
+        rules = rules.add_rule(PathBeneath::new(fd, access))?;
+    }
+    Ok(rules)
+}

@@ -1,0 +1,43 @@
+//! Runs commands of strangers in a sandbox.
+//!
+//! A [`Sandbox`] is a helper process (this program started anew with a single thread, see
+//! [`helper_main`]) that lives in kept namespaces: user, mount, network (empty), ipc, uts. It holds
+//! nothing but the folders of a [`View`] and the server's scratch folder, all read-only. For each
+//! [`Job`] it clones a process into a new mount and pid namespace, which makes a root on a small
+//! tmpfs, puts the client's trees where the client has them, gives up all rights and runs the
+//! command. Nothing is cleaned up: the kernel does when the job's first process ends.
+//!
+//! Where namespaces are forbidden, Landlock takes their place ([`Mode::Landlock`]): then there is
+//! no view of one's own, and the caller has to tell the command where files really are.
+//!
+//! In the order in which a newcomer should read:
+//!
+//! - [`job`]: what can be asked for; [`client`]: the server's side; [`message`]: what goes between
+//!   them.
+//! - [`helper`]: the helper's life. [`namespaces`]: how it gets into its own, and what it takes
+//!   along (from [`view`]).
+//! - [`first_process`]: the life of a job inside. It uses [`root`] and [`place`] (what it sees),
+//!   [`confine`] with [`system_calls`] and [`landlocked`] (what it may do), [`usage`] (how much).
+//! - [`sys`]: the system calls that no library wraps, and the only unsafe code.
+//!
+//! It knows nothing of compilers, protocols or options.
+
+mod client;
+mod confine;
+mod first_process;
+mod helper;
+mod job;
+mod landlocked;
+mod message;
+mod namespaces;
+mod place;
+mod root;
+mod sys;
+mod system_calls;
+mod usage;
+mod view;
+
+pub use client::{Running, Sandbox, StartError};
+pub use helper::{HELPER, helper_main};
+pub use job::{Config, Ended, Job, Limits, Mode, OUT, Tree};
+pub use view::View;

@@ -1,0 +1,121 @@
+//! A job's root: a tmpfs of its own with what it sees of this machine, and an empty `/tmp`.
+//!
+//! Per job a mount for the tmpfs, one for each top folder of the base (`usr`, `etc`, `dev`), one
+//! for each top folder of the client's trees, `/proc`, and the change of root.
+
+use std::ffi::CString;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, mkdir};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind_recursive, unmount};
+use rustix::process::{chdir, pivot_root};
+
+use crate::job::{Config, Job, OUT};
+use crate::place::{self, NotPlaced};
+
+/// What a root is made of that is the same for all jobs.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The base's folders and links at the top and in `/tmp`.
+    base: Vec<Entry>,
+    tmpfs_options: CString,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Folder(PathBuf),
+    Link(PathBuf, PathBuf),
+}
+
+/// Why there is no root.
+#[derive(Debug)]
+pub(crate) enum NoRoot {
+    /// The client's trees do not fit.
+    Misplaced(String),
+    /// The machine's refusal.
+    Failed(String),
+}
+
+/// Where a job's root is until it is the root.
+pub(crate) const JOB: &str = "/job";
+const BASE: &str = "/base";
+/// Folders of a job's own, where mount points can be made.
+const OWN: [&str; 2] = ["", "tmp"];
+
+impl Plan {
+    /// Looks at the base.
+    pub(crate) fn new(config: &Config) -> Result<Self, String> {
+        let mut base = Vec::new();
+        for own in OWN {
+            let folder = Path::new(BASE).join(own);
+            // There may be nothing in /tmp.
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let inside = path.strip_prefix(BASE).unwrap_or(&path).to_owned();
+                match path.read_link() {
+                    Ok(text) => base.push(Entry::Link(inside, text)),
+                    Err(_) if OWN.iter().any(|own| inside == Path::new(own)) => {}
+                    Err(_) => base.push(Entry::Folder(inside)),
+                }
+            }
+        }
+        let bytes = config.limits.written_bytes;
+        let options = format!("mode=0755,size={bytes},nr_inodes={}", bytes / 4096 + 1024);
+        Ok(Self {
+            base,
+            tmpfs_options: CString::new(options).map_err(|error| error.to_string())?,
+        })
+    }
+}
+
+/// Makes a root for `job` and enters it; returns the folder for its results.
+pub(crate) fn make(plan: &Plan, config: &Config, job: &Job) -> Result<OwnedFd, NoRoot> {
+    let failed = |doing: &'static str| {
+        move |errno: Errno| NoRoot::Failed(format!("{doing}: {}", std::io::Error::from(errno)))
+    };
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("tmpfs", JOB, "tmpfs", flags, &*plan.tmpfs_options).map_err(failed("mounting a root"))?;
+    chdir(JOB).map_err(failed("entering a root"))?;
+    mkdir("tmp", Mode::from_raw_mode(0o1777)).map_err(failed("making /tmp"))?;
+    for entry in &plan.base {
+        match entry {
+            Entry::Folder(name) => mkdir(name, Mode::from_raw_mode(0o755))
+                .and_then(|()| mount_bind_recursive(Path::new(BASE).join(name), name))
+                .map_err(failed("mounting the machine's folders"))?,
+            Entry::Link(name, text) => {
+                symlink(text, name).map_err(|error| NoRoot::Failed(error.to_string()))?;
+            }
+        }
+    }
+    for tree in &job.trees {
+        let from = Path::new("/scratch").join(&tree.folder);
+        place::place(&config.view, &from, &tree.at).map_err(|error| match error {
+            NotPlaced::Misfit(text) => NoRoot::Misplaced(text),
+            NotPlaced::System(text) => NoRoot::Failed(text),
+        })?;
+    }
+    let out = Path::new(OUT).strip_prefix("/").unwrap_or(Path::new(OUT));
+    let out = mkdir(out, Mode::from_raw_mode(0o700))
+        .and_then(|()| rustix::fs::open(out, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()))
+        .map_err(failed("making a folder for results"))?;
+    mkdir("proc", Mode::from_raw_mode(0o555)).map_err(failed("making /proc"))?;
+    match mount(
+        "proc",
+        "proc",
+        "proc",
+        flags | MountFlags::RDONLY,
+        c"subset=pid",
+    ) {
+        // In containers the machine's may be partly covered, and then there is no new one.
+        // Compilers do without.
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(errno) => return Err(failed("mounting /proc")(errno)),
+    }
+    pivot_root(".", ".").map_err(failed("changing the root"))?;
+    unmount(".", UnmountFlags::DETACH).map_err(failed("leaving the old root"))?;
+    Ok(out)
+}
