@@ -3,17 +3,18 @@
 //! One write where the connection takes it. Memory is taken from the pool for as long as the
 //! answer is packed, and not while a slow client fetches it: then the rest goes to disk.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::Version;
 use protocol::response::Response;
+use rustix::fs::{Mode, OFlags, openat};
 
 use crate::fault::Fault;
-use crate::scratch::Scratch;
+use crate::scratch::{DEPENDENCIES, OBJECT, Scratch};
 use crate::server::Server;
 use crate::wire::{Stopped, Wire};
 use crate::words::Words;
@@ -24,11 +25,13 @@ pub(crate) struct Made<'a> {
     pub(crate) status: u32,
     /// What the server itself has to say, in front of the compiler's messages.
     pub(crate) note: &'a str,
-    /// Where its files are.
+    /// Where its messages are.
     pub(crate) scratch: &'a Scratch,
+    /// The folder that it wrote its results to, if it succeeded.
+    pub(crate) results: Option<&'a OwnedFd>,
     /// How to translate its messages.
     pub(crate) words: &'a Words,
-    /// Where the client's tree is (protocol 3).
+    /// Where the client's tree was for it (protocol 3), if that is not the client's own place.
     pub(crate) root: Option<&'a Path>,
     /// Whether the compiler leaves out the dependency file, having nothing to preprocess.
     pub(crate) without_dependencies: bool,
@@ -52,10 +55,20 @@ pub(crate) fn send(
         ..
     } = *made;
     let succeeded = status == 0;
+    let open = |name| {
+        made.results
+            .map_or(Ok(None), |folder| open_result(folder, name))
+    };
+    let mut object = open(OBJECT)?;
+    let mut dependencies = open(DEPENDENCIES)?;
+    let content = [&object, &dependencies].into_iter().flatten();
+    let content: u64 = content
+        .map(|file| file.metadata().map_or(0, |data| data.len()))
+        .sum();
     let with_dependencies = succeeded && version == Version::Pump;
     let size = |path: PathBuf| fs::symlink_metadata(path).map_or(0, |data| data.len());
     let text = (size(scratch.stdout()) + size(scratch.stderr())).saturating_mul(words.growth());
-    let content = text.saturating_add(size(scratch.object()) + size(scratch.dependencies()));
+    let content = text.saturating_add(content);
     // As it is, and packed.
     let needed = content
         .saturating_mul(2)
@@ -64,21 +77,19 @@ pub(crate) fn send(
     let share = server.memory.take("answer", needed, wire, &server.kill)?;
 
     let mut stderr = made.note.as_bytes().to_vec();
-    stderr.extend(words.translate(&read(&scratch.stderr())?.unwrap_or_default()));
-    let stdout = words.translate(&read(&scratch.stdout())?.unwrap_or_default());
-    let object = match succeeded {
-        true => read(&scratch.object())?.ok_or(Fault::NoOutput("output file"))?,
-        false => Vec::new(),
-    };
-    let dependencies = match (with_dependencies, made.root) {
-        (true, Some(root)) => {
-            let text = match read(&scratch.dependencies())? {
-                None if made.without_dependencies => Vec::new(),
-                text => text.ok_or(Fault::NoOutput("dependency file"))?,
-            };
-            command::server::client_dependencies(&text, root.as_os_str())
-        }
-        _ => Vec::new(),
+    stderr.extend(words.translate(&read(File::open(scratch.stderr()).ok().as_mut())?));
+    let stdout = words.translate(&read(File::open(scratch.stdout()).ok().as_mut())?);
+    if succeeded && object.is_none() {
+        return Err(Fault::NoOutput("output file"));
+    }
+    if with_dependencies && dependencies.is_none() && !made.without_dependencies {
+        return Err(Fault::NoOutput("dependency file"));
+    }
+    let object = read(object.as_mut().filter(|_| succeeded))?;
+    let dependencies = read(dependencies.as_mut().filter(|_| with_dependencies))?;
+    let dependencies = match made.root {
+        Some(root) => command::server::client_dependencies(&dependencies, root.as_os_str()),
+        None => dependencies,
     };
     let response = Response {
         version,
@@ -145,21 +156,24 @@ fn sending(patience: Duration) -> impl Fn(io::Error) -> Fault {
 }
 
 /// A file that the compiler wrote; `None` if it did not, or made something else of it.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
-    let Ok(mut file) = opened else {
+fn open_result(folder: &OwnedFd, name: &str) -> Result<Option<File>, Fault> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = openat(folder, name, flags, Mode::empty()) else {
         return Ok(None);
     };
-    let read = |file: &mut File| {
-        let mut bytes = Vec::new();
-        match file.metadata()?.is_file() {
-            true => file.read_to_end(&mut bytes).map(|_| Some(bytes)),
-            false => Ok(None),
-        }
-    };
-    read(&mut file).map_err(Fault::server("reading the compiler's output"))
+    let file = File::from(file);
+    let data = file.metadata().map_err(Fault::server(READING))?;
+    Ok(data.is_file().then_some(file))
+}
+
+const READING: &str = "reading the compiler's output";
+
+/// All of a file; nothing if there is none.
+fn read(file: Option<&mut File>) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    if let Some(file) = file {
+        file.read_to_end(&mut bytes)
+            .map_err(Fault::server(READING))?;
+    }
+    Ok(bytes)
 }

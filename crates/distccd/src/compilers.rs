@@ -89,6 +89,20 @@ impl Compilers {
         Self::Listed { commands, words }
     }
 
+    /// The compilers that are known beforehand, by name or path.
+    pub(crate) fn names(&self) -> Vec<OsString> {
+        const USUAL: [&str; 6] = ["cc", "c++", "gcc", "g++", "clang", "clang++"];
+        let entries = |folder: &PathBuf| std::fs::read_dir(folder).into_iter().flatten();
+        match self {
+            Self::Any => USUAL.map(OsString::from).to_vec(),
+            Self::Linked(folders) => {
+                let entries = folders.iter().flat_map(entries).flatten();
+                entries.map(|entry| entry.file_name()).collect()
+            }
+            Self::Listed { commands, .. } => commands.clone(),
+        }
+    }
+
     /// The program to run for a command that names `name`.
     pub(crate) fn program(&self, name: &OsStr) -> Result<OsString, Refusal> {
         match self {
@@ -190,6 +204,14 @@ mod tests {
         for name in ["gcc", "/usr/bin/gcc", "/bin/gcc", "/USR/bin/gcc"] {
             assert_eq!(compilers.program(name.as_ref()).unwrap(), name);
         }
+    }
+
+    #[test]
+    fn names_are_known_beforehand() {
+        let (_dir, compilers) = folder();
+        assert!(compilers.names().contains(&"gcc".into()));
+        let listed = Compilers::listed(b"/opt/gcc\n", 1);
+        assert_eq!(listed.names(), ["/opt/gcc"]);
     }
 
     #[test]

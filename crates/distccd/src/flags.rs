@@ -48,6 +48,9 @@ pub(crate) struct Flags {
     /// Run any program, not only the compilers in /usr/lib/distcc (INSECURE)
     #[arg(long, alias = "make-me-a-botnet")]
     pub(crate) enable_tcp_insecure: bool,
+    /// Whether compilers run in a sandbox: auto, required, off
+    #[arg(long, value_name = "WHETHER", allow_hyphen_values = true)]
+    pub(crate) sandbox: Option<OsString>,
 
     /// TCP port to listen on
     #[arg(
@@ -156,6 +159,10 @@ anything else --daemon. A listening socket on standard input is served as it is.
 Without --allow, clients with private addresses are allowed. Clients may only run the
 compilers that have a link in /usr/lib/distcc (see update-distcc-symlinks), or those in
 the file $DISTCC_CMDLIST.
+
+--sandbox=auto, which is the default, takes what this machine allows: namespaces, else
+Landlock, else it warns and accepts only compiler options that are known to be harmless;
+required refuses to start without; off takes none, like the last.
 
 --same-user is for private servers, as `pump` starts them: it serves only connections
 over the loopback address (or a Unix socket) whose other end belongs to the user that

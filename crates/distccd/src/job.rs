@@ -6,27 +6,27 @@
 //! that sends or takes its data slowly keeps nobody else waiting.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use command::{Compile, Plan, extension};
+use command::{Compile, Plan};
 use protocol::request::Head;
 
 use crate::answer::{self, Made};
+use crate::confinement::Confinement;
 use crate::fault::{Fault, Refusal};
+use crate::known_options::unknown_option;
 use crate::log::Level;
 use crate::peer::Peer;
 use crate::pool::NoShare;
-use crate::receive::{Incoming, JOB_BYTES, wait_for_turn};
+use crate::ready::{self, Ready};
+use crate::receive::{Incoming, wait_for_turn};
 use crate::run::{self, Ended};
 use crate::scratch::Scratch;
 use crate::server::Server;
 use crate::summary::{Outcome, Summary};
-use crate::tree::Tree;
+use crate::tree::Place;
 use crate::wire::Wire;
-use crate::words::Words;
 
 /// Serves a connection to its end, and returns the job's internal code.
 pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
@@ -72,6 +72,8 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
 const CLIENT_GONE: u32 = 107 << 8;
 const NOT_STARTED: u32 = 110 << 8;
 const TIMED_OUT: u32 = 118 << 8;
+/// Death by SIGKILL.
+const KILLED: u32 = 9;
 
 /// A job that was answered.
 struct Done {
@@ -94,9 +96,13 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
 
     let scratch = Scratch::create(&server.settings.temp_folder, server.settings.keep_scratch)
         .map_err(Fault::server("making a scratch folder"))?;
+    let place = match server.confinement {
+        Confinement::Namespaces(_) => Place::InPlace,
+        _ => Place::BelowRoot,
+    };
     let ready = match &head.cwd {
-        None => receive_source(&mut incoming, &scratch, compile)?,
-        Some(cwd) => receive_tree(&mut incoming, &scratch, compile, cwd)?,
+        None => ready::receive_source(&mut incoming, &scratch, compile, place)?,
+        Some(cwd) => ready::receive_tree(&mut incoming, &scratch, compile, cwd, place)?,
     };
     let _command_memory = incoming.end();
     let ended = run_compiler(server, wire, &order, &ready, &scratch)?;
@@ -105,9 +111,16 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
         server.log.warning("dcc_run_job", text);
     }
 
-    let (outcome, status, note) = match ended {
-        Ended::Normally(0) => (Outcome::Ok, 0, String::new()),
-        Ended::Normally(status) => (Outcome::Error, status, String::new()),
+    let (outcome, status, note) = match &ended {
+        Ended::Normally { status: 0, .. } => (Outcome::Ok, 0, String::new()),
+        &Ended::Normally { status, .. } => (Outcome::Error, status, String::new()),
+        Ended::Exceeded(what) => {
+            let note = format!("Compilation was ended: {what}.\n");
+            server
+                .log
+                .warning("dcc_sandbox", format_args!("{peer}: {what}"));
+            (Outcome::Error, KILLED, note)
+        }
         Ended::TimedOut => {
             let note = "Compilation takes too long, timeout.\n".to_owned();
             (Outcome::TimedOut, TIMED_OUT, note)
@@ -123,10 +136,15 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
         }
     };
     log_end(server, compiler, compile, status);
+    let results = match &ended {
+        Ended::Normally { results, .. } => Some(results),
+        _ => None,
+    };
     let made = Made {
         status,
         note: &note,
         scratch: &scratch,
+        results,
         words: &ready.words,
         root: ready.root.as_deref(),
         without_dependencies: compile.input_is_preprocessed(),
@@ -169,6 +187,13 @@ impl Order {
             let text = format!("{} is insecure and not supported", option.display());
             return Err(refused("dcc_run_job", text));
         }
+        if matches!(server.confinement, Confinement::Options)
+            && let Some(option) = unknown_option(&head.argv)
+        {
+            let option = option.display();
+            let text = format!("{option} is not known to be harmless, and there is no sandbox");
+            return Err(refused("dcc_run_job", text));
+        }
         // 3.4's client sends these, and loses the files.
         if let Some(option) = command::client::lost_output(&head.argv) {
             let option = option.display();
@@ -177,73 +202,6 @@ impl Order {
         }
         Ok(Self { compile, program })
     }
-}
-
-/// All that a compile needs, on disk.
-struct Ready {
-    argv: Vec<OsString>,
-    cwd: PathBuf,
-    words: Words,
-    root: Option<PathBuf>,
-}
-
-fn receive_source(
-    incoming: &mut Incoming<'_, '_>,
-    scratch: &Scratch,
-    compile: &Compile,
-) -> Result<Ready, Fault> {
-    let cwd = scratch.work();
-    let name = source_name(compile.input());
-    let path = cwd.join(&name);
-    let create = || Fault::server("creating the source file");
-    let mut file = File::create_new(&path).map_err(create())?;
-    incoming.source(scratch, &mut file)?;
-    // A bare name leaves no path of ours in messages and objects of sources without line marks.
-    let bare = !compile.input().as_bytes().contains(&b'/');
-    let input = if bare {
-        name.as_os_str()
-    } else {
-        path.as_os_str()
-    };
-    Ok(Ready {
-        argv: compile.source_command(input, scratch.object().as_os_str()),
-        words: Words::for_source(scratch, &path, compile),
-        cwd,
-        root: None,
-    })
-}
-
-/// The client's file name, with the extension that tells the compiler that it is preprocessed.
-fn source_name(input: &OsStr) -> OsString {
-    const LONGEST: usize = 200;
-    let input = Path::new(input);
-    let known = extension::source(input.as_os_str());
-    let extension = known.map_or(".i", |source| source.preprocessed_extension);
-    let mut name = match input.file_stem() {
-        Some(stem) if stem.len() <= LONGEST => stem.to_owned(),
-        _ => "source".into(),
-    };
-    name.push(extension);
-    name
-}
-
-fn receive_tree(
-    incoming: &mut Incoming<'_, '_>,
-    scratch: &Scratch,
-    compile: &Compile,
-    cwd: &OsStr,
-) -> Result<Ready, Fault> {
-    let root = scratch.root();
-    let mut tree = Tree::create(root.clone(), JOB_BYTES).map_err(Fault::server("making a tree"))?;
-    tree.folder(cwd).map_err(Fault::Tree)?;
-    incoming.tree(scratch, &mut tree)?;
-    let (object, deps) = (scratch.object(), scratch.dependencies());
-    Ok(Ready {
-        argv: compile.tree_command(root.as_os_str(), object.as_os_str(), deps.as_os_str()),
-        cwd: tree.path_of(cwd),
-        words: Words::for_tree(scratch, compile),
-        root: Some(root),
-    })
 }
 
 /// Waits for a slot and runs the compiler in it.
@@ -266,12 +224,12 @@ fn run_compiler(
         program: &order.program,
         argv: &ready.argv,
         cwd: &ready.cwd,
-        environment: server.compiler_environment(scratch.path()),
-        stdout: &scratch.stdout(),
-        stderr: &scratch.stderr(),
+        environment: server.compiler_environment(&ready.temp_folder),
+        scratch,
+        trees: &ready.trees,
         time_limit: server.settings.job_lifetime,
     };
-    run::run(&job, wire, &server.kill)
+    run::run(&job, &server.confinement, wire, &server.kill)
 }
 
 fn log_end(server: &Server, compiler: &OsStr, compile: &Compile, status: u32) {

@@ -5,31 +5,36 @@
 //! answers. In the order in which a newcomer should read:
 //!
 //! - [`job`]: the life of one connection, step by step. It uses [`wire`] (reading, writing and
-//!   watching a connection), [`receive`] (a request, into memory and onto disk), [`tree`] (the
+//!   watching a connection), [`receive`] (a request, into memory and onto disk), [`ready`] (what
+//!   of it the compiler finds where), [`tree`] (the
 //!   client's files, protocol 3), [`scratch`] (the job's folder), [`pool`] (job slots and memory),
-//!   [`run`] (the compiler), [`answer`] and [`words`] (its results and messages), [`fault`] (why
+//!   [`run`] (the compiler) in the sandbox that [`confinement`] chose, [`answer`] and [`words`] (its results and messages), [`fault`] (why
 //!   there is no answer) and [`summary`] (the line in the log).
 //! - [`serve`]: who gets a thread, and how the server ends. Who may connect is decided by
-//!   [`access`] and [`same_user`] (by [`sock_diag`]), what may run by [`compilers`].
+//!   [`access`] and [`same_user`] (by [`sock_diag`]), what may run by [`compilers`],
+//!   and by [`known_options`] where there is no sandbox.
 //! - [`flags`], [`environment`] and [`settings`]: what we were told; [`start`]: the way from there
 //!   to serving, by [`privileges`], [`listen`], [`daemonize`], [`signals`], [`log`].
 //!
-//! What it deliberately does not do yet: run compilers in a sandbox.
+//! The same program is the helper of its sandbox (crate `sandbox`), under another first argument.
 
 mod access;
 mod answer;
 mod compilers;
+mod confinement;
 mod daemonize;
 mod environment;
 mod event;
 mod fault;
 mod flags;
 mod job;
+mod known_options;
 mod listen;
 mod log;
 mod peer;
 mod pool;
 mod privileges;
+mod ready;
 mod receive;
 mod run;
 mod same_user;
@@ -48,5 +53,9 @@ mod words;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before any thread starts.
+    if let Some(code) = sandbox::helper_main(std::env::args_os().nth(1).as_deref()) {
+        return code;
+    }
     start::main(std::env::args_os())
 }

@@ -7,17 +7,21 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use crate::confinement::Confinement;
 use crate::event::Event;
-use crate::fault::{Fault, reason};
+use crate::fault::{Fault, Refusal, reason};
+use crate::log::Level;
+use crate::scratch::Scratch;
 use crate::wire::{Wire, Woken};
 
 /// How long a compiler may take to follow SIGTERM.
@@ -29,21 +33,26 @@ pub(crate) struct Job<'a> {
     /// The program; how the compiler is told to be called is in `argv[0]`.
     pub(crate) program: &'a OsStr,
     pub(crate) argv: &'a [OsString],
+    /// As the compiler sees it.
     pub(crate) cwd: &'a Path,
     /// The whole environment.
     pub(crate) environment: Vec<(OsString, OsString)>,
-    pub(crate) stdout: &'a Path,
-    pub(crate) stderr: &'a Path,
+    /// For its messages.
+    pub(crate) scratch: &'a Scratch,
+    /// What a sandbox has to show.
+    pub(crate) trees: &'a [sandbox::Tree],
     pub(crate) time_limit: Option<Duration>,
 }
 
 /// How a compiler ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Ended {
-    /// With this `wait` status.
-    Normally(u32),
+    /// With this `wait` status, and this folder for its results.
+    Normally { status: u32, results: OwnedFd },
     /// By its time limit.
     TimedOut,
+    /// By another limit; what it used too much of.
+    Exceeded(String),
     /// It could not be started; the system's words.
     NotStarted(String),
 }
@@ -52,43 +61,134 @@ pub(crate) enum Ended {
 ///
 /// # Errors
 /// [`Fault::ClientGone`] and [`Fault::Stopping`] after the compiler was killed,
-/// [`Fault::Server`] if it could not be run at all.
-pub(crate) fn run(job: &Job<'_>, wire: &mut Wire, kill: &Event) -> Result<Ended, Fault> {
-    let server = || Fault::server("running a compiler");
+/// [`Fault::Refused`] if its tree does not fit this machine, [`Fault::Server`] if it could not be
+/// run at all.
+pub(crate) fn run(
+    job: &Job<'_>,
+    confinement: &Confinement,
+    wire: &mut Wire,
+    kill: &Event,
+) -> Result<Ended, Fault> {
     let started = Instant::now();
-    let child = match spawn(job).map_err(server())? {
-        Ok(child) => child,
-        Err(error) => return Ok(Ended::NotStarted(reason(&error))),
+    let messages = || -> io::Result<[File; 2]> {
+        Ok([
+            File::create(job.scratch.stdout())?,
+            File::create(job.scratch.stderr())?,
+        ])
     };
-    let mut group = Group::new(child).map_err(server())?;
+    let messages = messages().map_err(server())?;
     let deadline = job.time_limit.map(|limit| started + limit);
-    let woken = wire
-        .watch(group.ended.as_fd(), kill, deadline)
-        .map_err(server())?;
-    let fault = match woken {
-        Woken::Ready => {
-            let status = group.reap().map_err(server())?;
-            return Ok(Ended::Normally(status));
+    match confinement {
+        Confinement::Namespaces(sandbox) | Confinement::Landlock(sandbox) => {
+            let [stdout, stderr] = &messages;
+            let running = sandbox
+                .run(&confined(job), stdout.as_fd(), stderr.as_fd())
+                .map_err(server())?;
+            match wire
+                .watch(running.as_fd(), kill, deadline)
+                .map_err(server())?
+            {
+                Woken::Ready => ended(job, running.ended().map_err(server())?),
+                woken => stopped(woken),
+            }
         }
-        Woken::TimeUp => Ok(Ended::TimedOut),
-        Woken::ClientGone => Err(Fault::ClientGone),
-        Woken::Stopped => Err(Fault::Stopping),
-    };
-    group.terminate();
-    fault
+        Confinement::Options | Confinement::Trust => {
+            let child = match spawn(job, messages).map_err(server())? {
+                Ok(child) => child,
+                Err(error) => return Ok(Ended::NotStarted(reason(&error))),
+            };
+            let mut group = Group::new(child).map_err(server())?;
+            match wire
+                .watch(group.ended.as_fd(), kill, deadline)
+                .map_err(server())?
+            {
+                Woken::Ready => {
+                    let status = group.reap().map_err(server())?;
+                    let results = results(job).map_err(server())?;
+                    Ok(Ended::Normally { status, results })
+                }
+                woken => {
+                    group.terminate();
+                    stopped(woken)
+                }
+            }
+        }
+    }
 }
 
-/// Starts the compiler. The inner error is the program's, the outer one the server's.
-fn spawn(job: &Job<'_>) -> io::Result<Result<Child, io::Error>> {
-    let mut programs = vec![job.program];
-    // As 3.4: a client's absolute path may be elsewhere on this machine.
-    programs.extend(
-        Path::new(job.program)
-            .file_name()
-            .filter(|name| *name != job.program),
-    );
+fn server() -> impl FnOnce(io::Error) -> Fault {
+    Fault::server("running a compiler")
+}
+
+/// What it means that something else was ready before the compiler.
+fn stopped(woken: Woken) -> Result<Ended, Fault> {
+    match woken {
+        Woken::ClientGone => Err(Fault::ClientGone),
+        Woken::Stopped => Err(Fault::Stopping),
+        Woken::TimeUp | Woken::Ready => Ok(Ended::TimedOut),
+    }
+}
+
+/// As 3.4: a client's absolute path may be elsewhere on this machine.
+fn programs<'a>(job: &Job<'a>) -> impl Iterator<Item = &'a OsStr> {
+    let name = Path::new(job.program).file_name();
+    let program = job.program;
+    [program]
+        .into_iter()
+        .chain(name.filter(move |name| *name != program))
+}
+
+fn confined(job: &Job<'_>) -> sandbox::Job {
+    sandbox::Job {
+        programs: programs(job).map(OsStr::to_owned).collect(),
+        argv: job.argv.to_vec(),
+        environment: job.environment.clone(),
+        cwd: job.cwd.to_owned(),
+        trees: job.trees.to_vec(),
+    }
+}
+
+/// Translates the sandbox's answer.
+fn ended(job: &Job<'_>, ended: sandbox::Ended) -> Result<Ended, Fault> {
+    Ok(match ended {
+        sandbox::Ended::Normally { status, out } => Ended::Normally {
+            status,
+            results: out.map_or_else(|| results(job), Ok).map_err(server())?,
+        },
+        sandbox::Ended::Exceeded(what) => Ended::Exceeded(what),
+        sandbox::Ended::NotStarted(errno) => {
+            let error = io::Error::from_raw_os_error(errno);
+            if is_shortage(&error) {
+                return Err(server()(error));
+            }
+            Ended::NotStarted(reason(&error))
+        }
+        sandbox::Ended::Misplaced(text) => {
+            return Err(Fault::Refused(Refusal {
+                level: Level::Warning,
+                function: "dcc_sandbox",
+                text,
+                code: 100,
+            }));
+        }
+        sandbox::Ended::Failed(text) => {
+            return Err(Fault::server("making a sandbox")(io::Error::other(text)));
+        }
+    })
+}
+
+/// Where a compiler without a root of its own has written its results.
+fn results(job: &Job<'_>) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(job.scratch.path(), flags, Mode::empty())?)
+}
+
+/// Starts the compiler without a sandbox. The inner error is the program's, the outer one the
+/// server's.
+fn spawn(job: &Job<'_>, messages: [File; 2]) -> io::Result<Result<Child, io::Error>> {
+    let [stdout, stderr] = messages;
     let mut first_error = None;
-    for program in programs {
+    for program in programs(job) {
         let mut command = Command::new(program);
         command
             .arg0(&job.argv[0])
@@ -97,8 +197,8 @@ fn spawn(job: &Job<'_>) -> io::Result<Result<Child, io::Error>> {
             .env_clear()
             .envs(job.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(File::create(job.stdout)?)
-            .stderr(File::create(job.stderr)?)
+            .stdout(stdout.try_clone()?)
+            .stderr(stderr.try_clone()?)
             .process_group(0);
         match command.spawn() {
             Ok(child) => return Ok(Ok(child)),
@@ -182,8 +282,16 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
 
+    #[derive(Debug, PartialEq, Eq)]
+    enum Seen {
+        Status(u32),
+        TimedOut,
+        NotStarted(String),
+    }
+
     struct Surroundings {
         dir: tempfile::TempDir,
+        scratch: Scratch,
         client: Option<UnixStream>,
         wire: Wire,
         kill: Arc<Event>,
@@ -193,30 +301,38 @@ mod tests {
         fn new() -> Self {
             let (client, server) = UnixStream::pair().unwrap();
             let kill = Arc::new(Event::new().unwrap());
+            let dir = tempfile::tempdir().unwrap();
             Self {
-                dir: tempfile::tempdir().unwrap(),
+                scratch: Scratch::create(dir.path(), false).unwrap(),
+                dir,
                 client: Some(client),
                 wire: Wire::socket(server.into(), Arc::clone(&kill), Duration::from_secs(10)),
                 kill,
             }
         }
 
-        fn run(&mut self, argv: &[&str], limit: Option<Duration>) -> Result<Ended, String> {
+        fn run(&mut self, argv: &[&str], limit: Option<Duration>) -> Result<Seen, String> {
             let argv: Vec<OsString> = argv.iter().map(Into::into).collect();
             let job = Job {
                 program: &argv[0],
                 argv: &argv,
                 cwd: self.dir.path(),
                 environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
-                stdout: &self.dir.path().join("out"),
-                stderr: &self.dir.path().join("err"),
+                scratch: &self.scratch,
+                trees: &[],
                 time_limit: limit,
             };
-            run(&job, &mut self.wire, &self.kill).map_err(|fault| fault.to_string())
+            match run(&job, &Confinement::Trust, &mut self.wire, &self.kill) {
+                Ok(Ended::Normally { status, .. }) => Ok(Seen::Status(status)),
+                Ok(Ended::TimedOut) => Ok(Seen::TimedOut),
+                Ok(Ended::NotStarted(reason)) => Ok(Seen::NotStarted(reason)),
+                Ok(Ended::Exceeded(what)) => Err(what),
+                Err(fault) => Err(fault.to_string()),
+            }
         }
 
         fn text(&self, name: &str) -> String {
-            std::fs::read_to_string(self.dir.path().join(name)).unwrap()
+            std::fs::read_to_string(self.scratch.path().join(name)).unwrap()
         }
     }
 
@@ -226,18 +342,18 @@ mod tests {
         let script = "echo out; echo err >&2; pwd; env; exit 42";
         assert_eq!(
             here.run(&["sh", "-c", script], None),
-            Ok(Ended::Normally(0x2a00))
+            Ok(Seen::Status(0x2a00))
         );
-        let out = here.text("out");
+        let out = here.text("stdout");
         assert!(
             out.starts_with(&format!("out\n{}\n", here.dir.path().display())),
             "{out}"
         );
         assert!(!out.contains("HOME="), "{out}");
-        assert_eq!(here.text("err"), "err\n");
+        assert_eq!(here.text("stderr"), "err\n");
         assert_eq!(
             here.run(&["sh", "-c", "kill -SEGV $$"], None),
-            Ok(Ended::Normally(11))
+            Ok(Seen::Status(11))
         );
     }
 
@@ -245,8 +361,8 @@ mod tests {
     fn a_path_of_the_client_falls_back_to_its_name() {
         let mut here = Surroundings::new();
         let argv = ["/nowhere/sh", "-c", "echo $0"];
-        assert_eq!(here.run(&argv, None), Ok(Ended::Normally(0)));
-        assert_eq!(here.text("out"), "/nowhere/sh\n");
+        assert_eq!(here.run(&argv, None), Ok(Seen::Status(0)));
+        assert_eq!(here.text("stdout"), "/nowhere/sh\n");
     }
 
     #[test]
@@ -255,7 +371,7 @@ mod tests {
         for program in ["nosuchcc", "/nowhere/nosuchcc"] {
             assert_eq!(
                 here.run(&[program], None),
-                Ok(Ended::NotStarted("No such file or directory".into()))
+                Ok(Seen::NotStarted("No such file or directory".into()))
             );
         }
     }
@@ -265,10 +381,10 @@ mod tests {
         let mut here = Surroundings::new();
         let started = Instant::now();
         let limit = Some(Duration::from_millis(20));
-        assert_eq!(here.run(&["sleep", "100"], limit), Ok(Ended::TimedOut));
+        assert_eq!(here.run(&["sleep", "100"], limit), Ok(Seen::TimedOut));
         assert!(started.elapsed() < GRACE);
         let script = "trap '' TERM; sleep 100 & wait; wait; sleep 100";
-        assert_eq!(here.run(&["sh", "-c", script], limit), Ok(Ended::TimedOut));
+        assert_eq!(here.run(&["sh", "-c", script], limit), Ok(Seen::TimedOut));
         assert!(started.elapsed() < 3 * GRACE);
     }
 
@@ -284,11 +400,8 @@ mod tests {
     fn what_a_compiler_leaves_running_is_killed() {
         let mut here = Surroundings::new();
         let script = "sleep 100 & echo $!";
-        assert_eq!(
-            here.run(&["sh", "-c", script], None),
-            Ok(Ended::Normally(0))
-        );
-        let pid = here.text("out").trim().to_owned();
+        assert_eq!(here.run(&["sh", "-c", script], None), Ok(Seen::Status(0)));
+        let pid = here.text("stdout").trim().to_owned();
         let is_alive = || match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
             Ok(stat) => !stat.contains(") Z "),
             Err(_) => false,

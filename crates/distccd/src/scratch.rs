@@ -7,6 +7,9 @@
 //!   out.o  deps.d  stdout  stderr  spool
 //! ```
 //!
+//! In namespaces the compiler sees only `work` or `root`, and writes `out.o` and `deps.d` to a
+//! folder of its own.
+//!
 //! Removed when dropped, whatever the compiler left there: 3.4 removes the files that it knows
 //! of, and leaves `.dwo` files, dumps and the like.
 
@@ -14,6 +17,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+/// The compiler's results, wherever it writes them.
+pub(crate) const OBJECT: &str = "out.o";
+pub(crate) const DEPENDENCIES: &str = "deps.d";
 
 /// A job's folder, readable by nobody else.
 #[derive(Debug)]
@@ -41,6 +48,11 @@ impl Scratch {
         &self.path
     }
 
+    /// Its own name in the folder of all.
+    pub(crate) fn name(&self) -> &Path {
+        Path::new(self.path.file_name().unwrap_or_default())
+    }
+
     pub(crate) fn work(&self) -> PathBuf {
         self.path.join("work")
     }
@@ -50,11 +62,11 @@ impl Scratch {
     }
 
     pub(crate) fn object(&self) -> PathBuf {
-        self.path.join("out.o")
+        self.path.join(OBJECT)
     }
 
     pub(crate) fn dependencies(&self) -> PathBuf {
-        self.path.join("deps.d")
+        self.path.join(DEPENDENCIES)
     }
 
     pub(crate) fn stdout(&self) -> PathBuf {

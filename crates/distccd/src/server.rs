@@ -1,11 +1,11 @@
 //! What all connections share. Immutable, but for the pools and events.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::compilers::Compilers;
+use crate::confinement::{self, Confinement, Machine};
 use crate::environment::{Environment, SearchPath};
 use crate::event::Event;
 use crate::log::Log;
@@ -21,6 +21,7 @@ pub(crate) struct Server {
     pub(crate) clients: Clients,
     pub(crate) log: Log,
     pub(crate) compilers: Compilers,
+    pub(crate) confinement: Confinement,
     pub(crate) memory: Memory,
     /// One for each compiler that may run.
     pub(crate) slots: Pool,
@@ -33,13 +34,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Also starts the sandbox.
+    ///
+    /// # Errors
+    /// What does not work on this machine, in words.
     pub(crate) fn new(
         settings: Settings,
         clients: Clients,
         environment: Environment,
         masquerade: &[PathBuf],
         log: Log,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, String> {
         let compilers = Compilers::load(&settings.programs, masquerade, &log);
         let system = rustix::system::sysinfo();
         let machine_bytes = (system.totalram as u64).saturating_mul(system.mem_unit.into());
@@ -50,14 +55,29 @@ impl Server {
         );
         let mut variables = environment.for_compilers;
         variables.push(("PATH".into(), path));
+        let machine = Machine {
+            memory_bytes: machine_bytes,
+            jobs: settings.jobs,
+        };
+        let confinement = Confinement::choose(
+            settings.sandboxing,
+            &clients,
+            &confinement::view(&variables, &compilers),
+            &settings.temp_folder,
+            machine,
+            &log,
+        )?;
+        log.info("dcc_sandbox", confinement.describe());
+        let event = || Event::new().map_err(|error| format!("making events: {error}"));
         Ok(Self {
             compilers,
+            confinement,
             clients,
             log,
             memory: Memory::new(machine_bytes),
             slots: Pool::new(settings.jobs),
-            stop: Arc::new(Event::new()?),
-            kill: Event::new()?,
+            stop: Arc::new(event()?),
+            kill: event()?,
             environment: variables,
             settings,
         })
@@ -65,7 +85,7 @@ impl Server {
 
     /// The whole environment of a compiler whose temporary files go to `temp_folder`.
     pub(crate) fn compiler_environment(&self, temp_folder: &Path) -> Vec<(OsString, OsString)> {
-        let temp_folder = ("TMPDIR".into(), temp_folder.into());
+        let temp_folder: (OsString, OsString) = ("TMPDIR".into(), temp_folder.into());
         self.environment
             .iter()
             .cloned()

@@ -43,6 +43,15 @@ pub(crate) enum Programs {
     },
 }
 
+/// Whether compilers run in a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sandboxing {
+    /// As this machine allows.
+    Auto,
+    Required,
+    Off,
+}
+
 /// How long the server waits for a connection to move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience {
@@ -61,6 +70,7 @@ pub(crate) struct Settings {
     pub(crate) detach: bool,
     pub(crate) clients: Clients,
     pub(crate) programs: Programs,
+    pub(crate) sandboxing: Sandboxing,
     pub(crate) port: u16,
     /// Address or host name; all addresses if absent.
     pub(crate) listen: Option<String>,
@@ -136,6 +146,7 @@ impl Settings {
             detach: !flags.no_detach && !wizard,
             clients: clients(&flags.allow, flags.allow_private, flags.same_user)?,
             programs: programs(environment, flags.enable_tcp_insecure || flags.same_user)?,
+            sandboxing: sandboxing(flags.sandbox.as_deref())?,
             port,
             listen: match flags.listen {
                 None => None,
@@ -201,6 +212,18 @@ fn programs(environment: &Environment, any: bool) -> Result<Programs, String> {
         None if any => Programs::Any,
         None => Programs::Linked,
     })
+}
+
+fn sandboxing(word: Option<&OsStr>) -> Result<Sandboxing, String> {
+    match word.map(OsStr::as_encoded_bytes) {
+        None | Some(b"auto") => Ok(Sandboxing::Auto),
+        Some(b"required") => Ok(Sandboxing::Required),
+        Some(b"off") => Ok(Sandboxing::Off),
+        Some(other) => {
+            let other = String::from_utf8_lossy(other);
+            Err(format!("--sandbox={other}: auto, required or off"))
+        }
+    }
 }
 
 fn patience(environment: &Environment) -> Result<Patience, String> {
@@ -290,6 +313,7 @@ mod tests {
         check_error(&["--port=abc"], "--port=abc: invalid numeric value");
         check_error(&["-j0"], "--jobs argument must be more than 0");
         check_error(&["-a", "1.2.3.4/99"], "invalid mask \"99\"");
+        check_error(&["--sandbox=on"], "--sandbox=on: auto, required or off");
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn start(mut settings: Settings, environment: Environment) -> u8 {
     raise_descriptor_limit(&log);
     let server = match Server::new(settings, clients, environment, &masquerade, log) {
         Ok(server) => Arc::new(server),
-        Err(error) => return Failure::system("making events")(error).report(&early),
+        Err(text) => return Failure::new(PRIVILEGES, "dcc_sandbox", text).report(&early),
     };
     let ended = match way {
         Way::Inetd => inetd(&server),

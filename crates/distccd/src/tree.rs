@@ -21,11 +21,21 @@ use rustix::io::Errno;
 
 use crate::fault::reason;
 
+/// Where a compiler will find a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// At the client's own paths, in front of the server's folders.
+    InPlace,
+    /// Below the root on disk.
+    BelowRoot,
+}
+
 /// A tree under construction.
 #[derive(Debug)]
 pub(crate) struct Tree {
     root: OwnedFd,
     root_path: PathBuf,
+    place: Place,
     /// The folder that was used last: files of one folder mostly come together.
     last: Option<(Vec<u8>, OwnedFd)>,
     /// Bytes on disk that may still be used.
@@ -56,12 +66,13 @@ const MAX_DEPTH: usize = 256;
 
 impl Tree {
     /// Makes the folder `root`. All entries together may take `room` bytes.
-    pub(crate) fn create(root: PathBuf, room: u64) -> io::Result<Self> {
+    pub(crate) fn create(root: PathBuf, place: Place, room: u64) -> io::Result<Self> {
         std::fs::create_dir(&root)?;
         let fd = rustix::fs::open(&root, FOLDER, Mode::empty())?;
         Ok(Self {
             root: fd,
             root_path: root,
+            place,
             last: None,
             room,
         })
@@ -108,13 +119,19 @@ impl Tree {
     pub(crate) fn link(&mut self, name: &OsStr, text: &OsStr) -> Result<(), TreeError> {
         let path = ClientPath::parse(name)?;
         let (base, parents) = path.split(name)?;
-        let target = match LinkText::read(text.as_bytes(), &path.components) {
-            Some(LinkText::BelowRoot(text)) => {
+        let target = match (
+            LinkText::read(text.as_bytes(), &path.components),
+            self.place,
+        ) {
+            (Some(LinkText::BelowRoot(text) | LinkText::Relative(text)), Place::InPlace)
+            | (Some(LinkText::Relative(text)), Place::BelowRoot) => text.to_vec(),
+            (Some(LinkText::BelowRoot(text)), Place::BelowRoot) => {
                 [self.root_path.as_os_str().as_bytes(), text].concat()
             }
-            Some(LinkText::Relative(text)) => text.to_vec(),
-            Some(LinkText::System) => name.as_bytes().to_vec(),
-            None => {
+            (Some(LinkText::System), Place::BelowRoot) => name.as_bytes().to_vec(),
+            // It is there already.
+            (Some(LinkText::System), Place::InPlace) => return Ok(()),
+            (None, _) => {
                 let (name, text) = (shown(name), shown(text));
                 return Err(TreeError::Escape { name, text });
             }
@@ -295,7 +312,7 @@ mod tests {
 
     fn tree() -> (tempfile::TempDir, Tree) {
         let dir = tempfile::tempdir().unwrap();
-        let tree = Tree::create(dir.path().join("root"), 1 << 20).unwrap();
+        let tree = Tree::create(dir.path().join("root"), Place::BelowRoot, 1 << 20).unwrap();
         (dir, tree)
     }
 
@@ -445,7 +462,7 @@ mod tests {
     #[test]
     fn a_job_has_limited_room() {
         let dir = tempfile::tempdir().unwrap();
-        let mut tree = Tree::create(dir.path().join("root"), 10_000).unwrap();
+        let mut tree = Tree::create(dir.path().join("root"), Place::BelowRoot, 10_000).unwrap();
         write(&mut tree, "/a", "").unwrap();
         tree.take("/a".as_ref(), 1000).unwrap();
         write(&mut tree, "/b", "").unwrap();

@@ -1,6 +1,7 @@
 //! The compiler's messages in the client's words: as if it had run there, on the client's files.
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use command::Compile;
 
@@ -12,7 +13,7 @@ pub(crate) struct Words(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl Words {
     /// For preprocessed source in `input`, a path in the scratch folder.
-    pub(crate) fn for_source(scratch: &Scratch, input: &std::path::Path, job: &Compile) -> Self {
+    pub(crate) fn for_source(scratch: &Scratch, input: &Path, job: &Compile) -> Self {
         let input = (bytes(input), job.input().as_bytes().to_vec());
         Self::new(scratch, input, job)
     }
@@ -20,6 +21,14 @@ impl Words {
     /// For the client's tree: absolute paths lose its root.
     pub(crate) fn for_tree(scratch: &Scratch, job: &Compile) -> Self {
         Self::new(scratch, (bytes(&scratch.root()), Vec::new()), job)
+    }
+
+    /// For a compiler that has the client's own paths, but for its `output`, and for its `input`
+    /// if that was sent preprocessed.
+    pub(crate) fn in_place(input: Option<&Path>, output: &Path, job: &Compile) -> Self {
+        let input = input.map(|input| (bytes(input), job.input().as_bytes().to_vec()));
+        let output = (bytes(output), job.output().as_bytes().to_vec());
+        Self(input.into_iter().chain([output]).collect())
     }
 
     fn new(scratch: &Scratch, input: (Vec<u8>, Vec<u8>), job: &Compile) -> Self {
@@ -50,7 +59,7 @@ impl Words {
     }
 }
 
-fn bytes(path: &std::path::Path) -> Vec<u8> {
+fn bytes(path: &Path) -> Vec<u8> {
     path.as_os_str().as_bytes().to_vec()
 }
 

@@ -9,7 +9,10 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use protocol::Version;
-use support::{Reply, SCRIPTED_COMPILER, SOON, Setup, head, source_request, wait_until};
+use support::{
+    Reply, SANDBOXES, SCRIPTED_COMPILER, SOON, Setup, head, processes_with, source_request,
+    unique_time, wait_until,
+};
 
 const ARGV: [&str; 5] = ["cc", "-c", "a.c", "-o", "a.o"];
 
@@ -87,28 +90,26 @@ fn jobs_wait_for_a_slot() {
 
 #[test]
 fn hanging_up_ends_the_compiler() {
-    let server = setup().arg("--jobs=1").start();
-    let marker = server.file("tmp/marker");
-    let script = format!("echo $$ > {}; exec sleep 1000", marker.display());
+    for sandbox in SANDBOXES {
+        hanging_up_ends_the_compiler_with(sandbox);
+    }
+}
+
+fn hanging_up_ends_the_compiler_with(sandbox: &str) {
+    let server = setup().arg("--jobs=1").arg(sandbox).start();
+    let time = unique_time();
+    let script = format!("exec sleep {time}");
     for half in [false, true] {
         let mut client = server.connect();
         client.write_all(&request(&script)).unwrap();
-        let mut pid = String::new();
-        wait_until("the compiler runs", || {
-            pid = std::fs::read_to_string(&marker).unwrap_or_default();
-            pid.ends_with('\n')
-        });
-        std::fs::remove_file(&marker).unwrap();
+        wait_until("the compiler runs", || processes_with(&time) == 1);
         if half {
             // What 3.4 takes for hanging up, too.
             client.shutdown(Shutdown::Write).unwrap();
             assert_eq!(Reply::read(&mut client, Version::Plain), None);
         }
         drop(client);
-        let process = format!("/proc/{}", pid.trim());
-        wait_until("the compiler ends", || {
-            !std::path::Path::new(&process).exists()
-        });
+        wait_until("the compiler ends", || processes_with(&time) == 0);
     }
     let summary = " CLI_DISCONN exit:107 sig:0 core:0 ret:107 time:";
     wait_until("two summaries", || {
@@ -125,7 +126,8 @@ fn hanging_up_ends_the_compiler() {
 #[test]
 fn hanging_up_ends_the_wait_for_a_slot() {
     let server = setup().arg("--jobs=1").start();
-    let gate = server.file("tmp/gate");
+    // Compilers see this folder, even in a sandbox.
+    let gate = server.file("bin/gate");
     let mut first = server.connect();
     let script = format!(
         "until [ -e {} ]; do sleep 0.01; done; echo > $out",
@@ -146,7 +148,6 @@ fn hanging_up_ends_the_wait_for_a_slot() {
     assert_eq!(server.leftovers().len(), 1);
     std::fs::write(&gate, "").unwrap();
     assert!(Reply::read(&mut first, Version::Plain).is_some());
-    std::fs::remove_file(&gate).unwrap();
 }
 
 #[test]
@@ -218,16 +219,19 @@ fn without_a_list_private_addresses_are_served_on_both_internets() {
 
 #[test]
 fn same_user_serves_this_user() {
-    let server = Setup::bare()
-        .arg("--same-user")
-        .script("cc", SCRIPTED_COMPILER)
-        .start();
-    let cc = server.file("bin/cc");
-    let argv = [cc.to_str().unwrap(), "-c", "a.c", "-o", "a.o"];
-    let request = source_request(Version::Plain, &argv, b"id -u; echo > $out");
-    let reply = server.ask(Version::Plain, &request).unwrap();
     let uid = rustix::process::getuid().as_raw();
-    assert_eq!(reply.stdout, format!("{uid}\n"));
+    // In a sandbox all users are nobody.
+    for (sandbox, expected) in [("--sandbox=off", uid), ("--sandbox=required", 65534)] {
+        let setup = Setup::bare()
+            .arg("--same-user")
+            .arg(sandbox)
+            .script("cc", SCRIPTED_COMPILER);
+        let path = format!("{}:/usr/bin:/bin", setup.file("bin").display());
+        let server = setup.env("DISTCCD_PATH", path).start();
+        let request = source_request(Version::Plain, &ARGV, b"id -u; echo > $out");
+        let reply = server.ask(Version::Plain, &request).unwrap();
+        assert_eq!(reply.stdout, format!("{expected}\n"));
+    }
 }
 
 #[test]

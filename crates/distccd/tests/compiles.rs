@@ -185,7 +185,6 @@ fn a_tree_with_links_and_placeholders() {
 
 #[test]
 fn messages_name_the_clients_files() {
-    let server = Setup::insecure().start();
     let absolute = ["gcc", "-c", "/c/a.c", "-o", "/c/a.o"];
     let request = tree_request(
         "/c",
@@ -195,15 +194,20 @@ fn messages_name_the_clients_files() {
             Entry::File("/c/inc/b.h", "int f(void) { return x; }\n"),
         ],
     );
-    // Such an include is opened on the server itself: there is no such file.
-    let reply = server.ask(Version::Pump, &request).unwrap();
-    assert_eq!(reply.status, 0x100);
-    assert!(
-        reply.stderr.starts_with("/c/a.c:1:10: fatal error: "),
-        "{}",
-        reply.stderr
-    );
-    assert_eq!(reply.dependencies, None);
+    for (sandbox, expected) in [
+        (
+            "--sandbox=required",
+            "In file included from /c/a.c:1:\n/c/inc/b.h: In function",
+        ),
+        // Such an include is opened on the server itself: there is no such file.
+        ("--sandbox=off", "/c/a.c:1:10: fatal error: "),
+    ] {
+        let server = Setup::insecure().arg(sandbox).start();
+        let reply = server.ask(Version::Pump, &request).unwrap();
+        assert_eq!(reply.status, 0x100);
+        assert!(reply.stderr.starts_with(expected), "{}", reply.stderr);
+        assert_eq!(reply.dependencies, None);
+    }
 }
 
 #[test]

@@ -29,7 +29,10 @@ fn check_it_still_serves(server: &Daemon) {
 
 /// The connection is closed without an answer, with one line in the log and one summary.
 fn check(request: &[u8], expected: &str, result: &str) {
-    let server = server();
+    check_with(server(), request, expected, result);
+}
+
+fn check_with(server: Daemon, request: &[u8], expected: &str, result: &str) {
     let mut stream = server.connect();
     let _ = stream.write_all(request);
     // A client that has said all it wants to: otherwise the server waits for more.
@@ -283,11 +286,29 @@ fn nothing_is_written_through_a_system_folders_link() {
         &ARGV,
         &[Entry::Link(outside, &climb), Entry::File(&inside, "x")],
     );
-    check(
+    let setup = Setup::insecure().script("cc", SCRIPTED_COMPILER);
+    check_with(
+        setup.arg("--sandbox=off").start(),
         &request,
         &format!("\"{inside}\" cannot be written: a folder or link is in its way"),
         "REJ_BAD_REQ",
     );
+    assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0);
+    // At the client's own paths there is nothing to link to, and the file is the job's.
+    let request = tree_request(
+        "/c",
+        &ARGV,
+        &[
+            Entry::Link(outside, &climb),
+            Entry::File(&inside, "x"),
+            Entry::File(
+                "/c/a.c",
+                &format!("cat {inside}; echo a.o: > $deps; echo > $out"),
+            ),
+        ],
+    );
+    let reply = server().ask(Version::Pump, &request).unwrap();
+    assert_eq!((reply.status, &*reply.stdout), (0, "x"));
     assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0);
 }
 

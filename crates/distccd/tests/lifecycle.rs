@@ -17,7 +17,8 @@ use std::time::Instant;
 use protocol::Version;
 use rustix::process::{Pid, Signal, kill_process};
 use support::{
-    Entry, Reply, SCRIPTED_COMPILER, SOON, Setup, head, source_request, tree_request, wait_until,
+    Entry, Reply, SANDBOXES, SCRIPTED_COMPILER, SOON, Setup, head, processes_with, source_request,
+    tree_request, unique_time, wait_until,
 };
 
 const ARGV: [&str; 5] = ["cc", "-c", "a.c", "-o", "a.o"];
@@ -191,7 +192,8 @@ fn the_pid_file_of_a_foreground_daemon() {
 #[test]
 fn term_lets_running_jobs_finish() {
     let mut server = setup().arg("--jobs=1").start();
-    let gate = server.file("gate");
+    // Compilers see this folder, even in a sandbox.
+    let gate = server.file("bin/gate");
     let mut running = server.connect();
     let script = format!(
         "until [ -e {} ]; do sleep 0.01; done; echo > $out",
@@ -226,28 +228,25 @@ fn term_lets_running_jobs_finish() {
 
 #[test]
 fn a_second_signal_ends_running_jobs() {
-    let mut server = setup().start();
+    for sandbox in SANDBOXES {
+        a_second_signal_ends_running_jobs_with(sandbox);
+    }
+}
+
+fn a_second_signal_ends_running_jobs_with(sandbox: &str) {
+    let mut server = setup().arg(sandbox).start();
     let mut client = server.connect();
-    client
-        .write_all(&request(
-            "trap '' TERM; echo $$ >&2; sleep 1000; sleep 1000",
-        ))
-        .unwrap();
-    let mut pid = String::new();
-    wait_until("the compiler runs", || {
-        let scratch = server.leftovers().pop();
-        pid = scratch
-            .and_then(|scratch| fs::read_to_string(scratch.join("stderr")).ok())
-            .unwrap_or_default();
-        pid.ends_with('\n')
-    });
+    let time = unique_time();
+    let script = format!("trap '' TERM; sleep {time}; sleep {time}");
+    client.write_all(&request(&script)).unwrap();
+    wait_until("the compiler runs", || processes_with(&time) == 1);
     server.signal(Signal::TERM);
     server.wait_for_log("(dcc_daemon_terminate) Terminated");
     assert!(server.child.try_wait().unwrap().is_none());
     server.signal(Signal::TERM);
     assert_eq!(server.wait().signal(), Some(15));
     assert_eq!(Reply::read(&mut client, Version::Plain), None);
-    assert!(!fs::exists(format!("/proc/{}", pid.trim())).unwrap());
+    assert_eq!(processes_with(&time), 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -32,12 +32,16 @@ pub(crate) struct Daemon {
     pub(crate) expect_clean: bool,
 }
 
+/// Compilers in namespaces of their own, behind Landlock, and without a sandbox.
+pub(crate) const SANDBOXES: [&str; 2] = ["--sandbox=required", "--sandbox=off"];
+
 /// A server to be started.
 pub(crate) struct Setup {
     folder: tempfile::TempDir,
     program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    user: Option<u32>,
 }
 
 impl Setup {
@@ -68,6 +72,7 @@ impl Setup {
             program: env!("CARGO_BIN_EXE_distccd").into(),
             args: Vec::new(),
             env: Vec::new(),
+            user: None,
         }
     }
 
@@ -124,6 +129,22 @@ impl Setup {
         self
     }
 
+    /// Starts it as a user without rights, from where that user may.
+    pub(crate) fn run_by_nobody(mut self) -> Self {
+        let program = self.file("distccd");
+        let mut copy = Command::new("cp");
+        assert!(
+            copy.arg(&self.program)
+                .arg(&program)
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.program = program;
+        self.user = Some(65534);
+        self
+    }
+
     pub(crate) fn log_to(self, log: &Path) -> Self {
         self.arg("--log-file").arg(log)
     }
@@ -138,6 +159,9 @@ impl Setup {
             .env_remove("DISTCC_SAVE_TEMPS")
             .env("TMPDIR", self.file("tmp"))
             .envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command
     }
 
@@ -204,6 +228,8 @@ impl Daemon {
         let lines = self.wait_for_log("(dcc_job_summary)");
         lines
             .into_iter()
+            // What it says at its start is about no job.
+            .filter(|line| !line.contains("(dcc_sandbox) Warning: no sandbox"))
             .filter(|line| {
                 ["ERROR: ", "Warning: ", "CRITICAL! "]
                     .iter()
@@ -267,6 +293,25 @@ impl Drop for Daemon {
         }
         assert!(!self.log().contains("panicked"));
     }
+}
+
+/// A time that no other process sleeps for, so that one that does can be found.
+pub(crate) fn unique_time() -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("1000.{}{number}", std::process::id())
+}
+
+/// The processes of this machine with `word` as an argument.
+pub(crate) fn processes_with(word: &str) -> usize {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let has = |line: &Vec<u8>| {
+        line.split(|&byte| byte == 0)
+            .any(|part| part == word.as_bytes())
+    };
+    lines.filter(has).count()
 }
 
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

@@ -1,0 +1,374 @@
+//! What compilers can be made to do by those who send them arguments and source: in a sandbox
+//! nothing gets out, nothing gets in, and nothing stays. Without one, what the server can refuse
+//! is refused.
+//!
+//! Each attack is told to a running server, which is started as root (and becomes somebody else)
+//! if the tests run as root, and once more as an unprivileged user.
+
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Instant;
+
+use protocol::Version;
+use support::{
+    Daemon, Entry, Reply, SCRIPTED_COMPILER, SOON, Setup, processes_with, source_request,
+    tree_request, unique_time, wait_until,
+};
+
+/// Servers with a sandbox: namespaces, as whoever runs the tests and as nobody.
+fn sandboxed() -> Vec<Daemon> {
+    let setup = || {
+        Setup::insecure()
+            .arg("--sandbox=required")
+            .script("cc", SCRIPTED_COMPILER)
+    };
+    let mut servers = vec![setup().start()];
+    if rustix::process::getuid().is_root() {
+        servers.push(setup().run_by_nobody().start());
+    }
+    servers
+}
+
+/// A file of this machine that everybody may read, and its content.
+fn secret(server: &Daemon) -> (String, &'static str) {
+    let path = server.file("secret");
+    fs::write(&path, "hunter2").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    (path.to_str().unwrap().to_owned(), "hunter2")
+}
+
+fn compile(server: &Daemon, compiler: &str, words: &[&str], source: &str) -> Option<Reply> {
+    let argv = [&[compiler, "-c", "a.c", "-o", "a.o"], words].concat();
+    server.ask(
+        Version::Pump,
+        &tree_request("/home/u", &argv, &[Entry::File("/home/u/a.c", source)]),
+    )
+}
+
+/// Nothing of the answer, if there is one, holds `text`.
+#[track_caller]
+fn check_without(reply: Option<Reply>, text: &str, attack: &str) {
+    let Some(reply) = reply else { return };
+    let object = String::from_utf8_lossy(&reply.object);
+    for part in [&*reply.stdout, &*reply.stderr, &*object] {
+        assert!(!part.contains(text), "{attack} got {text:?}: {part}");
+    }
+}
+
+#[test]
+fn sources_read_no_files_of_the_server() {
+    for server in sandboxed() {
+        let (path, text) = secret(&server);
+        for (attack, source) in [
+            ("include", format!("#include \"{path}\"\n")),
+            (
+                "climbing include",
+                format!("#include \"../../../../../../..{path}\"\n"),
+            ),
+            ("incbin", format!("asm(\".incbin \\\"{path}\\\"\");\n")),
+            (
+                "assembler include",
+                format!("asm(\".include \\\"{path}\\\"\");\n"),
+            ),
+            (
+                "dependency",
+                format!("#pragma GCC dependency \"{path}\"\nint x;\n"),
+            ),
+            ("passwd", "#include \"/etc/passwd\"\n".to_owned()),
+            (
+                "passwd",
+                "asm(\".incbin \\\"/etc/passwd\\\"\");\n".to_owned(),
+            ),
+            ("shadow", "#include \"/etc/shadow\"\n".to_owned()),
+            (
+                "environment",
+                "asm(\".incbin \\\"/proc/1/environ\\\"\");\n".to_owned(),
+            ),
+            ("memory", "#include \"/proc/1/maps\"\n".to_owned()),
+        ] {
+            for compiler in ["gcc", "clang"] {
+                let reply = compile(&server, compiler, &[], &source);
+                let reply = reply.expect("such sources are compiled");
+                if attack != "dependency" {
+                    assert_ne!(reply.status, 0, "{attack}: {}", reply.stderr);
+                }
+                check_without(Some(reply), text, attack);
+            }
+        }
+        let has = "#if __has_include(\"/etc/passwd\")\n#error there\n#endif\nint x;\n";
+        assert_eq!(compile(&server, "gcc", &[], has).unwrap().status, 0);
+    }
+}
+
+/// What only a sandbox stops; and that the attacks above are real ones.
+#[test]
+fn without_a_sandbox_sources_read_what_the_server_may() {
+    let server = Setup::insecure().arg("--sandbox=off").start();
+    let (path, text) = secret(&server);
+    let source = format!("asm(\".incbin \\\"{path}\\\"\");\n");
+    let reply = compile(&server, "gcc", &[], &source).unwrap();
+    assert!(String::from_utf8_lossy(&reply.object).contains(text));
+    server.wait_for_log("no sandbox (--sandbox=off)");
+}
+
+#[test]
+fn options_read_no_files_of_the_server() {
+    for server in sandboxed() {
+        let (path, text) = secret(&server);
+        let forms = [
+            "-include PATH",
+            "-imacros PATH",
+            "-Wp,-include,PATH",
+            "-Xpreprocessor -include -Xpreprocessor PATH",
+            "-Wa,@PATH",
+            "-Xassembler @PATH",
+            "@PATH",
+            "-specs=PATH",
+            "--specs PATH",
+            "-Wa,-I,PATH",
+            "-fprofile-use=PATH",
+            "-x c PATH",
+            "-iquote PATH",
+            "--config PATH",
+            "-ivfsoverlay PATH",
+            "-fsanitize=address -fsanitize-blacklist=PATH",
+            "-frewrite-map-file=PATH",
+        ];
+        for form in forms {
+            let words = form.replace("PATH", &path);
+            let words: Vec<&str> = words.split(' ').collect();
+            for compiler in ["gcc", "clang"] {
+                let reply = compile(&server, compiler, &words, "int x;\n");
+                check_without(reply, text, form);
+            }
+        }
+    }
+}
+
+/// Attacks that would leave a mark if they worked: words with `MARK` for a file that may be
+/// written, and `PROGRAM` for one that makes the mark.
+const RUNNING_CODE: &[&str] = &[
+    "-wrapper PROGRAM",
+    "-wrapper sh,-c,PROGRAM",
+    "-BFOLDER",
+    "-B FOLDER",
+    "--prefix=FOLDER",
+    "-no-integrated-as -BFOLDER",
+    "-fplugin=PROGRAM",
+    "-fpass-plugin=PROGRAM",
+    "-Xclang -load -Xclang PROGRAM",
+    "-specs=PROGRAM",
+    "--specs=PROGRAM",
+    "-specs PROGRAM",
+    "-fmodules-ts -fmodule-mapper=|PROGRAM",
+    "-fuse-ld=PROGRAM",
+    "-ccc-gcc-name PROGRAM",
+];
+
+const WRITING_FILES: &[&str] = &[
+    "-fdump-tree-original=MARK",
+    "-fdump-go-spec=MARK",
+    "-fopt-info-all=MARK -O2",
+    "-aux-info MARK",
+    "-Wa,-a=MARK",
+    "-Wa,--MD,MARK",
+    "-Wa,-o,MARK",
+    "-MJ MARK",
+    "-Wp,-MD,MARK",
+    "-MD -MF MARK",
+    "-save-temps=obj -dumpdir FOLDER/",
+    "-fstack-usage -dumpdir FOLDER/",
+    "-ftime-trace=MARK",
+    "--serialize-diagnostics MARK",
+    "-fsave-optimization-record -foptimization-record-file=MARK -O2",
+    "-gsplit-dwarf -dumpdir FOLDER/",
+];
+
+/// A folder that everybody may write to, with programs in it that leave a mark.
+fn trap(server: &Daemon) -> String {
+    let folder = server.file("trap");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let folder = folder.to_str().unwrap().to_owned();
+    for name in ["program", "as", "cc1", "ld"] {
+        let text = format!("#!/bin/sh\ntouch {folder}/mark\n");
+        let path = format!("{folder}/{name}");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
+}
+
+fn check_no_mark(server: &Daemon, attacks: &[&str]) {
+    let folder = trap(server);
+    let before = fs::read_dir(&folder).unwrap().count();
+    for attack in attacks {
+        let words = attack
+            .replace("PROGRAM", &format!("{folder}/program"))
+            .replace("MARK", &format!("{folder}/mark"))
+            .replace("FOLDER", &folder);
+        let words: Vec<&str> = words.split(' ').collect();
+        for compiler in ["gcc", "clang"] {
+            compile(server, compiler, &words, "int f(int x) { return x; }\n");
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), before, "{attack}");
+    }
+}
+
+#[test]
+fn options_run_no_code_and_write_no_files_of_the_server() {
+    for server in sandboxed() {
+        check_no_mark(&server, &[RUNNING_CODE, WRITING_FILES].concat());
+    }
+}
+
+#[test]
+fn without_a_sandbox_options_run_no_code_and_write_no_files_either() {
+    let server = Setup::insecure().arg("--sandbox=off").start();
+    check_no_mark(&server, &[RUNNING_CODE, WRITING_FILES].concat());
+}
+
+/// A compiler that does whatever its source says.
+fn run(server: &Daemon, script: &str) -> Option<Reply> {
+    let argv = ["cc", "-c", "a.c", "-o", "a.o"];
+    server.ask(
+        Version::Plain,
+        &source_request(Version::Plain, &argv, script.as_bytes()),
+    )
+}
+
+/// Even a compiler that is all the attacker's finds nothing, and changes nothing.
+#[test]
+fn a_compiler_that_was_taken_over_finds_nothing() {
+    for server in sandboxed() {
+        let (path, text) = secret(&server);
+        let script = format!(
+            "exec 2>&1; cat {path} /etc/passwd /proc/*/environ /dev/mem; ls /root /home /var; \
+             ls -d {tmp}/*; kill -9 {pid}; kill -9 -1; echo x > {tmp}/new; echo x > {bin}/cc; \
+             mknod /tmp/disk b 254 0 && cat /tmp/disk; ln -s {path} /tmp/.distccd/deps.d; \
+             cp /etc/shadow $out; ln -sf {path} $out; true",
+            tmp = server.file("tmp").display(),
+            bin = server.file("bin").display(),
+            pid = server.child.id(),
+        );
+        check_without(run(&server, &script), text, "a script");
+        let reply = run(&server, "echo still > $out").unwrap();
+        assert_eq!(reply.object, b"still\n");
+        assert!(!server.file("tmp/new").exists());
+    }
+}
+
+#[test]
+fn nothing_stays_of_a_job() {
+    for server in sandboxed() {
+        let time = unique_time();
+        let script = format!(
+            "setsid sh -c 'trap \"\" TERM HUP INT; sleep {time} & sleep {time}' & \
+             echo left > /tmp/left; echo left > /left; sleep 0.1; echo > $out"
+        );
+        assert_eq!(run(&server, &script).unwrap().status, 0);
+        wait_until("the rest ends", || processes_with(&time) == 0);
+        let reply = run(&server, "cat /tmp/left /left 2>/dev/null; echo > $out").unwrap();
+        assert_eq!(reply.stdout, "");
+        assert!(!Path::new("/left").exists());
+    }
+}
+
+#[test]
+fn bombs_end() {
+    for server in sandboxed() {
+        let time = unique_time();
+        // As root's private server, or without: by the kernel, or by being looked at.
+        let forks = format!("while true; do sleep {time} & done");
+        let started = Instant::now();
+        let reply = run(&server, &forks).unwrap();
+        assert_ne!(reply.status, 0);
+        wait_until("no process is left", || processes_with(&time) == 0);
+        // Endless output to a file, to the messages.
+        let reply = run(&server, "yes > /tmp/big").unwrap();
+        assert_ne!(reply.status, 0);
+        assert!(started.elapsed() < SOON);
+        assert_eq!(run(&server, "echo > $out").unwrap().status, 0);
+    }
+}
+
+#[test]
+fn a_compiler_that_ignores_signals_is_ended_by_its_time() {
+    let servers = [
+        Setup::insecure().arg("--sandbox=required"),
+        Setup::insecure().arg("--sandbox=off"),
+    ];
+    for setup in servers {
+        let server = setup
+            .script("cc", SCRIPTED_COMPILER)
+            .arg("--job-lifetime=1")
+            .start();
+        let time = unique_time();
+        let script = format!("trap '' TERM INT HUP; sleep {time}; sleep {time}; sleep {time}");
+        let reply = run(&server, &script).unwrap();
+        assert_eq!(reply.status, 118 << 8);
+        wait_until("it is over", || processes_with(&time) == 0);
+    }
+}
+
+#[test]
+fn there_is_no_network() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for server in sandboxed() {
+        let script = format!(
+            "bash -c 'echo x > /dev/tcp/127.0.0.1/{port}'; \
+             python3 -c 'import socket; socket.socket(socket.AF_UNIX)' && echo socket; echo > $out"
+        );
+        let reply = run(&server, &script).unwrap();
+        assert_eq!((reply.status, &*reply.stdout), (0, ""));
+        assert!(listener.accept().is_err());
+    }
+}
+
+/// What cannot be taken into the client's tree at the client's own paths.
+#[test]
+fn trees_do_not_cover_what_jobs_need() {
+    for server in sandboxed() {
+        for (name, expected) in [
+            ("/proc/1/x", "needs its own /proc"),
+            ("/dev/null2", "needs its own /dev"),
+            ("/usr/bin/env/x", "needs its own /usr/bin/env"),
+        ] {
+            let request = tree_request(
+                "/c",
+                &["cc", "-c", "a.c", "-o", "a.o"],
+                &[Entry::File("/c/a.c", "true"), Entry::File(name, "x")],
+            );
+            assert_eq!(server.ask(Version::Pump, &request), None, "{name}");
+            server.wait_for_log(expected);
+        }
+    }
+}
+
+/// A client that replaces what the compiler is made of only fools itself.
+#[test]
+fn a_clients_own_program_runs_nowhere() {
+    for server in sandboxed() {
+        let request = tree_request(
+            "/c",
+            &["cc", "-c", "a.c", "-o", "a.o"],
+            &[
+                Entry::File(
+                    "/c/a.c",
+                    "/c/run; /usr/lib/strange/run; echo a.o: > $deps; echo > $out",
+                ),
+                Entry::File("/c/run", "#!/bin/sh\necho ran\n"),
+                Entry::File("/usr/lib/strange/run", "#!/bin/sh\necho ran\n"),
+            ],
+        );
+        let reply = server.ask(Version::Pump, &request).unwrap();
+        assert_eq!((reply.status, &*reply.stdout), (0, ""));
+    }
+}
