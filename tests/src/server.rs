@@ -21,6 +21,7 @@ pub struct Setup {
     jobs: u32,
     allow: String,
     first_in_path: Vec<PathBuf>,
+    in_sandbox: bool,
 }
 
 /// A running server; dropping it ends it.
@@ -40,6 +41,7 @@ impl Setup {
             jobs: 4,
             allow: "127.0.0.1".into(),
             first_in_path: Vec::new(),
+            in_sandbox: true,
         }
     }
 
@@ -52,6 +54,12 @@ impl Setup {
     /// Puts a folder of compilers in front of the search path.
     pub fn with_programs(mut self, folder: impl AsRef<Path>) -> Self {
         self.first_in_path.push(folder.as_ref().to_owned());
+        self
+    }
+
+    /// For compilers that leave signs in folders of this machine.
+    pub fn without_sandbox(mut self) -> Self {
+        self.in_sandbox = false;
         self
     }
 
@@ -136,6 +144,11 @@ impl Setup {
             .arg(format!("--jobs={}", self.jobs))
             .arg(concat_os("--log-file=", &folder.join("log")))
             .args(place)
+            .args(match (self.side, self.in_sandbox) {
+                (Side::Ours, true) => Some("--sandbox=required"),
+                (Side::Ours, false) => Some("--sandbox=off"),
+                (Side::Packaged, _) => None,
+            })
             .env("TMPDIR", folder.join("tmp"))
             .env("PATH", path)
             .stdin(stdin)

@@ -329,7 +329,10 @@ fn slow_server() -> SlowServer {
     let commands = format!("touch '{}'; exec sleep 1000", started.display());
     write_compiler(&programs, "slow-gcc", &commands);
     SlowServer {
-        server: Setup::of(Side::Ours).with_programs(programs.path()).start(),
+        server: Setup::of(Side::Ours)
+            .with_programs(programs.path())
+            .without_sandbox()
+            .start(),
         programs,
         signs,
     }

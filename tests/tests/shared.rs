@@ -114,6 +114,7 @@ fn most_at_once(shared: &Shared) -> (u32, usize) {
 fn a_hosts_slots_are_counted_together() {
     let shared = Shared::new(COUNTING);
     let server = Setup::of(Side::Ours)
+        .without_sandbox()
         .jobs(20)
         .with_programs(shared.programs.path())
         .start();
@@ -175,6 +176,7 @@ fn monitors_of_both_sides_show_clients_of_both() {
          while ! [ -e $signs/go ]; do sleep 0.02; done",
     );
     let server = Setup::of(Side::Ours)
+        .without_sandbox()
         .with_programs(shared.programs.path())
         .start();
     let remote = format!("{}/2", server.address());

@@ -8,6 +8,7 @@ use sandbox::{Config, Limits, Mode, Sandbox, StartError, View};
 use crate::compilers::Compilers;
 use crate::log::Log;
 use crate::settings::{Clients, Sandboxing};
+use crate::tree::Place;
 
 /// How jobs are kept from doing harm.
 #[derive(Debug)]
@@ -83,6 +84,14 @@ impl Confinement {
         );
         log.warning("dcc_sandbox", text);
         Ok(Self::Options)
+    }
+
+    /// Where compilers find a client's files.
+    pub(crate) fn place(&self) -> Place {
+        match self {
+            Self::Namespaces(_) => Place::InPlace,
+            Self::Landlock(_) | Self::Options | Self::Trust => Place::BelowRoot,
+        }
     }
 
     /// For the log.

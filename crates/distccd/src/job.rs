@@ -25,7 +25,6 @@ use crate::run::{self, Ended};
 use crate::scratch::Scratch;
 use crate::server::Server;
 use crate::summary::{Outcome, Summary};
-use crate::tree::Place;
 use crate::wire::Wire;
 
 /// Serves a connection to its end, and returns the job's internal code.
@@ -96,13 +95,10 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
 
     let scratch = Scratch::create(&server.settings.temp_folder, server.settings.keep_scratch)
         .map_err(Fault::server("making a scratch folder"))?;
-    let place = match server.confinement {
-        Confinement::Namespaces(_) => Place::InPlace,
-        _ => Place::BelowRoot,
-    };
+    let confinement = &server.confinement;
     let ready = match &head.cwd {
-        None => ready::receive_source(&mut incoming, &scratch, compile, place)?,
-        Some(cwd) => ready::receive_tree(&mut incoming, &scratch, compile, cwd, place)?,
+        None => ready::receive_source(&mut incoming, &scratch, compile, confinement)?,
+        Some(cwd) => ready::receive_tree(&mut incoming, &scratch, compile, cwd, confinement)?,
     };
     let _command_memory = incoming.end();
     let ended = run_compiler(server, wire, &order, &ready, &scratch)?;

@@ -10,12 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use command::{Compile, extension};
-use sandbox::OUT;
+use sandbox::{OUT, View};
 
+use crate::confinement::Confinement;
 use crate::fault::Fault;
 use crate::receive::{Incoming, JOB_BYTES};
 use crate::scratch::{DEPENDENCIES, OBJECT, Scratch};
-use crate::tree::{Place, Tree};
+use crate::tree::{Place, Tree, TreeError};
 use crate::words::Words;
 
 /// All that a compile needs, on disk.
@@ -37,8 +38,9 @@ pub(crate) fn receive_source(
     incoming: &mut Incoming<'_, '_>,
     scratch: &Scratch,
     compile: &Compile,
-    place: Place,
+    confinement: &Confinement,
 ) -> Result<Ready, Fault> {
+    let place = confinement.place();
     let name = source_name(compile.input());
     let create = || Fault::server("creating the source file");
     let mut file = File::create_new(scratch.work().join(&name)).map_err(create())?;
@@ -107,13 +109,17 @@ pub(crate) fn receive_tree(
     scratch: &Scratch,
     compile: &Compile,
     cwd: &OsStr,
-    place: Place,
+    confinement: &Confinement,
 ) -> Result<Ready, Fault> {
+    let place = confinement.place();
     let root = scratch.root();
     let made = Tree::create(root.clone(), place, JOB_BYTES);
     let mut tree = made.map_err(Fault::server("making a tree"))?;
     tree.folder(cwd).map_err(Fault::Tree)?;
     incoming.tree(scratch, &mut tree)?;
+    if let Confinement::Namespaces(sandbox) = confinement {
+        hide_folders(&mut tree, compile, &sandbox.config().view)?;
+    }
     let temp_folder = temp_folder(scratch, place);
     let trees = trees(scratch, place, "root", "/");
     Ok(match place {
@@ -140,4 +146,20 @@ pub(crate) fn receive_tree(
             }
         }
     })
+}
+
+/// Makes folders that the command names, the client has not sent anything of, and this machine
+/// shows to compilers: empty, so that nothing is found in them that the client has not.
+fn hide_folders(tree: &mut Tree, compile: &Compile, view: &View) -> Result<(), Fault> {
+    for path in compile.named_paths() {
+        let folder = Path::new(path);
+        if view.shows(folder) && !view.keeps(folder) && folder.is_dir() {
+            // A link of the client's on the way leads elsewhere, and hides it already.
+            match tree.folder(path) {
+                Ok(()) | Err(TreeError::Way { .. } | TreeError::Name(_)) => {}
+                Err(error) => return Err(Fault::Tree(error)),
+            }
+        }
+    }
+    Ok(())
 }

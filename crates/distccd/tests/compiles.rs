@@ -387,3 +387,18 @@ fn the_time_limit_is_an_answer() {
     );
     server.wait_for_log(" COMPILE_TIMEOUT exit:118 ");
 }
+
+/// A folder that only the server has is not searched, even where compilers' own folders are.
+#[test]
+fn folders_that_the_client_has_not_are_not_searched() {
+    let folder = "/usr/share/aclocal";
+    assert!(std::fs::read_dir(folder).unwrap().count() > 0);
+    let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap();
+    let name = file.file_name().into_string().unwrap();
+    let server = Setup::insecure().arg("--sandbox=required").start();
+    let source = format!("#if __has_include(<{name}>)\n#error found\n#endif\nint x;\n");
+    let argv = ["gcc", "-c", "a.c", "-o", "a.o", "-I", folder];
+    let request = tree_request("/c", &argv, &[Entry::File("/c/a.c", &source)]);
+    let reply = server.ask(Version::Pump, &request).unwrap();
+    assert_eq!((reply.status, &*reply.stderr), (0, ""));
+}

@@ -158,6 +158,12 @@ impl View {
         self.shown = shown;
     }
 
+    /// Whether jobs see a path of this machine.
+    #[must_use]
+    pub fn shows(&self, path: &Path) -> bool {
+        self.shown.iter().any(|shown| path.starts_with(shown))
+    }
+
     /// Absolute paths, none of them below another.
     pub(crate) fn shown(&self) -> &[PathBuf] {
         &self.shown
@@ -166,7 +172,8 @@ impl View {
     /// Whether a folder goes on holding what this machine has there, beside a client's files.
     /// All others are the client's alone where it has them, so that a header of this machine is
     /// not found where the client has none.
-    pub(crate) fn keeps(&self, folder: &Path) -> bool {
+    #[must_use]
+    pub fn keeps(&self, folder: &Path) -> bool {
         let holds = |path: &PathBuf| path.starts_with(folder);
         self.shown.iter().any(|path| path != folder && holds(path))
             || self.kept.iter().any(holds)

@@ -39,6 +39,7 @@ impl SlowCompiler {
     fn server(&self) -> Server {
         Setup::of(Side::Ours)
             .with_programs(self.programs.path())
+            .without_sandbox()
             .start()
     }
 

@@ -76,6 +76,19 @@ impl Compile {
         self.with_dependencies(self.argv_with_output(output), Vec::new(), deps)
     }
 
+    /// The absolute paths among the options: folders to search, files to include and the like.
+    #[must_use]
+    pub fn named_paths(&self) -> Vec<&OsStr> {
+        let places = layers(&self.argv).map(|options| path_places(&self.argv, &options));
+        let path = |&(index, start): &(usize, usize)| &self.argv[index].as_bytes()[start..];
+        places
+            .iter()
+            .flatten()
+            .map(path)
+            .map(OsStr::from_bytes)
+            .collect()
+    }
+
     /// Dependencies are always written, and to `deps`; `added` are further words.
     fn with_dependencies(
         &self,
@@ -122,6 +135,15 @@ fn layers(argv: &[OsString]) -> [Vec<usize>; 3] {
 
 /// Moves the paths among the `options`, which are positions in `argv`.
 fn move_paths(argv: &mut [OsString], options: &[usize], root: &OsStr) {
+    for (index, start) in path_places(argv, options) {
+        let (option, path) = argv[index].as_bytes().split_at(start);
+        argv[index] = OsString::from_vec([option, root.as_bytes(), path].concat());
+    }
+}
+
+/// Where absolute paths are among the `options`: words, and how far in them the path begins.
+fn path_places(argv: &[OsString], options: &[usize]) -> Vec<(usize, usize)> {
+    let mut places = Vec::new();
     let mut prefix_seen = false;
     let mut after_path_option = false;
     let mut after_option = false;
@@ -129,9 +151,7 @@ fn move_paths(argv: &mut [OsString], options: &[usize], root: &OsStr) {
         let word = argv[index].as_bytes();
         let is_value = std::mem::take(&mut after_option);
         if std::mem::take(&mut after_path_option) {
-            if let Some(path) = moved(word, root) {
-                argv[index] = path;
-            }
+            places.push((index, 0));
             continue;
         }
         let Some(entry) = options::find(word).filter(|_| !is_value) else {
@@ -142,11 +162,10 @@ fn move_paths(argv: &mut [OsString], options: &[usize], root: &OsStr) {
         after_option = options::takes_next(word);
         after_path_option = is_path && after_option;
         let glued = entry.glued_value(word).filter(|_| is_path);
-        if let Some(path) = glued.and_then(|value| moved(value, root)) {
-            let option = &word[..word.len() - (path.len() - root.len())];
-            argv[index] = OsString::from_vec([option, path.as_bytes()].concat());
-        }
+        places.extend(glued.map(|value| (index, word.len() - value.len())));
     }
+    places.retain(|&(index, start)| argv[index].as_bytes()[start..].starts_with(b"/"));
+    places
 }
 
 /// Our map, and the client's own ones for paths below `root`.
@@ -275,6 +294,12 @@ mod tests {
             "-Xclang -I/x -Xpreprocessor -I/y",
             "-Xclang -I/r/x -Xpreprocessor -I/r/y",
         );
+    }
+
+    #[test]
+    fn paths_are_found() {
+        let command = compile("cc -I/a -I b -isystem /c -DX=/d -Xclang -I/e -c /f.c -o /g.o");
+        assert_eq!(command.named_paths(), ["/a", "/c", "/e"]);
     }
 
     #[test]
