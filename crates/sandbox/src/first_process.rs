@@ -28,7 +28,7 @@ use crate::job::{Ended, Job};
 use crate::landlocked;
 use crate::message::{read_framed, send};
 use crate::root::{self, NoRoot};
-use crate::sys::{exit_now, unblock_signals, unshare};
+use crate::sys::{end_all_others, exit_now, unblock_signals, unshare};
 use crate::usage;
 
 /// How often is looked what a job uses.
@@ -107,8 +107,14 @@ fn attempt(
         .map_err(|error| Ended::NotStarted(error.raw_os_error().unwrap_or(libc::EINVAL)))?;
     let group = Pid::from_child(&child);
     let status = watch(workshop, child, connection);
-    if let Some(mut children) = children {
-        children.end(group);
+    match children {
+        Some(mut children) => children.end(group),
+        // Otherwise the kernel does it, a moment after our answer.
+        None if status.is_err() => {
+            end_all_others();
+            while !matches!(wait(WaitOptions::empty()), Err(Errno::CHILD)) {}
+        }
+        None => {}
     }
     status.map(|status| Ended::Normally { status, out })
 }

@@ -129,6 +129,13 @@ fn set_signal_mask(blocked: &[libc::c_int]) -> io::Result<()> {
     }
 }
 
+/// Ends all processes that this one may send signals to. To be called by the first process of a
+/// pid namespace: there it is all the others, and nobody else.
+pub(crate) fn end_all_others() {
+    // SAFETY: it takes two numbers. Failing, there is nobody.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
+}
+
 /// Ends this process without the ceremonies of a whole program: it is a copy of the helper.
 pub(crate) fn exit_now() -> ! {
     // SAFETY: it takes a number and does not return.
