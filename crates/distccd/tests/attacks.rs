@@ -105,6 +105,34 @@ fn sources_read_no_files_of_the_server() {
     }
 }
 
+#[test]
+fn landlock_stops_them_where_there_are_no_namespaces() {
+    let server = Setup::insecure()
+        .arg("--sandbox=required")
+        .script("cc", SCRIPTED_COMPILER)
+        .without_namespaces()
+        .start();
+    server.wait_for_log("compilers run behind Landlock");
+    let (path, text) = secret(&server);
+    let source = format!("asm(\".incbin \\\"{path}\\\"\");\n");
+    for compiler in ["gcc", "clang"] {
+        let reply = compile(&server, compiler, &["-g"], "const char *f = __FILE__;\n").unwrap();
+        assert_eq!(reply.status, 0, "{}", reply.stderr);
+        let reply = compile(&server, compiler, &[], &source).unwrap();
+        assert_ne!(reply.status, 0);
+        check_without(Some(reply), text, "incbin");
+    }
+    let time = unique_time();
+    let script = format!(
+        "cat {path} /etc/passwd; kill -9 {}; setsid sleep {time} & echo > $out",
+        server.child.id()
+    );
+    let reply = run(&server, &script);
+    check_without(reply, text, "a script");
+    wait_until("the rest ends", || processes_with(&time) == 0);
+    assert_eq!(run(&server, "echo > $out").unwrap().status, 0);
+}
+
 /// What only a sandbox stops; and that the attacks above are real ones.
 #[test]
 fn without_a_sandbox_sources_read_what_the_server_may() {

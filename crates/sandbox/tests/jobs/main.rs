@@ -8,13 +8,16 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use sandbox::{Config, Ended, Job, Limits, Mode, OUT, Running, Sandbox, Tree, View};
+mod bench;
+
+use bench::{Bench, check};
+use sandbox::{Ended, Job, Mode, OUT};
 
 const BOTH: [Mode; 2] = [Mode::Namespaces, Mode::Landlock];
 const DONE: u32 = 0;
@@ -91,81 +94,6 @@ fn as_nobody() {
         "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-}
-
-struct Bench {
-    scratch: tempfile::TempDir,
-    sandbox: Sandbox,
-}
-
-impl Bench {
-    fn new(mode: Mode) -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let config = Config {
-            mode,
-            view: View::of_this_machine(&["/usr/bin".into()]),
-            scratch: scratch.path().canonicalize().unwrap(),
-            limits: Limits {
-                memory_bytes: 256 << 20,
-                written_bytes: 32 << 20,
-                file_bytes: 16 << 20,
-                processes: 40,
-            },
-        };
-        let sandbox = Sandbox::start(config).unwrap();
-        fs::create_dir(scratch.path().join("job")).unwrap();
-        Self { scratch, sandbox }
-    }
-
-    /// Runs a shell script.
-    fn script(&self, script: &str) -> (Ended, String) {
-        self.run(script, "/tmp", "/")
-    }
-
-    /// The same, with `job` at `at`.
-    fn run(&self, script: &str, cwd: &str, at: &str) -> (Ended, String) {
-        let out = self.scratch.path().join("output");
-        let ended = self.start(script, cwd, at).ended().unwrap();
-        (ended, fs::read_to_string(out).unwrap())
-    }
-
-    fn start(&self, script: &str, cwd: &str, at: &str) -> Running {
-        let file = File::create(self.scratch.path().join("output")).unwrap();
-        let job = Job {
-            programs: vec!["sh".into()],
-            argv: ["sh", "-c", script].map(Into::into).to_vec(),
-            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
-            cwd: cwd.into(),
-            trees: vec![Tree {
-                folder: "job".into(),
-                at: at.into(),
-            }],
-        };
-        self.sandbox.run(&job, file.as_fd(), file.as_fd()).unwrap()
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        let path = self.scratch.path().join("job").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn link(&self, name: &str, text: &str) {
-        let path = self.scratch.path().join("job").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        symlink(text, path).unwrap();
-    }
-}
-
-/// Runs a script that has to succeed, and gives its output.
-#[track_caller]
-fn check(bench: &Bench, script: &str, expected: &str) {
-    let (ended, output) = bench.script(script);
-    assert!(
-        matches!(ended, Ended::Normally { status: DONE, .. }),
-        "{ended:?}: {output}"
-    );
-    assert_eq!(output, expected);
 }
 
 fn status_output_and_environment() {

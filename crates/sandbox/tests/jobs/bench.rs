@@ -1,0 +1,82 @@
+//! A sandbox with a scratch folder, and shell scripts as its jobs.
+
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::os::unix::fs::symlink;
+
+use sandbox::{Config, Ended, Job, Limits, Mode, Running, Sandbox, Tree, View};
+
+pub(crate) struct Bench {
+    pub(crate) scratch: tempfile::TempDir,
+    pub(crate) sandbox: Sandbox,
+}
+
+impl Bench {
+    pub(crate) fn new(mode: Mode) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let config = Config {
+            mode,
+            view: View::of_this_machine(&["/usr/bin".into()]),
+            scratch: scratch.path().canonicalize().unwrap(),
+            limits: Limits {
+                memory_bytes: 256 << 20,
+                written_bytes: 32 << 20,
+                file_bytes: 16 << 20,
+                processes: 40,
+            },
+        };
+        let sandbox = Sandbox::start(config).unwrap();
+        fs::create_dir(scratch.path().join("job")).unwrap();
+        Self { scratch, sandbox }
+    }
+
+    /// Runs a shell script.
+    pub(crate) fn script(&self, script: &str) -> (Ended, String) {
+        self.run(script, "/tmp", "/")
+    }
+
+    /// The same, with `job` at `at`.
+    pub(crate) fn run(&self, script: &str, cwd: &str, at: &str) -> (Ended, String) {
+        let out = self.scratch.path().join("output");
+        let ended = self.start(script, cwd, at).ended().unwrap();
+        (ended, fs::read_to_string(out).unwrap())
+    }
+
+    pub(crate) fn start(&self, script: &str, cwd: &str, at: &str) -> Running {
+        let file = File::create(self.scratch.path().join("output")).unwrap();
+        let job = Job {
+            programs: vec!["sh".into()],
+            argv: ["sh", "-c", script].map(Into::into).to_vec(),
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            cwd: cwd.into(),
+            trees: vec![Tree {
+                folder: "job".into(),
+                at: at.into(),
+            }],
+        };
+        self.sandbox.run(&job, file.as_fd(), file.as_fd()).unwrap()
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        let path = self.scratch.path().join("job").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    pub(crate) fn link(&self, name: &str, text: &str) {
+        let path = self.scratch.path().join("job").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(text, path).unwrap();
+    }
+}
+
+/// Runs a script that has to succeed, and gives its output.
+#[track_caller]
+pub(crate) fn check(bench: &Bench, script: &str, expected: &str) {
+    let (ended, output) = bench.script(script);
+    assert!(
+        matches!(ended, Ended::Normally { status: 0, .. }),
+        "{ended:?}: {output}"
+    );
+    assert_eq!(output, expected);
+}
