@@ -17,6 +17,9 @@ client     = $(target_dir)/$(arch)-unknown-linux-musl/client/distcc
 stage_dir  = $(target_dir)/stage
 corpus_dir = $(target_dir)/corpus
 
+# For the include engine: a quarter of an hour of one processor.
+more_programs = INCLUDES_PROGRAMS=5000 INCLUDES_EDITED_PROGRAMS=600
+
 # Installed copies are compared first (-C): whoever runs a program at this moment keeps it whole.
 install_program = install -C -m 755
 install_text    = install -C -m 644
@@ -34,10 +37,10 @@ demo: staged ## build everything, then pump a real C++ program through two serve
 	@scripts/demo $(stage_dir)/bin
 
 .PHONY: test
-test: ## lint, then every test; with CI=true or FULL=1 the builds of redis and git too
+test: ## lint, then every test; with CI=true or FULL=1 the builds of redis and git too, and more random programs
 	@scripts/setup build test
 	@$(MAKE) --no-print-directory lint staged
-	PUMPCC_STAGE=$(stage_dir) cargo test --workspace
+	PUMPCC_STAGE=$(stage_dir) $(if $(filter true 1,$(CI) $(FULL)),$(more_programs)) cargo test --workspace
 	$(if $(filter true 1,$(CI) $(FULL)),@$(MAKE) --no-print-directory corpus-test)
 
 .PHONY: corpus-test

@@ -1,8 +1,8 @@
 //! Differential tests: random programs, and what the engine says of them against gcc and clang.
 //!
 //! `INCLUDES_PROGRAMS` sets how many programs are tried with each compiler, `INCLUDES_EDITED_PROGRAMS` how many
-//! live through edits, and `INCLUDES_SEED` where both begin. A
-//! difference prints its seed, the command that replays it, and the program made small.
+//! live through edits, and `INCLUDES_SEED` where both begin. A difference prints its seed and the command that replays
+//! it; the first of them, as many as `INCLUDES_SHOWN` says, are made small and shown.
 
 mod command_lines;
 mod conditions;
