@@ -75,8 +75,11 @@ impl Installed {
     }
 
     fn pump(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(self.tree.path("bin/pump"));
+        // Tests that run in the background of a script inherit ignored signals.
+        let mut command = Command::new("/usr/bin/env");
         command
+            .arg("--default-signal=INT,QUIT")
+            .arg(self.tree.path("bin/pump"))
             .args(arguments)
             .env_clear()
             .env("PATH", self.tree.path("tools"))
