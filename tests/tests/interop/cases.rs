@@ -28,6 +28,8 @@ pub(crate) enum Goes {
     ToServerIfPump,
     /// Our client knows that the server cannot do it.
     ToServerFromPackaged,
+    /// Our client says it in words that mean the same there.
+    ToServerFromOurs,
     Nowhere,
 }
 
@@ -62,6 +64,7 @@ impl Case {
             Goes::ToServer => true,
             Goes::ToServerIfPump => !pair.is_plain(),
             Goes::ToServerFromPackaged => pair.has_packaged_client(),
+            Goes::ToServerFromOurs => !pair.has_packaged_client(),
             Goes::Nowhere => false,
         }
     }
@@ -582,10 +585,11 @@ fn local() -> Vec<Case> {
         stays("list headers", "gcc -M main.c"),
         stays("two sources", "gcc -c main.c more.c").file("more.c", "int more;\n"),
         stays("assembler source", "gcc -c a.s -o a.o").file("a.s", ".globl a\na:\n"),
-        stays(
+        usual(
             "this machine's processor",
             "gcc -march=native -c main.c -o main.o",
-        ),
+        )
+        .goes(Goes::ToServerFromOurs),
         // Without a seed the compiler numbers each compile differently.
         stays(
             "coverage",
