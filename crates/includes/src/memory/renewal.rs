@@ -20,8 +20,9 @@ impl Worker {
     /// Takes in the new content of these files, given by their real paths. `None`: forget everything; else whether
     /// what was found out before may be wrong.
     pub(crate) fn renew_contents(&mut self, changed: &[Vec<u8>]) -> Option<bool> {
-        // What is noted then is made of inodes, and of who was met first.
-        if self.contexts.iter().any(|c| c.noted != Noted::default()) {
+        // What is noted then is made of inodes and contents. Which folders are the system's is not.
+        let is_of_content = |noted: Noted| noted.entries || noted.names;
+        if self.contexts.iter().any(|c| is_of_content(c.noted)) {
             return None;
         }
         for id in 0..index(self.files.len()) {

@@ -96,3 +96,28 @@ fn a_name_is_forgotten_with_the_link_that_led_to_it() {
     world.put(&format!("{LONG}/h.h"), "-> ../t/h.h");
     world.ask(&line).files(&["main.c", "t/h.h", "t/y.h"]);
 }
+
+#[test]
+fn an_edit_below_a_renamed_header_counts_and_one_between_directives_does_not() {
+    let world = World::new(&[
+        ("main.c", "#include <h.h>\n"),
+        ("s/h.h", "#include \"y.h\"\n"),
+        ("s/y.h", ""),
+        ("s/z.h", ""),
+        (&format!("{LONG}/h.h"), "-> ../s/h.h"),
+    ]);
+    let line = format!("-isystem {LONG} main.c");
+    world.ask(&line).files(&["main.c", "s/h.h", "s/y.h"]);
+    let evaluated = world.statistics().evaluations;
+    world.put("s/h.h", "#include \"y.h\"\nint x;\n");
+    let answer = world.ask(&line);
+    answer
+        .reads(&["s/h.h"])
+        .files(&["main.c", "s/h.h", "s/y.h"]);
+    assert_eq!(world.statistics().evaluations, evaluated);
+    world.put("s/y.h", "#include \"z.h\"\n");
+    let answer = world.ask(&line);
+    answer
+        .reads(&["s/y.h", "s/z.h"])
+        .files(&["main.c", "s/h.h", "s/y.h", "s/z.h"]);
+}
