@@ -159,7 +159,13 @@ fn the_packaged_program_says_the_same() {
         let mut args: Vec<String> = times.map(String::from).into();
         args.push(format!("-r{port}"));
         args.extend(line.split(' ').map(String::from));
-        assert_eq!(lsdistcc(OURS, &args), lsdistcc("lsdistcc", &args), "{line}");
+        let ours = lsdistcc(OURS, &args);
+        // Which of the packaged program's look-ups ends first is left to the kernel, and the
+        // first one is what `-m` compares the others with: about one run in six differs.
+        let runs = if line.contains("%d") { 40 } else { 1 };
+        let mut theirs = (0..runs).map(|_| lsdistcc("lsdistcc", &args));
+        let says_the_same = theirs.find(|said| *said == ours).is_some();
+        assert!(says_the_same, "{line}: not once {ours:?}");
     }
     // The usage has words of its own.
     for line in [
