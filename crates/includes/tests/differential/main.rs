@@ -11,6 +11,7 @@ mod lines;
 mod program;
 mod random;
 mod reference;
+mod resident;
 mod shrink;
 mod trees;
 mod verdict;

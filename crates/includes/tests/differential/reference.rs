@@ -1,7 +1,7 @@
 //! What the compilers themselves list.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -13,7 +13,8 @@ use includes::Command;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::program::ROOT;
+use crate::program::{ROOT, Reference};
+use crate::resident::{self, Ended};
 
 /// Some programs keep the compiler busy for ever: one that includes itself twice, until it is too deep.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,35 +23,36 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// The driver is asked, not the compiler behind it: that would save a fifth of the time, and what the driver
 /// does with the command line would go untested.
-pub(crate) fn listed(command: &Command, root: &Path) -> Result<BTreeSet<PathBuf>, String> {
+pub(crate) fn listed(
+    reference: Reference,
+    command: &Command,
+    root: &Path,
+) -> Result<BTreeSet<PathBuf>, String> {
     let rule = root.join("rule.d");
     let cwd = Path::new(OsStr::from_bytes(&command.cwd));
     // Found here and not by the child, which is cheaper.
-    let mut child = Process::new(found_in_path(&command.argv[0]))
-        .arg0(&command.argv[0])
-        .args(&command.argv[1..])
-        // At the first error it ends: one that goes on after "nested too deeply" may never do.
-        .args(["-w", "-Wfatal-errors", "-E", "-o", "/dev/null"])
-        .args(["-MD", "-MF"])
-        .arg(&rule)
-        .env_clear()
-        .envs(command.env.iter().cloned())
-        .current_dir(cwd)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        // The driver's children go with it.
-        .process_group(0)
-        .spawn()
-        .expect("the compiler is installed");
-    let mut stderr = child.stderr.take().expect("it is a pipe");
-    let Some(said) = said_in_time(&mut stderr) else {
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        kill_process_group(group.expect("it runs"), Signal::KILL).expect("it is our child");
-        child.wait().expect("it is our child");
+    let program = found_in_path(&command.argv[0]);
+    // At the first error it ends: one that goes on after "nested too deeply" may never do.
+    let more = [
+        "-w",
+        "-Wfatal-errors",
+        "-E",
+        "-o",
+        "/dev/null",
+        "-MD",
+        "-MF",
+    ]
+    .map(OsString::from);
+    let more = more.into_iter().chain([rule.clone().into()]);
+    let argv: Vec<OsString> = command.argv.iter().cloned().chain(more).collect();
+    let (status, said) = match reference {
+        Reference::Gcc => run(&program, &argv, &command.env, cwd),
+        Reference::Clang => resident::run(&program, &argv, &command.env, cwd),
+    };
+    let Some(status) = status else {
         return Err("it does not end".into());
     };
-    if !child.wait().expect("it is our child").success() {
+    if !status.success() {
         let said = String::from_utf8_lossy(&said);
         let error = said.lines().find_map(|line| line.split_once("error: "));
         // Names of temporary folders would make each error another one.
@@ -69,6 +71,30 @@ fn found_in_path(program: &OsStr) -> PathBuf {
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
         .expect("the compiler is installed")
+}
+
+fn run(program: &Path, argv: &[OsString], env: &[(OsString, OsString)], cwd: &Path) -> Ended {
+    let mut child = Process::new(program)
+        .arg0(&argv[0])
+        .args(&argv[1..])
+        .env_clear()
+        .envs(env.iter().cloned())
+        .current_dir(cwd)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        // The driver's children go with it.
+        .process_group(0)
+        .spawn()
+        .expect("the compiler is installed");
+    let mut stderr = child.stderr.take().expect("it is a pipe");
+    let said = said_in_time(&mut stderr);
+    if said.is_none() {
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        kill_process_group(group.expect("it runs"), Signal::KILL).expect("it is our child");
+    }
+    let status = child.wait().expect("it is our child");
+    (said.is_some().then_some(status), said.unwrap_or_default())
 }
 
 /// All that comes through a pipe, or nothing if its other end stays open for too long.

@@ -85,7 +85,7 @@ pub(crate) fn judge(program: &Program, compilers: &Arc<RealCompiler>) -> Verdict
     let root = folder.path().canonicalize().expect("it exists");
     program.write(&root);
     let command = program.command(&root);
-    let theirs = match reference::listed(&command, &root) {
+    let theirs = match reference::listed(program.reference, &command, &root) {
         Ok(theirs) => theirs,
         Err(error) => return Verdict::Invalid(error),
     };
