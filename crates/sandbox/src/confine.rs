@@ -10,7 +10,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, sock_filter};
 
 use crate::job::{Config, Mode};
-use crate::system_calls::{ALLOWED, OLD, TAKEN, TAKEN_CLONE_FLAGS};
+use crate::system_calls::{ALLOWED, OLD, TAKEN, TAKEN_CLONE_FLAGS, TAKEN_OUTSIDE};
 
 /// The filters, ready to be set.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Filters {
 
 impl Filters {
     /// Builds them for this machine.
-    pub(crate) fn build() -> Result<Self, String> {
+    pub(crate) fn build(mode: Mode) -> Result<Self, String> {
         let arch = TargetArch::try_from(std::env::consts::ARCH)
             .map_err(|_| "no filter of system calls for this kind of machine".to_owned())?;
         let text = |error: seccompiler::BackendError| error.to_string();
@@ -32,7 +32,7 @@ impl Filters {
             SeccompFilter::new(rules, unknown, SeccompAction::Allow, arch).map_err(text)?;
         Ok(Self {
             helper: filter.try_into().map_err(text)?,
-            job: taken()?,
+            job: taken(mode)?,
         })
     }
 
@@ -51,7 +51,7 @@ impl Filters {
 /// What a job may not have: written by hand, because libraries make eight times as many
 /// instructions of it, and each job has to load it. The layer below has checked that it is this
 /// machine's kind of system call.
-fn taken() -> Result<BpfProgram, String> {
+fn taken(mode: Mode) -> Result<BpfProgram, String> {
     // Source: linux/bpf_common.h, linux/seccomp.h, and `struct seccomp_data`.
     const LOAD: u16 = 0x20;
     const IF_EQUAL: u16 = 0x15;
@@ -68,10 +68,15 @@ fn taken() -> Result<BpfProgram, String> {
     let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     let number = |call: libc::c_long| u32::try_from(call).map_err(|error| error.to_string());
     let flags = TAKEN_CLONE_FLAGS.iter().fold(0, |all, flag| all | flag);
+    let outside = match mode {
+        Mode::Namespaces => &[],
+        Mode::Landlock => TAKEN_OUTSIDE,
+    };
+    let calls: Vec<_> = TAKEN.iter().chain(outside).collect();
     let mut program = vec![step(LOAD, 0, 0, NUMBER)];
-    for (index, call) in TAKEN.iter().enumerate() {
+    for (index, &call) in calls.iter().enumerate() {
         // To the last step: over the other calls, and four steps more.
-        let rest = u8::try_from(TAKEN.len() - index + 3).map_err(|error| error.to_string())?;
+        let rest = u8::try_from(calls.len() - index + 3).map_err(|error| error.to_string())?;
         program.push(step(IF_EQUAL, rest, 0, number(*call)?));
     }
     program.extend([

@@ -5,30 +5,31 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, chdir, kill_process, kill_process_group, pidfd_open, wait,
+    Pid, PidfdFlags, Signal, WaitOptions, chdir, kill_process, kill_process_group, pidfd_open,
+    wait, waitpid,
 };
 use rustix::thread::UnshareFlags;
 
 use crate::confine::{limit_processes, protect_first_process};
 use crate::helper::Workshop;
 use crate::job::{Ended, Job};
-use crate::landlocked;
+use crate::landlocked::Walls;
 use crate::message::{read_framed, send};
 use crate::root::{self, NoRoot};
-use crate::sys::{end_all_others, exit_now, unblock_signals, unshare};
+use crate::sys::{Cloned, clone_process, end_all_others, exit_now, unblock_signals, unshare};
 use crate::usage;
 
 /// How often is looked what a job uses.
@@ -69,14 +70,15 @@ fn attempt(
     drop(request);
     let config = &workshop.config;
     let mut children = None;
+    let mut walls = None;
     let out = match &workshop.plan {
         None => {
             children = Some(Children::new());
             // What a job leaves running comes to this process, which ends it.
             rustix::process::set_child_subreaper(Pid::from_raw(1))
                 .map_err(|errno| failed("becoming a reaper")(errno.into()))?;
-            landlocked::confine(config, &job)
-                .map_err(|error| Ended::Failed(format!("Landlock: {error}")))?;
+            let built = Walls::build(config, &job);
+            walls = Some(built.map_err(|error| Ended::Failed(format!("Landlock: {error}")))?);
             None
         }
         Some(plan) => {
@@ -100,15 +102,21 @@ fn attempt(
         .confine_job()
         .map_err(|text| Ended::Failed(format!("filtering system calls: {text}")))?;
     if job.programs.is_empty() {
+        // A rehearsal.
+        let closed = walls.map_or(Ok(()), Walls::close);
+        closed.map_err(failed("closing Landlock's walls"))?;
         return Ok(Ended::Normally { status: 0, out });
     }
     unblock_signals().map_err(failed("unblocking signals"))?;
-    let child = spawn(&job, stdout, stderr)
-        .map_err(|error| Ended::NotStarted(error.raw_os_error().unwrap_or(libc::EINVAL)))?;
-    let group = Pid::from_child(&child);
-    let status = watch(workshop, child, connection);
+    let command = match walls {
+        None => spawn(&job, stdout, stderr),
+        Some(walls) => spawn_behind(walls, &job, stdout, stderr),
+    };
+    let command =
+        command.map_err(|error| Ended::NotStarted(error.raw_os_error().unwrap_or(libc::EINVAL)))?;
+    let status = watch(workshop, command, connection);
     match children {
-        Some(mut children) => children.end(group),
+        Some(mut children) => children.end(command),
         // Otherwise the kernel does it, a moment after our answer.
         None if status.is_err() => {
             end_all_others();
@@ -120,7 +128,49 @@ fn attempt(
 }
 
 /// Starts the first of the programs that can be started.
-fn spawn(job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Child> {
+fn spawn(job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Pid> {
+    // Waited for by its number.
+    first_that_starts(job, stdout, stderr, |command| {
+        command.spawn().map(|child| Pid::from_child(&child))
+    })
+}
+
+/// The same, in a process that has closed `walls` around itself.
+fn spawn_behind(walls: Walls, job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Pid> {
+    let (mut failure, mut report) = io::pipe()?;
+    match clone_process(UnshareFlags::empty())? {
+        Cloned::Child => {
+            drop(failure);
+            let never: io::Result<()> = walls.close().and_then(|()| {
+                first_that_starts(job, stdout, stderr, |command| Err(command.exec()))
+            });
+            let errno = never.err().and_then(|error| error.raw_os_error());
+            // Nobody could do anything about an error here.
+            let _ = report.write_all(&errno.unwrap_or(libc::EINVAL).to_ne_bytes());
+            exit_now()
+        }
+        Cloned::Parent(pid) => {
+            drop(report);
+            let mut errno = [0; size_of::<i32>()];
+            match failure.read_exact(&mut errno) {
+                // The program has taken its place, which has closed the pipe.
+                Err(_) => Ok(pid),
+                Ok(()) => {
+                    waitpid(Some(pid), WaitOptions::empty())?;
+                    Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
+                }
+            }
+        }
+    }
+}
+
+/// Prepares the programs one after the other until `start` can start one.
+fn first_that_starts<T>(
+    job: &Job,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    start: impl Fn(&mut Command) -> io::Result<T>,
+) -> io::Result<T> {
     let (stdout, stderr) = (File::from(stdout), File::from(stderr));
     let mut first_error = None;
     for name in &job.programs {
@@ -136,10 +186,10 @@ fn spawn(job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Child> {
                 .stdin(Stdio::null())
                 .stdout(stdout.try_clone()?)
                 .stderr(stderr.try_clone()?);
-            command.spawn()
+            start(&mut command)
         });
         match tried {
-            Ok(child) => return Ok(child),
+            Ok(started) => return Ok(started),
             Err(error) => {
                 first_error.get_or_insert(error);
             }
@@ -171,8 +221,7 @@ fn find(name: &OsStr, environment: &[(OsString, OsString)]) -> io::Result<PathBu
 }
 
 /// Waits for the command; the server hanging up and the limits end it.
-fn watch(workshop: &Workshop, child: Child, connection: &UnixStream) -> Result<u32, Ended> {
-    let pid = Pid::from_child(&child);
+fn watch(workshop: &Workshop, pid: Pid, connection: &UnixStream) -> Result<u32, Ended> {
     let over = pidfd_open(pid, PidfdFlags::empty());
     let over = over.map_err(|errno| failed("watching the command")(errno.into()))?;
     loop {
@@ -191,7 +240,7 @@ fn watch(workshop: &Workshop, child: Child, connection: &UnixStream) -> Result<u
         }
         let [ended, gone] = fds.map(|fd| !fd.revents().is_empty());
         if ended {
-            return status(child).map_err(failed("waiting for the command"));
+            return status(pid).map_err(failed("waiting for the command"));
         }
         if gone {
             return Err(Ended::Failed("nobody waits for the job".into()));
@@ -199,12 +248,14 @@ fn watch(workshop: &Workshop, child: Child, connection: &UnixStream) -> Result<u
     }
 }
 
-fn status(mut child: Child) -> io::Result<u32> {
-    Ok(child.wait()?.into_raw().cast_unsigned())
+fn status(pid: Pid) -> io::Result<u32> {
+    let ended = waitpid(Some(pid), WaitOptions::empty())?;
+    let (_, status) = ended.ok_or(Errno::CHILD)?;
+    Ok(status.as_raw().cast_unsigned())
 }
 
 /// The children of this process, where no namespace ends them: a list of the kernel's that is
-/// read anew each time, opened while `/proc` is still open to us.
+/// read anew each time.
 struct Children(Option<File>);
 
 impl Children {

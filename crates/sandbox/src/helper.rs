@@ -85,7 +85,7 @@ impl Workshop {
         // else depends on it.
         let _ = fs::write("/proc/self/oom_score_adj", "500");
         limit(&config).map_err(words("setting limits"))?;
-        let filters = Filters::build()?;
+        let filters = Filters::build(config.mode)?;
         let plan = match config.mode {
             Mode::Landlock => None,
             Mode::Namespaces => {

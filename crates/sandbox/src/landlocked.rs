@@ -4,14 +4,20 @@
 //! Weaker than a root of one's own: names outside can still be asked for (`stat`), the machine's
 //! processes can be seen by number, and a job that runs as the server's user could send it
 //! signals if the kernel does not know how to forbid that (Landlock ABI below 6).
+//!
+//! Only the command is closed in, and not the process that watches it: processes behind the same
+//! walls may send each other signals.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
+
+use rustix::io::Errno;
 
 use crate::job::{Config, Job};
 
@@ -20,16 +26,28 @@ const NEWEST: ABI = ABI::V6;
 /// Devices that a compiler may use.
 const DEVICES: [&str; 5] = ["full", "null", "random", "urandom", "zero"];
 
-/// Confines this process to what `job` may see.
-///
-/// # Errors
-/// Why that is impossible, in words.
-pub(crate) fn confine(config: &Config, job: &Job) -> Result<(), String> {
-    let rules = rules(config, job).map_err(|error| error.to_string())?;
-    let status = rules.restrict_self().map_err(|error| error.to_string())?;
-    match status.ruleset {
-        RulesetStatus::NotEnforced => Err("the kernel has no Landlock".into()),
-        RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
+/// What a job may see, ready to be set.
+#[derive(Debug)]
+pub(crate) struct Walls(RulesetCreated);
+
+impl Walls {
+    /// Builds them for `job`.
+    ///
+    /// # Errors
+    /// Why that is impossible, in words.
+    pub(crate) fn build(config: &Config, job: &Job) -> Result<Self, String> {
+        rules(config, job)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Confines this process, and all that it will start.
+    pub(crate) fn close(self) -> io::Result<()> {
+        let status = self.0.restrict_self().map_err(io::Error::other)?;
+        match status.ruleset {
+            RulesetStatus::NotEnforced => Err(Errno::NOSYS.into()),
+            RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
+        }
     }
 }
 

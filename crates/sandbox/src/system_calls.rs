@@ -3,7 +3,10 @@
 //! (`ENOSYS`), so that programs fall back where they can.
 //!
 //! Not here, among others: sockets, `ptrace` and its kin, `bpf`, `perf_event_open`, `io_uring`,
-//! `userfaultfd`, keys, kernel modules, clocks to be set, files by handle, new ways to mount.
+//! `userfaultfd`, keys, kernel modules, clocks to be set, files by handle, new ways to mount. Nor
+//! what takes from all jobs and all that the server's user runs: System V memory, semaphores and
+//! queues, which stay when a job is over, files in memory, which no look at processes finds, and
+//! `inotify`, of which a user has few.
 
 /// For the helper and all that it starts. The helper takes the last ones from jobs.
 #[rustfmt::skip] // A line holds what belongs together.
@@ -24,17 +27,13 @@ pub(crate) const ALLOWED: &[libc::c_long] = &[
     libc::SYS_ioctl, libc::SYS_dup, libc::SYS_dup3, libc::SYS_pipe2, libc::SYS_sendfile,
     libc::SYS_splice, libc::SYS_tee, libc::SYS_vmsplice, libc::SYS_copy_file_range,
     libc::SYS_getxattr, libc::SYS_lgetxattr, libc::SYS_fgetxattr, libc::SYS_listxattr,
-    libc::SYS_llistxattr, libc::SYS_flistxattr, libc::SYS_memfd_create,
-    libc::SYS_inotify_init1, libc::SYS_inotify_add_watch, libc::SYS_inotify_rm_watch,
+    libc::SYS_llistxattr, libc::SYS_flistxattr,
     // Memory.
     libc::SYS_brk, libc::SYS_mmap, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_mprotect,
     libc::SYS_madvise, libc::SYS_mincore, libc::SYS_msync, libc::SYS_mlock, libc::SYS_mlock2,
     libc::SYS_munlock, libc::SYS_mlockall, libc::SYS_munlockall, libc::SYS_membarrier,
     libc::SYS_pkey_alloc, libc::SYS_pkey_free, libc::SYS_pkey_mprotect,
     libc::SYS_get_mempolicy, libc::SYS_mbind, libc::SYS_set_mempolicy,
-    libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmdt, libc::SYS_shmctl,
-    libc::SYS_semget, libc::SYS_semop, libc::SYS_semctl, libc::SYS_semtimedop,
-    libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl,
     // Processes and threads.
     libc::SYS_clone, libc::SYS_execve, libc::SYS_execveat, libc::SYS_exit, libc::SYS_exit_group,
     libc::SYS_wait4, libc::SYS_waitid, libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill,
@@ -84,7 +83,7 @@ pub(crate) const OLD: &[libc::c_long] = &[
     libc::SYS_readlink, libc::SYS_mkdir, libc::SYS_rmdir, libc::SYS_unlink, libc::SYS_rename,
     libc::SYS_link, libc::SYS_symlink, libc::SYS_mknod, libc::SYS_chmod, libc::SYS_chown, libc::SYS_lchown,
     libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat, libc::SYS_getdents, libc::SYS_dup2,
-    libc::SYS_pipe, libc::SYS_inotify_init, libc::SYS_eventfd, libc::SYS_signalfd,
+    libc::SYS_pipe, libc::SYS_eventfd, libc::SYS_signalfd,
     libc::SYS_fork, libc::SYS_vfork, libc::SYS_getpgrp, libc::SYS_alarm, libc::SYS_pause,
     libc::SYS_poll, libc::SYS_select, libc::SYS_epoll_create, libc::SYS_epoll_wait,
     libc::SYS_time, libc::SYS_arch_prctl,
@@ -97,6 +96,20 @@ pub(crate) const OLD: &[libc::c_long] = &[];
 #[rustfmt::skip] // A line holds what belongs together.
 pub(crate) const TAKEN: &[libc::c_long] = &[
     libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root, libc::SYS_unshare,
+];
+
+/// What a job behind Landlock shall not have either: Landlock closes files, but not what is said
+/// about them (mode, owner, times), and older ones not even their length. A job's own files can
+/// still be changed through descriptors.
+#[rustfmt::skip] // A line holds what belongs together.
+pub(crate) const TAKEN_OUTSIDE: &[libc::c_long] = &[
+    libc::SYS_fchmodat, libc::SYS_fchownat, libc::SYS_utimensat, libc::SYS_truncate,
+    #[cfg(target_arch = "x86_64")] libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")] libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")] libc::SYS_lchown,
+    #[cfg(target_arch = "x86_64")] libc::SYS_utime,
+    #[cfg(target_arch = "x86_64")] libc::SYS_utimes,
+    #[cfg(target_arch = "x86_64")] libc::SYS_futimesat,
 ];
 
 /// Flags of `clone` that make namespaces, which jobs may not.

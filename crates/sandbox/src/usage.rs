@@ -17,7 +17,7 @@ pub(crate) fn exceeded(limits: &Limits) -> Option<String> {
         }
         processes += 1;
         // It may be gone.
-        let text = fs::read_to_string(entry.path().join("statm")).unwrap_or_default();
+        let text = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
         bytes = bytes.saturating_add(own_bytes(&text));
     }
     if processes > limits.processes {
@@ -28,15 +28,13 @@ pub(crate) fn exceeded(limits: &Limits) -> Option<String> {
     (bytes > limits.memory_bytes).then(|| format!("more than {most} MiB of memory"))
 }
 
-/// The memory that a process shares with no file, from its `statm`.
-fn own_bytes(statm: &str) -> u64 {
-    let mut pages = statm.split(' ').skip(1).map(str::parse::<u64>);
-    match (pages.next(), pages.next()) {
-        (Some(Ok(resident)), Some(Ok(shared))) => {
-            resident.saturating_sub(shared) * rustix::param::page_size() as u64
-        }
-        _ => 0,
-    }
+/// The memory of a process that is no file's on disk, from its `status`: its own, and what it
+/// shares with others, which is counted for each of them.
+fn own_bytes(status: &str) -> u64 {
+    let lines = status.lines().filter_map(|line| line.split_once(':'));
+    let memory = lines.filter(|(name, _)| ["RssAnon", "RssShmem"].contains(name));
+    let kib = memory.filter_map(|(_, value)| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.sum::<u64>().saturating_mul(1024)
 }
 
 #[cfg(test)]
@@ -44,9 +42,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_that_is_shared_counts_not() {
-        let page = rustix::param::page_size() as u64;
-        assert_eq!(own_bytes("900 30 10 1 0 5 0\n"), 20 * page);
+    fn all_memory_but_that_of_files_counts() {
+        let status = "Name:\tcc1\nVmRSS:\t 900 kB\nRssAnon:\t  20 kB\nRssFile:\t 870 kB\n\
+                      RssShmem:\t   10 kB\nThreads:\t1\n";
+        assert_eq!(own_bytes(status), 30 << 10);
         assert_eq!(own_bytes(""), 0);
     }
 

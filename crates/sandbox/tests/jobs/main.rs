@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         ("what_does_not_fit_is_refused", what_does_not_fit_is_refused),
         ("too_many_processes", too_many_processes),
         ("too_much_memory", too_much_memory),
+        ("too_much_shared_memory", too_much_shared_memory),
         ("too_large_files", too_large_files),
         ("nothing_outlives_a_job", nothing_outlives_a_job),
         ("a_dead_helper_is_replaced", a_dead_helper_is_replaced),
@@ -177,6 +178,10 @@ fn system_calls_are_filtered() {
             "umount /usr",
             "nsenter -t 1 -a true",
             "python3 -c 'import socket; socket.socket()'",
+            "python3 -c 'import os; os.memfd_create(\"x\")'",
+            "ipcmk -M 1000",
+            "ipcmk -Q",
+            "ipcmk -S 1",
             "python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0)' && false",
         ] {
             let (ended, output) = bench.script(script);
@@ -315,6 +320,22 @@ fn too_much_memory() {
     assert!(
         matches!(&ended, Ended::Exceeded(what) if what.contains("memory")),
         "{ended:?}"
+    );
+}
+
+/// No process's own, and yet memory.
+fn too_much_shared_memory() {
+    let hold = "python3 -c 'import mmap
+maps = []
+for _ in range(8):
+    maps.append(mmap.mmap(-1, 64 << 20))
+    maps[-1].write(bytes(64 << 20))
+import time
+time.sleep(100)'";
+    let (ended, output) = Bench::new(Mode::Namespaces).script(hold);
+    assert!(
+        matches!(&ended, Ended::Exceeded(what) if what.contains("memory")),
+        "{ended:?}: {output}"
     );
 }
 
