@@ -3,10 +3,10 @@
 //! One write where the connection takes it. Memory is taken from the pool for as long as the
 //! answer is packed, and not while a slow client fetches it: then the rest goes to disk.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use protocol::Version;
@@ -14,6 +14,7 @@ use protocol::response::Response;
 use rustix::fs::{Mode, OFlags, openat};
 
 use crate::fault::Fault;
+use crate::run::Messages;
 use crate::scratch::{DEPENDENCIES, OBJECT, Scratch};
 use crate::server::Server;
 use crate::wire::{Stopped, Wire};
@@ -25,8 +26,9 @@ pub(crate) struct Made<'a> {
     pub(crate) status: u32,
     /// What the server itself has to say, in front of the compiler's messages.
     pub(crate) note: &'a str,
-    /// Where its messages are.
+    /// For what has to wait on disk.
     pub(crate) scratch: &'a Scratch,
+    pub(crate) messages: &'a Messages,
     /// The folder that it wrote its results to, if it succeeded.
     pub(crate) results: Option<&'a OwnedFd>,
     /// How to translate its messages.
@@ -51,6 +53,7 @@ pub(crate) fn send(
     let Made {
         status,
         scratch,
+        messages,
         words,
         ..
     } = *made;
@@ -59,15 +62,14 @@ pub(crate) fn send(
         made.results
             .map_or(Ok(None), |folder| open_result(folder, name))
     };
-    let mut object = open(OBJECT)?;
-    let mut dependencies = open(DEPENDENCIES)?;
+    let object = open(OBJECT)?;
+    let dependencies = open(DEPENDENCIES)?;
+    let [stdout, stderr] = [&messages.stdout, &messages.stderr].map(Output::of);
+    let [stdout, stderr] = [stdout?, stderr?];
     let content = [&object, &dependencies].into_iter().flatten();
-    let content: u64 = content
-        .map(|file| file.metadata().map_or(0, |data| data.len()))
-        .sum();
+    let content: u64 = content.map(|output| output.bytes).sum();
     let with_dependencies = succeeded && version == Version::Pump;
-    let size = |path: PathBuf| fs::symlink_metadata(path).map_or(0, |data| data.len());
-    let text = (size(scratch.stdout()) + size(scratch.stderr())).saturating_mul(words.growth());
+    let text = (stdout.bytes + stderr.bytes).saturating_mul(words.growth());
     let content = text.saturating_add(content);
     // As it is, and packed.
     let needed = content
@@ -76,17 +78,19 @@ pub(crate) fn send(
     // A job that has run is answered even while the server stops.
     let share = server.memory.take("answer", needed, wire, &server.kill)?;
 
-    let mut stderr = made.note.as_bytes().to_vec();
-    stderr.extend(words.translate(&read(File::open(scratch.stderr()).ok().as_mut())?));
-    let stdout = words.translate(&read(File::open(scratch.stdout()).ok().as_mut())?);
+    let mut said = made.note.as_bytes().to_vec();
+    said.extend(words.translate(&stderr.read()?));
+    let stderr = said;
+    let stdout = words.translate(&stdout.read()?);
     if succeeded && object.is_none() {
         return Err(Fault::NoOutput("output file"));
     }
     if with_dependencies && dependencies.is_none() && !made.without_dependencies {
         return Err(Fault::NoOutput("dependency file"));
     }
-    let object = read(object.as_mut().filter(|_| succeeded))?;
-    let dependencies = read(dependencies.as_mut().filter(|_| with_dependencies))?;
+    let read = |output: Option<Output<File>>| output.map_or(Ok(Vec::new()), Output::read);
+    let object = read(object.filter(|_| succeeded))?;
+    let dependencies = read(dependencies.filter(|_| with_dependencies))?;
     let dependencies = match made.root {
         Some(root) => command::server::client_dependencies(&dependencies, root.as_os_str()),
         None => dependencies,
@@ -155,25 +159,40 @@ fn sending(patience: Duration) -> impl Fn(io::Error) -> Fault {
     }
 }
 
+/// A file that the compiler wrote, and its length when the compiler had ended: a process that it
+/// left may still be writing, and shall not make it longer than we have taken memory for.
+struct Output<F> {
+    file: F,
+    bytes: u64,
+}
+
+impl<F: std::borrow::Borrow<File>> Output<F> {
+    fn of(file: F) -> Result<Self, Fault> {
+        let data = file.borrow().metadata().map_err(Fault::server(READING))?;
+        let bytes = data.len();
+        Ok(Self { file, bytes })
+    }
+
+    fn read(self) -> Result<Vec<u8>, Fault> {
+        let mut bytes = Vec::new();
+        self.file
+            .borrow()
+            .take(self.bytes)
+            .read_to_end(&mut bytes)
+            .map_err(Fault::server(READING))?;
+        Ok(bytes)
+    }
+}
+
 /// A file that the compiler wrote; `None` if it did not, or made something else of it.
-fn open_result(folder: &OwnedFd, name: &str) -> Result<Option<File>, Fault> {
+fn open_result(folder: &OwnedFd, name: &str) -> Result<Option<Output<File>>, Fault> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(file) = openat(folder, name, flags, Mode::empty()) else {
         return Ok(None);
     };
     let file = File::from(file);
     let data = file.metadata().map_err(Fault::server(READING))?;
-    Ok(data.is_file().then_some(file))
+    data.is_file().then(|| Output::of(file)).transpose()
 }
 
 const READING: &str = "reading the compiler's output";
-
-/// All of a file; nothing if there is none.
-fn read(file: Option<&mut File>) -> Result<Vec<u8>, Fault> {
-    let mut bytes = Vec::new();
-    if let Some(file) = file {
-        file.read_to_end(&mut bytes)
-            .map_err(Fault::server(READING))?;
-    }
-    Ok(bytes)
-}

@@ -21,7 +21,7 @@ use crate::peer::Peer;
 use crate::pool::NoShare;
 use crate::ready::{self, Ready};
 use crate::receive::{Incoming, wait_for_turn};
-use crate::run::{self, Ended};
+use crate::run::{self, Ended, Messages};
 use crate::scratch::Scratch;
 use crate::server::Server;
 use crate::summary::{Outcome, Summary};
@@ -101,7 +101,9 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
         Some(cwd) => ready::receive_tree(&mut incoming, &scratch, compile, cwd, confinement)?,
     };
     let _command_memory = incoming.end();
-    let ended = run_compiler(server, wire, &order, &ready, &scratch)?;
+    let messages =
+        Messages::create(&scratch).map_err(Fault::server("making files for messages"))?;
+    let ended = run_compiler(server, wire, &order, &ready, &scratch, &messages)?;
     if wire.has_trailing_bytes() {
         let text = format_args!("{peer}: ignored bytes after the request");
         server.log.warning("dcc_run_job", text);
@@ -140,6 +142,7 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
         status,
         note: &note,
         scratch: &scratch,
+        messages: &messages,
         results,
         words: &ready.words,
         root: ready.root.as_deref(),
@@ -207,6 +210,7 @@ fn run_compiler(
     order: &Order,
     ready: &Ready,
     scratch: &Scratch,
+    messages: &Messages,
 ) -> Result<Ended, Fault> {
     let turn = |turn: std::os::fd::BorrowedFd<'_>| wait_for_turn(wire, turn, &server.stop);
     let _slot = server
@@ -222,6 +226,7 @@ fn run_compiler(
         cwd: &ready.cwd,
         environment: server.compiler_environment(&ready.temp_folder),
         scratch,
+        messages,
         trees: &ready.trees,
         time_limit: server.settings.job_lifetime,
     };

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit,
+};
 
 use crate::confinement::Confinement;
 use crate::event::Event;
@@ -37,11 +39,34 @@ pub(crate) struct Job<'a> {
     pub(crate) cwd: &'a Path,
     /// The whole environment.
     pub(crate) environment: Vec<(OsString, OsString)>,
-    /// For its messages.
     pub(crate) scratch: &'a Scratch,
+    pub(crate) messages: &'a Messages,
     /// What a sandbox has to show.
     pub(crate) trees: &'a [sandbox::Tree],
     pub(crate) time_limit: Option<Duration>,
+}
+
+/// What a compiler says: opened before it starts, since what has these names afterwards may be
+/// anything that it has put there.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    for_compiler: [File; 2],
+    /// To be read when the compiler has ended.
+    pub(crate) stdout: File,
+    /// The same.
+    pub(crate) stderr: File,
+}
+
+impl Messages {
+    /// Makes both files.
+    pub(crate) fn create(scratch: &Scratch) -> io::Result<Self> {
+        let [stdout, stderr] = [scratch.stdout(), scratch.stderr()];
+        Ok(Self {
+            for_compiler: [File::create_new(&stdout)?, File::create_new(&stderr)?],
+            stdout: File::open(stdout)?,
+            stderr: File::open(stderr)?,
+        })
+    }
 }
 
 /// How a compiler ended.
@@ -70,17 +95,10 @@ pub(crate) fn run(
     kill: &Event,
 ) -> Result<Ended, Fault> {
     let started = Instant::now();
-    let messages = || -> io::Result<[File; 2]> {
-        Ok([
-            File::create(job.scratch.stdout())?,
-            File::create(job.scratch.stderr())?,
-        ])
-    };
-    let messages = messages().map_err(server())?;
     let deadline = job.time_limit.map(|limit| started + limit);
     match confinement {
         Confinement::Namespaces(sandbox) | Confinement::Landlock(sandbox) => {
-            let [stdout, stderr] = &messages;
+            let [stdout, stderr] = &job.messages.for_compiler;
             let running = sandbox
                 .run(&confined(job), stdout.as_fd(), stderr.as_fd())
                 .map_err(server())?;
@@ -93,7 +111,7 @@ pub(crate) fn run(
             }
         }
         Confinement::Options | Confinement::Trust => {
-            let child = match spawn(job, messages).map_err(server())? {
+            let child = match spawn(job).map_err(server())? {
                 Ok(child) => child,
                 Err(error) => return Ok(Ended::NotStarted(reason(&error))),
             };
@@ -185,8 +203,8 @@ fn results(job: &Job<'_>) -> io::Result<OwnedFd> {
 
 /// Starts the compiler without a sandbox. The inner error is the program's, the outer one the
 /// server's.
-fn spawn(job: &Job<'_>, messages: [File; 2]) -> io::Result<Result<Child, io::Error>> {
-    let [stdout, stderr] = messages;
+fn spawn(job: &Job<'_>) -> io::Result<Result<Child, io::Error>> {
+    let [stdout, stderr] = &job.messages.for_compiler;
     let mut first_error = None;
     for program in programs(job) {
         let mut command = Command::new(program);
@@ -201,7 +219,10 @@ fn spawn(job: &Job<'_>, messages: [File; 2]) -> io::Result<Result<Child, io::Err
             .stderr(stderr.try_clone()?)
             .process_group(0);
         match command.spawn() {
-            Ok(child) => return Ok(Ok(child)),
+            Ok(child) => {
+                limit_files(&child);
+                return Ok(Ok(child));
+            }
             Err(error) if is_shortage(&error) => return Err(error),
             Err(error) => {
                 first_error.get_or_insert(error);
@@ -209,6 +230,18 @@ fn spawn(job: &Job<'_>, messages: [File; 2]) -> io::Result<Result<Child, io::Err
         }
     }
     Ok(Err(first_error.expect("at least one program was tried")))
+}
+
+/// A source of one line can make an object that fills a disk. No larger one could be sent.
+fn limit_files(child: &Child) {
+    const LARGEST: u64 = 1 << 30;
+    let pid = Some(Pid::from_child(child));
+    let limit = Rlimit {
+        current: Some(LARGEST),
+        maximum: Some(LARGEST),
+    };
+    // It may be over already.
+    let _ = prlimit(pid, Resource::Fsize, limit);
 }
 
 /// Whether the server is short of something, so that another program would not start either.
@@ -313,7 +346,13 @@ mod tests {
 
         fn run(&mut self, argv: &[&str], limit: Option<Duration>) -> Result<Seen, String> {
             let argv: Vec<OsString> = argv.iter().map(Into::into).collect();
+            // Some tests run several.
+            for file in [self.scratch.stdout(), self.scratch.stderr()] {
+                let _ = std::fs::remove_file(file);
+            }
+            let messages = Messages::create(&self.scratch).unwrap();
             let job = Job {
+                messages: &messages,
                 program: &argv[0],
                 argv: &argv,
                 cwd: self.dir.path(),
@@ -411,6 +450,16 @@ mod tests {
             assert!(started.elapsed() < Duration::from_secs(10));
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    #[test]
+    fn files_have_a_largest_size() {
+        let mut here = Surroundings::new();
+        let script = "sleep 0.1; truncate -s 1G file && rm file && truncate -s 2G file";
+        let ended = here.run(&["sh", "-c", script], None).unwrap();
+        assert_ne!(ended, Seen::Status(0));
+        let data = std::fs::metadata(here.dir.path().join("file")).unwrap();
+        assert_eq!(data.len(), 0);
     }
 
     #[test]
