@@ -9,56 +9,14 @@
 
 mod support;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 
 use protocol::Version;
+use support::attacker::{check_without, compile, run, sandboxed, secret};
 use support::{
-    Daemon, Entry, Reply, SCRIPTED_COMPILER, SOON, Setup, processes_with, source_request,
-    tree_request, unique_time, wait_until,
+    Entry, SCRIPTED_COMPILER, SOON, Setup, processes_with, tree_request, unique_time, wait_until,
 };
-
-/// Servers with a sandbox: namespaces, as whoever runs the tests and as nobody.
-fn sandboxed() -> Vec<Daemon> {
-    let setup = || {
-        Setup::insecure()
-            .arg("--sandbox=required")
-            .script("cc", SCRIPTED_COMPILER)
-    };
-    let mut servers = vec![setup().start()];
-    if rustix::process::getuid().is_root() {
-        servers.push(setup().run_by_nobody().start());
-    }
-    servers
-}
-
-/// A file of this machine that everybody may read, and its content.
-fn secret(server: &Daemon) -> (String, &'static str) {
-    let path = server.file("secret");
-    fs::write(&path, "hunter2").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    (path.to_str().unwrap().to_owned(), "hunter2")
-}
-
-fn compile(server: &Daemon, compiler: &str, words: &[&str], source: &str) -> Option<Reply> {
-    let argv = [&[compiler, "-c", "a.c", "-o", "a.o"], words].concat();
-    server.ask(
-        Version::Pump,
-        &tree_request("/home/u", &argv, &[Entry::File("/home/u/a.c", source)]),
-    )
-}
-
-/// Nothing of the answer, if there is one, holds `text`.
-#[track_caller]
-fn check_without(reply: Option<Reply>, text: &str, attack: &str) {
-    let Some(reply) = reply else { return };
-    let object = String::from_utf8_lossy(&reply.object);
-    for part in [&*reply.stdout, &*reply.stderr, &*object] {
-        assert!(!part.contains(text), "{attack} got {text:?}: {part}");
-    }
-}
 
 #[test]
 fn sources_read_no_files_of_the_server() {
@@ -142,132 +100,6 @@ fn without_a_sandbox_sources_read_what_the_server_may() {
     let reply = compile(&server, "gcc", &[], &source).unwrap();
     assert!(String::from_utf8_lossy(&reply.object).contains(text));
     server.wait_for_log("no sandbox (--sandbox=off)");
-}
-
-#[test]
-fn options_read_no_files_of_the_server() {
-    for server in sandboxed() {
-        let (path, text) = secret(&server);
-        let forms = [
-            "-include PATH",
-            "-imacros PATH",
-            "-Wp,-include,PATH",
-            "-Xpreprocessor -include -Xpreprocessor PATH",
-            "-Wa,@PATH",
-            "-Xassembler @PATH",
-            "@PATH",
-            "-specs=PATH",
-            "--specs PATH",
-            "-Wa,-I,PATH",
-            "-fprofile-use=PATH",
-            "-x c PATH",
-            "-iquote PATH",
-            "--config PATH",
-            "-ivfsoverlay PATH",
-            "-fsanitize=address -fsanitize-blacklist=PATH",
-            "-frewrite-map-file=PATH",
-        ];
-        for form in forms {
-            let words = form.replace("PATH", &path);
-            let words: Vec<&str> = words.split(' ').collect();
-            for compiler in ["gcc", "clang"] {
-                let reply = compile(&server, compiler, &words, "int x;\n");
-                check_without(reply, text, form);
-            }
-        }
-    }
-}
-
-/// Attacks that would leave a mark if they worked: words with `MARK` for a file that may be
-/// written, and `PROGRAM` for one that makes the mark.
-const RUNNING_CODE: &[&str] = &[
-    "-wrapper PROGRAM",
-    "-wrapper sh,-c,PROGRAM",
-    "-BFOLDER",
-    "-B FOLDER",
-    "--prefix=FOLDER",
-    "-no-integrated-as -BFOLDER",
-    "-fplugin=PROGRAM",
-    "-fpass-plugin=PROGRAM",
-    "-Xclang -load -Xclang PROGRAM",
-    "-specs=PROGRAM",
-    "--specs=PROGRAM",
-    "-specs PROGRAM",
-    "-fmodules-ts -fmodule-mapper=|PROGRAM",
-    "-fuse-ld=PROGRAM",
-    "-ccc-gcc-name PROGRAM",
-];
-
-const WRITING_FILES: &[&str] = &[
-    "-fdump-tree-original=MARK",
-    "-fdump-go-spec=MARK",
-    "-fopt-info-all=MARK -O2",
-    "-aux-info MARK",
-    "-Wa,-a=MARK",
-    "-Wa,--MD,MARK",
-    "-Wa,-o,MARK",
-    "-MJ MARK",
-    "-Wp,-MD,MARK",
-    "-MD -MF MARK",
-    "-save-temps=obj -dumpdir FOLDER/",
-    "-fstack-usage -dumpdir FOLDER/",
-    "-ftime-trace=MARK",
-    "--serialize-diagnostics MARK",
-    "-fsave-optimization-record -foptimization-record-file=MARK -O2",
-    "-gsplit-dwarf -dumpdir FOLDER/",
-];
-
-/// A folder that everybody may write to, with programs in it that leave a mark.
-fn trap(server: &Daemon) -> String {
-    let folder = server.file("trap");
-    fs::create_dir(&folder).unwrap();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-    let folder = folder.to_str().unwrap().to_owned();
-    for name in ["program", "as", "cc1", "ld"] {
-        let text = format!("#!/bin/sh\ntouch {folder}/mark\n");
-        let path = format!("{folder}/{name}");
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    folder
-}
-
-fn check_no_mark(server: &Daemon, attacks: &[&str]) {
-    let folder = trap(server);
-    let before = fs::read_dir(&folder).unwrap().count();
-    for attack in attacks {
-        let words = attack
-            .replace("PROGRAM", &format!("{folder}/program"))
-            .replace("MARK", &format!("{folder}/mark"))
-            .replace("FOLDER", &folder);
-        let words: Vec<&str> = words.split(' ').collect();
-        for compiler in ["gcc", "clang"] {
-            compile(server, compiler, &words, "int f(int x) { return x; }\n");
-        }
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), before, "{attack}");
-    }
-}
-
-#[test]
-fn options_run_no_code_and_write_no_files_of_the_server() {
-    for server in sandboxed() {
-        check_no_mark(&server, &[RUNNING_CODE, WRITING_FILES].concat());
-    }
-}
-
-#[test]
-fn without_a_sandbox_options_run_no_code_and_write_no_files_either() {
-    let server = Setup::insecure().arg("--sandbox=off").start();
-    check_no_mark(&server, &[RUNNING_CODE, WRITING_FILES].concat());
-}
-
-/// A compiler that does whatever its source says.
-fn run(server: &Daemon, script: &str) -> Option<Reply> {
-    let argv = ["cc", "-c", "a.c", "-o", "a.o"];
-    server.ask(
-        Version::Plain,
-        &source_request(Version::Plain, &argv, script.as_bytes()),
-    )
 }
 
 /// Even a compiler that is all the attacker's finds nothing, and changes nothing.

@@ -5,6 +5,8 @@
 #![allow(clippy::print_stderr, reason = "a failed test shows its server's log")]
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod attacker;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
@@ -129,14 +131,17 @@ impl Setup {
         self
     }
 
-    /// Starts a private server where nobody may make namespaces: in one that allows no more.
+    /// Starts it where nobody may make namespaces: in one that allows no more. As root it is a
+    /// private server, because there is no other user in there.
     pub(crate) fn without_namespaces(mut self) -> Self {
         let program = std::mem::replace(&mut self.program, "unshare".into());
-        let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\" \"$@\"";
-        let words = ["--map-root-user", "sh", "-c", script].map(OsString::from);
-        let words = words
-            .into_iter()
-            .chain([program.into(), "--same-user".into()]);
+        let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
+                      exec setpriv --ambient-caps=-all --inh-caps=-all \"$0\" \"$@\"";
+        let words = ["--map-current-user", "--keep-caps", "sh", "-c", script];
+        let is_root = self.user.is_none() && rustix::process::getuid().is_root();
+        let private = is_root.then(|| "--same-user".into());
+        let words = words.map(OsString::from).into_iter();
+        let words = words.chain([program.into()]).chain(private);
         self.args = words.chain(self.args).collect();
         self
     }

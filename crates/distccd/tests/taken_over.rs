@@ -1,0 +1,149 @@
+//! Compilers that are the attacker's altogether: what such a one may do to the machine, to the
+//! server, and to jobs of others. In namespaces and behind Landlock, as whoever runs the tests and
+//! as nobody.
+//!
+//! The compiler is a script that does what its source says, so each attack is one.
+
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::Instant;
+
+use protocol::Version;
+use support::attacker::{check_without, run, sandboxed, sandboxed_in_both_ways, secret};
+use support::{Daemon, Entry, SOON, processes_with, tree_request, unique_time, wait_until};
+
+#[track_caller]
+fn check_it_still_serves(server: &Daemon) {
+    let reply = run(server, "echo still > $out").unwrap();
+    assert_eq!((reply.status, &*reply.object), (0, &b"still\n"[..]));
+}
+
+/// The files that a job writes are read by the server, who may read more than the job.
+#[test]
+fn the_server_reads_no_other_file_for_a_job() {
+    for server in sandboxed_in_both_ways() {
+        let (secret, text) = secret(&server);
+        for file in ["stdout", "stderr", "out.o", "deps.d"] {
+            // What is beside the object; in namespaces there is nothing.
+            let script = format!(
+                "folder=$(dirname $out); cd $folder; echo > $out; rm -f {file}; ln -s {secret} {file}"
+            );
+            check_without(run(&server, &script), text, file);
+            check_it_still_serves(&server);
+        }
+    }
+}
+
+/// Nor does it wait for what never comes, or read what has no end.
+#[test]
+fn the_server_reads_only_files() {
+    for server in sandboxed_in_both_ways() {
+        for file in ["stdout", "stderr", "out.o"] {
+            for make in ["mkfifo", "mkdir", "ln -s /dev/zero"] {
+                let script = format!(
+                    "cd $(dirname $out); echo > $out; rm -f {file}; {make} {file}; chmod 0 .; true"
+                );
+                run(&server, &script);
+                check_it_still_serves(&server);
+            }
+        }
+        assert!(server.peak_memory() < 300 << 20);
+    }
+}
+
+/// What the server's user owns is not the job's, even where it can be named.
+#[test]
+fn files_outside_keep_their_marks() {
+    for server in sandboxed_in_both_ways() {
+        let tmp = server.file("tmp");
+        let mine = tmp.join("mine");
+        // By a job of a server without a sandbox it would be so; here by the owner himself.
+        fs::write(&mine, "content").unwrap();
+        let owner = fs::metadata(format!("/proc/{}", server.child.id()))
+            .unwrap()
+            .uid();
+        std::os::unix::fs::chown(&mine, Some(owner), Some(owner)).unwrap();
+        let before = fs::metadata(&mine).unwrap();
+        let script = format!(
+            "exec 2>&1; cd {tmp}; chmod 777 mine; touch -d 2001-01-01 mine; truncate -s 0 mine; \
+             chgrp 1 mine; ln mine hard; mv mine away; rm -f mine; setfattr -n user.x -v y mine; \
+             python3 -c 'import os
+for attempt in [lambda: os.chmod(\"mine\", 0o777), lambda: os.utime(\"mine\", (1, 1)),
+                lambda: os.truncate(\"mine\", 0), lambda: os.setxattr(\"mine\", \"user.x\", b\"y\")]:
+    try:
+        attempt()
+    except OSError as error:
+        print(error)
+'; echo > $out",
+            tmp = tmp.display()
+        );
+        assert_eq!(run(&server, &script).unwrap().status, 0);
+        let after = fs::metadata(&mine).unwrap();
+        let marks = |data: &fs::Metadata| (data.mode(), data.mtime(), data.len(), data.gid());
+        assert_eq!(marks(&after), marks(&before));
+        fs::remove_file(mine).unwrap();
+    }
+}
+
+/// Nothing of a job goes on when its first process is shot, or its limits would end with that.
+#[test]
+fn a_job_cannot_shake_off_who_watches_it() {
+    for server in sandboxed_in_both_ways() {
+        let time = unique_time();
+        for signal in ["KILL", "STOP"] {
+            let script = format!(
+                "kill -{signal} $PPID; setsid sh -c 'trap \"\" TERM HUP INT; sleep {time}' & \
+                 sleep 0.2; echo > $out"
+            );
+            let started = Instant::now();
+            run(&server, &script);
+            assert!(started.elapsed() < SOON);
+            wait_until("the rest ends", || processes_with(&time) == 0);
+            check_it_still_serves(&server);
+        }
+    }
+}
+
+/// Memory that belongs to no process stays when all of a job's processes are gone.
+#[test]
+fn no_memory_outlives_a_job() {
+    for server in sandboxed_in_both_ways() {
+        for what in ["-M 1000000", "-Q", "-S 2"] {
+            let reply = run(&server, &format!("ipcmk {what}; echo > $out")).unwrap();
+            assert_eq!((reply.status, &*reply.stdout), (0, ""), "{what}");
+        }
+    }
+}
+
+/// The names that a client chooses for folders do not decide what else is mounted or seen.
+#[test]
+fn names_mean_nothing_to_mounts() {
+    for server in sandboxed() {
+        for name in [
+            "/usr/include/a,upperdir=%2ftmp,b/x.h",
+            "/usr/include/a:b/x.h",
+            "/usr/include/\\,lowerdir=/x.h",
+            "/usr/include/a\n b/x.h",
+            "/usr/include/\u{fffd}\u{1b}[31m/x.h",
+        ] {
+            let script = format!(
+                "cat '{name}'; head -c 0 /usr/include/stdio.h && echo; echo > $out; echo a.o: > $deps"
+            );
+            let argv = ["cc", "-c", "a.c", "-o", "a.o"];
+            let entries = [Entry::File("/c/a.c", &script), Entry::File(name, "mine")];
+            let reply = server
+                .ask(Version::Pump, &tree_request("/c", &argv, &entries))
+                .unwrap();
+            assert_eq!(
+                (reply.status, &*reply.stdout),
+                (0, "mine\n"),
+                "{name:?}: {}",
+                reply.stderr
+            );
+        }
+    }
+}
