@@ -28,6 +28,8 @@ pub(crate) enum Confinement {
 pub(crate) struct Machine {
     pub(crate) memory_bytes: u64,
     pub(crate) jobs: u64,
+    /// `--oom-score-adj`
+    pub(crate) oom_score: Option<i16>,
 }
 
 impl Confinement {
@@ -120,6 +122,8 @@ fn limits(machine: Machine) -> Limits {
         // No larger object could be sent.
         file_bytes: 1024 * MIB,
         processes: 512,
+        // The kernel shall rather end compilers than the server.
+        oom_score: machine.oom_score.unwrap_or(500),
     }
 }
 
@@ -150,6 +154,7 @@ mod tests {
         let limits = limits(Machine {
             memory_bytes: 16 << 30,
             jobs: 8,
+            oom_score: None,
         });
         assert_eq!(limits.memory_bytes, 8 << 30);
         assert_eq!(limits.written_bytes, 512 << 20);

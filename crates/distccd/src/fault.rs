@@ -10,6 +10,7 @@ use protocol::lzo::LzoError;
 use protocol::request::RequestError;
 
 use crate::log::Level;
+use crate::summary::Verdict;
 use crate::tree::TreeError;
 
 /// Why there is no answer.
@@ -100,25 +101,25 @@ impl Fault {
         }
     }
 
-    /// The result and the internal code in the job's summary.
-    pub(crate) fn result(&self) -> (&'static str, i32) {
+    /// What stands in the job's summary, and the internal code there.
+    pub(crate) fn verdict(&self) -> (Verdict, i32) {
         const GENERAL: i32 = 100;
         const IO: i32 = 107;
         const TRUNCATED: i32 = 108;
         const PROTOCOL: i32 = 109;
         const TIMEOUT: i32 = 118;
         match self {
-            Self::NoRequest | Self::Truncated => ("OTHER", TRUNCATED),
+            Self::NoRequest | Self::Truncated => (Verdict::Other, TRUNCATED),
             Self::OnlyHead | Self::BodyTruncated | Self::ClientGone | Self::Connection(_) => {
-                ("CLI_DISCONN", IO)
+                (Verdict::CliDisconn, IO)
             }
-            Self::Silent(_) | Self::SlowHead(_) => ("CLI_DISCONN", TIMEOUT),
+            Self::Silent(_) | Self::SlowHead(_) => (Verdict::CliDisconn, TIMEOUT),
             Self::Malformed(_) | Self::Unsound { .. } | Self::Tree(_) | Self::TooLarge { .. } => {
-                ("REJ_BAD_REQ", PROTOCOL)
+                (Verdict::RejBadReq, PROTOCOL)
             }
-            Self::Refused(refusal) => ("OTHER", refusal.code),
-            Self::NoOutput(_) | Self::Stopping => ("OTHER", GENERAL),
-            Self::Server { .. } => ("OTHER", IO),
+            Self::Refused(refusal) => (Verdict::Other, refusal.code),
+            Self::NoOutput(_) | Self::Stopping => (Verdict::Other, GENERAL),
+            Self::Server { .. } => (Verdict::Other, IO),
         }
     }
 }

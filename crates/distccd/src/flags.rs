@@ -45,6 +45,9 @@ pub(crate) struct Flags {
     /// End after this time
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub(crate) lifetime: Option<OsString>,
+    /// How likely the kernel ends compilers if memory gets short (-1000 to 1000)
+    #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
+    pub(crate) oom_score_adj: Option<OsString>,
     /// Run any program, not only the compilers in /usr/lib/distcc (INSECURE)
     #[arg(long, alias = "make-me-a-botnet")]
     pub(crate) enable_tcp_insecure: bool,
@@ -81,6 +84,17 @@ pub(crate) struct Flags {
     /// Allow clients with private (not globally routable) addresses
     #[arg(long, help_heading = "Networking")]
     pub(crate) allow_private: bool,
+    /// Serve a page with statistics over HTTP
+    #[arg(long, help_heading = "Networking")]
+    pub(crate) stats: bool,
+    /// TCP port of that page
+    #[arg(
+        long,
+        value_name = "PORT",
+        allow_hyphen_values = true,
+        help_heading = "Networking"
+    )]
+    pub(crate) stats_port: Option<OsString>,
     /// Allow only clients of the same user on this machine
     #[arg(long, help_heading = "Networking")]
     pub(crate) same_user: bool,
@@ -128,10 +142,6 @@ pub(crate) struct Flags {
     pub(crate) daemon: bool,
 
     #[arg(long, hide = true)]
-    stats: bool,
-    #[arg(long, hide = true, allow_hyphen_values = true)]
-    stats_port: Option<OsString>,
-    #[arg(long, hide = true)]
     zeroconf: bool,
     #[arg(long, hide = true)]
     auth: bool,
@@ -141,8 +151,6 @@ pub(crate) struct Flags {
     whitelist: Option<OsString>,
     #[arg(long, hide = true)]
     show_principal: bool,
-    #[arg(long, hide = true, allow_hyphen_values = true)]
-    oom_score_adj: Option<OsString>,
     #[arg(long, hide = true, allow_hyphen_values = true)]
     sysroot: Option<OsString>,
 
@@ -195,14 +203,11 @@ impl Flags {
 
     fn unavailable(&self) -> Option<&'static str> {
         [
-            (self.stats, "--stats"),
-            (self.stats_port.is_some(), "--stats-port"),
             (self.zeroconf, "--zeroconf"),
             (self.auth, "--auth"),
             (self.blacklist.is_some(), "--blacklist"),
             (self.whitelist.is_some(), "--whitelist"),
             (self.show_principal, "--show-principal"),
-            (self.oom_score_adj.is_some(), "--oom-score-adj"),
             (self.sysroot.is_some(), "--sysroot"),
         ]
         .into_iter()
@@ -283,7 +288,7 @@ mod tests {
 
     #[test]
     fn options_of_later_versions_say_so() {
-        check_error(&["--stats"], "--stats: not available yet");
+        check_error(&["--zeroconf"], "--zeroconf: not available yet");
         check_error(&["--whitelist", "x"], "--whitelist: not available yet");
     }
 

@@ -6,17 +6,19 @@
 //! that sends or takes its data slowly keeps nobody else waiting.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use command::{Compile, Plan};
 use protocol::request::Head;
 
 use crate::answer::{self, Made};
 use crate::confinement::Confinement;
+use crate::counts::Longest;
 use crate::fault::{Fault, Refusal};
 use crate::known_options::unknown_option;
-use crate::log::Level;
+use crate::log::{Level, NO_FUNCTION};
 use crate::peer::Peer;
 use crate::pool::NoShare;
 use crate::ready::{self, Ready};
@@ -24,7 +26,7 @@ use crate::receive::{Incoming, wait_for_turn};
 use crate::run::{self, Ended, Messages};
 use crate::scratch::Scratch;
 use crate::server::Server;
-use crate::summary::{Outcome, Summary};
+use crate::summary::{Summary, Verdict};
 use crate::wire::Wire;
 
 /// Serves a connection to its end, and returns the job's internal code.
@@ -33,32 +35,43 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
     let log = &server.log;
     log.info("dcc_check_client", format_args!("connection from {peer}"));
     let mut refused = false;
-    let (result, status, code, names) = match attempt(server, &mut wire, peer) {
-        Ok(done) => (done.outcome.result(), done.status, 0, Some(done.names)),
+    let (verdict, status, code, names) = match attempt(server, &mut wire, peer) {
+        Ok(done) => {
+            if done.verdict == Verdict::CompileOk {
+                let longest = || Longest {
+                    time: started.elapsed(),
+                    compiler: done.names.0.to_string_lossy().into_owned(),
+                    source: done.names.1.to_string_lossy().into_owned(),
+                };
+                server.counts.success(done.ran, longest, Instant::now());
+            }
+            (done.verdict, done.status, 0, Some(done.names))
+        }
         Err(fault) => {
             log.line(
                 fault.level(),
                 fault.function(),
                 format_args!("{peer}: {fault}"),
             );
-            let (result, code) = fault.result();
+            let (verdict, code) = fault.verdict();
             let status = match fault {
                 Fault::ClientGone => CLIENT_GONE,
                 _ => 0,
             };
             refused = matches!(fault, Fault::Refused(_));
-            (result, status, code, None)
+            (verdict, status, code, None)
         }
     };
     let summary = Summary {
         peer,
-        result,
+        verdict,
         status,
         code,
         time: started.elapsed(),
         names,
     };
     log.notice("dcc_job_summary", summary);
+    server.counts.job(verdict, Instant::now());
     if refused {
         // Its client may be preprocessing still. It learns of this when it looks for an answer,
         // as from 3.4.
@@ -76,8 +89,10 @@ const KILLED: u32 = 9;
 
 /// A job that was answered.
 struct Done {
-    outcome: Outcome,
+    verdict: Verdict,
     status: u32,
+    /// For how long its compiler ran.
+    ran: Duration,
     names: (OsString, OsString),
 }
 
@@ -85,13 +100,15 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
     let patience = server.settings.patience;
     let mut incoming = Incoming::new(wire, &server.memory, &server.stop, patience);
     let head = incoming.head()?;
+    let words = Words(&head.argv);
+    server
+        .log
+        .debug("dcc_r_argv", format_args!("got arguments:{words}"));
     let order = Order::new(server, &head).map_err(Fault::Refused)?;
     let (compiler, compile) = (&head.argv[0], &order.compile);
     let (input, output) = (compile.input().display(), compile.output().display());
-    server.log.info(
-        "dcc_run_job",
-        format_args!("compile from {input} to {output}"),
-    );
+    let text = format_args!("compile from {input} to {output}");
+    server.log.info(NO_FUNCTION, text);
 
     let scratch = Scratch::create(&server.settings.temp_folder, server.settings.keep_scratch)
         .map_err(Fault::server("making a scratch folder"))?;
@@ -100,28 +117,29 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
         None => ready::receive_source(&mut incoming, &scratch, compile, confinement)?,
         Some(cwd) => ready::receive_tree(&mut incoming, &scratch, compile, cwd, confinement)?,
     };
+    log_received(server, incoming.received());
     let _command_memory = incoming.end();
     let messages =
         Messages::create(&scratch).map_err(Fault::server("making files for messages"))?;
-    let ended = run_compiler(server, wire, &order, &ready, &scratch, &messages)?;
+    let (ended, ran) = run_compiler(server, wire, &order, &ready, &scratch, &messages)?;
     if wire.has_trailing_bytes() {
         let text = format_args!("{peer}: ignored bytes after the request");
         server.log.warning("dcc_run_job", text);
     }
 
-    let (outcome, status, note) = match &ended {
-        Ended::Normally { status: 0, .. } => (Outcome::Ok, 0, String::new()),
-        &Ended::Normally { status, .. } => (Outcome::Error, status, String::new()),
+    let (verdict, status, note) = match &ended {
+        Ended::Normally { status: 0, .. } => (Verdict::CompileOk, 0, String::new()),
+        &Ended::Normally { status, .. } => (Verdict::CompileError, status, String::new()),
         Ended::Exceeded(what) => {
             let note = format!("Compilation was ended: {what}.\n");
             server
                 .log
                 .warning("dcc_sandbox", format_args!("{peer}: {what}"));
-            (Outcome::Error, KILLED, note)
+            (Verdict::CompileError, KILLED, note)
         }
         Ended::TimedOut => {
             let note = "Compilation takes too long, timeout.\n".to_owned();
-            (Outcome::TimedOut, TIMED_OUT, note)
+            (Verdict::CompileTimeout, TIMED_OUT, note)
         }
         Ended::NotStarted(reason) => {
             let text = format!("failed to exec {}: {reason}", order.program.display());
@@ -130,9 +148,19 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
                 "distccd[{}] (dcc_execvp) ERROR: {text}\n",
                 std::process::id()
             );
-            (Outcome::Error, NOT_STARTED, note)
+            (Verdict::CompileError, NOT_STARTED, note)
         }
     };
+    if let Ended::Normally { used, .. } = &ended {
+        let text = format_args!(
+            "cc times: user {:.6}s, system {:.6}s, {} minflt, {} majflt",
+            used.user.as_secs_f64(),
+            used.system.as_secs_f64(),
+            used.minor_faults,
+            used.major_faults,
+        );
+        server.log.info("dcc_collect_child", text);
+    }
     log_end(server, compiler, compile, status);
     let results = match &ended {
         Ended::Normally { results, .. } => Some(results),
@@ -149,10 +177,11 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
         without_dependencies: compile.input_is_preprocessed(),
     };
     answer::send(server, wire, head.version, &made)?;
-    server.log.info("dcc_service_job", "job complete");
+    server.log.info(NO_FUNCTION, "job complete");
     Ok(Done {
-        outcome,
+        verdict,
         status,
+        ran,
         names: (compiler.clone(), compile.input().to_owned()),
     })
 }
@@ -203,7 +232,7 @@ impl Order {
     }
 }
 
-/// Waits for a slot and runs the compiler in it.
+/// Waits for a slot and runs the compiler in it; also returns for how long it ran.
 fn run_compiler(
     server: &Server,
     wire: &mut Wire,
@@ -211,7 +240,7 @@ fn run_compiler(
     ready: &Ready,
     scratch: &Scratch,
     messages: &Messages,
-) -> Result<Ended, Fault> {
+) -> Result<(Ended, Duration), Fault> {
     let turn = |turn: std::os::fd::BorrowedFd<'_>| wait_for_turn(wire, turn, &server.stop);
     let _slot = server
         .slots
@@ -229,8 +258,35 @@ fn run_compiler(
         messages,
         trees: &ready.trees,
         time_limit: server.settings.job_lifetime,
+        oom_score: server.settings.oom_score,
     };
-    run::run(&job, &server.confinement, wire, &server.kill)
+    let words = Words(&ready.argv);
+    server.log.debug(
+        "dcc_spawn_child",
+        format_args!("forking to execute:{words}"),
+    );
+    let started = Instant::now();
+    let ended = run::run(&job, &server.confinement, wire, &server.kill)?;
+    Ok((ended, started.elapsed()))
+}
+
+/// A command in the log, each word with a blank in front.
+struct Words<'a>(&'a [OsString]);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|word| write!(f, " {}", word.display()))
+    }
+}
+
+/// As 3.4 says it for each file; here for all that followed the command.
+fn log_received(server: &Server, (bytes, time): (u64, Duration)) {
+    let seconds = time.as_secs_f64();
+    let rate = bytes as f64 / 1024.0 / seconds.max(1e-6);
+    let text = format_args!("{bytes} bytes received in {seconds:.6}s, rate {rate:.0}kB/s");
+    server.log.info("dcc_r_file_timed", text);
 }
 
 fn log_end(server: &Server, compiler: &OsStr, compile: &Compile, status: u32) {
@@ -241,5 +297,5 @@ fn log_end(server: &Server, compiler: &OsStr, compile: &Compile, status: u32) {
     };
     let (compiler, input) = (compiler.display(), compile.input().display());
     let text = format_args!("{compiler} {input} on localhost {end}");
-    server.log.info("dcc_collect_child", text);
+    server.log.info(NO_FUNCTION, text);
 }

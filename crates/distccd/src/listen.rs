@@ -101,15 +101,18 @@ pub(crate) fn shown(listener: impl AsFd) -> String {
     }
 }
 
+/// The port of a listener; 0 if it has none.
+pub(crate) fn port(listener: impl AsFd) -> u16 {
+    match rustix::net::getsockname(listener).map(SocketAddr::try_from) {
+        Ok(Ok(address)) => address.port(),
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::net::{TcpListener, TcpStream};
-
-    fn port(listener: &OwnedFd) -> u16 {
-        let address = rustix::net::getsockname(listener).unwrap();
-        SocketAddr::try_from(address).unwrap().port()
-    }
 
     #[test]
     fn all_addresses_include_the_loopback() {

@@ -54,6 +54,9 @@ impl Level {
     }
 }
 
+/// What 3.4 writes some of its lines with: nothing.
+pub(crate) const NO_FUNCTION: &str = "";
+
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -179,7 +182,10 @@ fn open_append(path: &Path) -> std::io::Result<File> {
 /// A line without program and end. Control characters are escaped: a client chooses file names,
 /// but not where our lines end.
 fn line(level: Level, function: &str, text: impl Display) -> String {
-    let mut line = format!("({function}) {}", level.severity());
+    let mut line = match function {
+        NO_FUNCTION => level.severity().to_owned(),
+        function => format!("({function}) {}", level.severity()),
+    };
     let _ = fmt::write(&mut Printable(&mut line), format_args!("{text}")); // Strings take it all.
     line
 }
@@ -213,6 +219,10 @@ mod tests {
         ] {
             assert_eq!(line(level, "f", "text"), expected);
         }
+        assert_eq!(
+            line(Level::Info, NO_FUNCTION, "job complete"),
+            "job complete"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! - [`serve`]: who gets a thread, and how the server ends. Who may connect is decided by
 //!   [`access`] and [`same_user`] (by [`sock_diag`]), what may run by [`compilers`],
 //!   and by [`known_options`] where there is no sandbox.
+//! - [`stats_page`]: the statistics page, from [`counts`] and [`machine`].
 //! - [`flags`], [`environment`] and [`settings`]: what we were told; [`start`]: the way from there
 //!   to serving, by [`privileges`], [`listen`], [`daemonize`], [`signals`], [`log`].
 //!
@@ -22,6 +23,7 @@ mod access;
 mod answer;
 mod compilers;
 mod confinement;
+mod counts;
 mod daemonize;
 mod environment;
 mod event;
@@ -31,6 +33,7 @@ mod job;
 mod known_options;
 mod listen;
 mod log;
+mod machine;
 mod peer;
 mod pool;
 mod privileges;
@@ -45,6 +48,7 @@ mod settings;
 mod signals;
 mod sock_diag;
 mod start;
+mod stats_page;
 mod summary;
 mod tree;
 mod wire;

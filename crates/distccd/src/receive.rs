@@ -9,7 +9,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::lzo::{LzoError, decompress, decompressed_len};
 use protocol::request::{Head, Limits, RequestDecoder, Step};
@@ -111,6 +111,8 @@ pub(crate) struct Incoming<'w, 'a> {
     /// The command's memory.
     command_share: Option<Share<'a>>,
     nothing_came: bool,
+    /// When the first byte behind the command came, and how much was received until then.
+    body_from: Option<(Instant, u64)>,
 }
 
 impl<'w, 'a> Incoming<'w, 'a> {
@@ -130,6 +132,7 @@ impl<'w, 'a> Incoming<'w, 'a> {
             command_bytes: 0,
             command_share: None,
             nothing_came: true,
+            body_from: None,
         }
     }
 
@@ -192,6 +195,14 @@ impl<'w, 'a> Incoming<'w, 'a> {
         }
     }
 
+    /// How many bytes came behind the command, and in which time.
+    pub(crate) fn received(&self) -> (u64, Duration) {
+        match self.body_from {
+            Some((from, before)) => (self.wire.received - before, from.elapsed()),
+            None => (0, Duration::ZERO),
+        }
+    }
+
     /// Gives the connection back, and the command's memory to keep as long as the command.
     pub(crate) fn end(self) -> Option<Share<'a>> {
         self.command_share
@@ -205,6 +216,7 @@ impl<'w, 'a> Incoming<'w, 'a> {
             Err(error) => return Err(self.broken(error, Fault::OnlyHead)),
         };
         self.wire.patience = self.patience.idle;
+        self.body_from = Some((Instant::now(), self.wire.received));
         if ended { Err(Fault::OnlyHead) } else { Ok(()) }
     }
 

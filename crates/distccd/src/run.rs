@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit,
 };
+
+use sandbox::Used;
 
 use crate::confinement::Confinement;
 use crate::event::Event;
@@ -44,6 +46,8 @@ pub(crate) struct Job<'a> {
     /// What a sandbox has to show.
     pub(crate) trees: &'a [sandbox::Tree],
     pub(crate) time_limit: Option<Duration>,
+    /// How likely the kernel ends it if memory gets short; a sandbox has it already.
+    pub(crate) oom_score: Option<i16>,
 }
 
 /// What a compiler says: opened before it starts, since what has these names afterwards may be
@@ -73,7 +77,11 @@ impl Messages {
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// With this `wait` status, and this folder for its results.
-    Normally { status: u32, results: OwnedFd },
+    Normally {
+        status: u32,
+        results: OwnedFd,
+        used: Used,
+    },
     /// By its time limit.
     TimedOut,
     /// By another limit; what it used too much of.
@@ -115,15 +123,19 @@ pub(crate) fn run(
                 Ok(child) => child,
                 Err(error) => return Ok(Ended::NotStarted(reason(&error))),
             };
-            let mut group = Group::new(child).map_err(server())?;
+            let mut group = Group::new(&child).map_err(server())?;
             match wire
                 .watch(group.ended.as_fd(), kill, deadline)
                 .map_err(server())?
             {
                 Woken::Ready => {
-                    let status = group.reap().map_err(server())?;
+                    let (status, used) = group.reap().map_err(server())?;
                     let results = results(job).map_err(server())?;
-                    Ok(Ended::Normally { status, results })
+                    Ok(Ended::Normally {
+                        status,
+                        results,
+                        used,
+                    })
                 }
                 woken => {
                     group.terminate();
@@ -169,8 +181,9 @@ fn confined(job: &Job<'_>) -> sandbox::Job {
 /// Translates the sandbox's answer.
 fn ended(job: &Job<'_>, ended: sandbox::Ended) -> Result<Ended, Fault> {
     Ok(match ended {
-        sandbox::Ended::Normally { status, out } => Ended::Normally {
+        sandbox::Ended::Normally { status, out, used } => Ended::Normally {
             status,
+            used,
             results: out.map_or_else(|| results(job), Ok).map_err(server())?,
         },
         sandbox::Ended::Exceeded(what) => Ended::Exceeded(what),
@@ -221,6 +234,11 @@ fn spawn(job: &Job<'_>) -> io::Result<Result<Child, io::Error>> {
         match command.spawn() {
             Ok(child) => {
                 limit_files(&child);
+                if let Some(score) = job.oom_score {
+                    let file = format!("/proc/{}/oom_score_adj", child.id());
+                    // Nothing else depends on it; and it may be over.
+                    let _ = std::fs::write(file, score.to_string());
+                }
                 return Ok(Ok(child));
             }
             Err(error) if is_shortage(&error) => return Err(error),
@@ -255,7 +273,6 @@ fn is_shortage(error: &io::Error) -> bool {
 
 /// A running compiler and its children. None of them outlives it.
 struct Group {
-    child: Child,
     pid: Pid,
     /// Readable when the compiler has ended.
     ended: std::os::fd::OwnedFd,
@@ -263,30 +280,29 @@ struct Group {
 }
 
 impl Group {
-    fn new(mut child: Child) -> io::Result<Self> {
-        let pid = Pid::from_child(&child);
+    fn new(child: &Child) -> io::Result<Self> {
+        let pid = Pid::from_child(child);
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(ended) => Ok(Self {
-                child,
                 pid,
                 ended,
                 reaped: false,
             }),
             Err(error) => {
                 let _ = kill_process_group(pid, Signal::KILL); // The error below says it all.
-                child.wait()?;
+                sandbox::wait_for(pid)?;
                 Err(error.into())
             }
         }
     }
 
-    /// Takes the compiler's status, once it has ended, and kills what it left running.
-    fn reap(&mut self) -> io::Result<u32> {
+    /// Takes the compiler's status and what it took, once it has ended, and kills what it left running.
+    fn reap(&mut self) -> io::Result<(u32, Used)> {
         // Before the compiler is reaped: until then nobody else can have its number.
         let _ = kill_process_group(self.pid, Signal::KILL); // Mostly nobody is left.
-        let status = self.child.wait()?;
+        let ended = sandbox::wait_for(self.pid)?;
         self.reaped = true;
-        Ok(status.into_raw().cast_unsigned())
+        Ok(ended)
     }
 
     /// Ends the compiler.
@@ -360,6 +376,7 @@ mod tests {
                 scratch: &self.scratch,
                 trees: &[],
                 time_limit: limit,
+                oom_score: None,
             };
             match run(&job, &Confinement::Trust, &mut self.wire, &self.kill) {
                 Ok(Ended::Normally { status, .. }) => Ok(Seen::Status(status)),

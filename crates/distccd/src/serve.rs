@@ -66,6 +66,7 @@ pub(crate) fn daemon(
             match acceptfrom_with(open, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok((socket, address)) => {
                     let peer = address.map_or(Peer::NotSocket, Peer::of);
+                    server.counts.connection();
                     connections.take(server, socket, peer);
                 }
                 Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}

@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::compilers::Compilers;
 use crate::confinement::{self, Confinement, Machine};
+use crate::counts::Counts;
 use crate::environment::{Environment, SearchPath};
 use crate::event::Event;
 use crate::log::Log;
@@ -25,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) memory: Memory,
     /// One for each compiler that may run.
     pub(crate) slots: Pool,
+    /// What the statistics page tells of its jobs.
+    pub(crate) counts: Counts,
     /// No more requests are taken; what runs is finished.
     pub(crate) stop: Arc<Event>,
     /// What runs is ended, too.
@@ -49,7 +53,7 @@ impl Server {
         let system = rustix::system::sysinfo();
         let machine_bytes = (system.totalram as u64).saturating_mul(system.mem_unit.into());
         let path = search_path(environment.path, masquerade);
-        log.debug(
+        log.info(
             "dcc_setup_daemon_path",
             format_args!("daemon's PATH is {}", path.display()),
         );
@@ -58,6 +62,7 @@ impl Server {
         let machine = Machine {
             memory_bytes: machine_bytes,
             jobs: settings.jobs,
+            oom_score: settings.oom_score,
         };
         let confinement = Confinement::choose(
             settings.sandboxing,
@@ -76,6 +81,7 @@ impl Server {
             log,
             memory: Memory::new(machine_bytes),
             slots: Pool::new(settings.jobs),
+            counts: Counts::new(Instant::now()),
             stop: Arc::new(event()?),
             kill: event()?,
             environment: variables,

@@ -74,11 +74,15 @@ pub(crate) struct Settings {
     pub(crate) port: u16,
     /// Address or host name; all addresses if absent.
     pub(crate) listen: Option<String>,
+    /// Where the statistics page is, if it is asked for.
+    pub(crate) stats_port: Option<u16>,
     pub(crate) jobs: u64,
     pub(crate) job_lifetime: Option<Duration>,
     pub(crate) lifetime: Option<Duration>,
     pub(crate) patience: Patience,
     pub(crate) nice: i32,
+    /// How likely the kernel ends compilers when memory gets short, from -1000 to 1000.
+    pub(crate) oom_score: Option<i16>,
     pub(crate) user: Option<OsString>,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) log: Target,
@@ -89,6 +93,9 @@ pub(crate) struct Settings {
     /// Remarks on the options, to be logged as warnings once there is a log.
     pub(crate) warnings: Vec<String>,
 }
+
+/// 3.4's.
+const STATS_PORT: u16 = 3633;
 
 /// 3.4 preprocesses no longer than this either; it is the client's time limit, too.
 const PAUSE: Duration = Duration::from_secs(300);
@@ -123,6 +130,13 @@ impl Settings {
                 _ => return Err(format!("port number out of range: {port}")),
             },
         };
+        let stats_port = match number("--stats-port", flags.stats_port.as_deref())? {
+            None => STATS_PORT,
+            Some(port) => match u16::try_from(port) {
+                Ok(port) if port > 0 => port,
+                _ => return Err(format!("port number out of range: {port}")),
+            },
+        };
         let nice = number("--nice", flags.nice.as_deref())?.unwrap_or(5);
         let log_level = match flags.log_level.as_deref().map(OsStr::to_string_lossy) {
             _ if wizard || flags.verbose => Level::Debug,
@@ -152,11 +166,19 @@ impl Settings {
                 None => None,
                 Some(address) => Some(text("--listen", &address)?.to_owned()),
             },
+            stats_port: flags.stats.then_some(stats_port),
             jobs,
             job_lifetime: seconds("--job-lifetime", flags.job_lifetime.as_deref())?,
             lifetime: seconds("--lifetime", flags.lifetime.as_deref())?,
             patience: patience(environment)?,
             nice: i32::try_from(nice).map_err(|_| invalid_number("--nice", &nice.to_string()))?,
+            oom_score: match number("--oom-score-adj", flags.oom_score_adj.as_deref())? {
+                None => None,
+                Some(score @ -1000..=1000) => i16::try_from(score).ok(),
+                Some(_) => {
+                    return Err("--oom-score-adj argument must be between -1000 and 1000".into());
+                }
+            },
             user: flags.user,
             // 3.4 resolves it after changing to the temporary folder, so that is what scripts
             // with a relative name expect.

@@ -1,6 +1,7 @@
 //! From the command line to serving, in 3.4's order, and the exit codes.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -26,6 +27,7 @@ use crate::serve;
 use crate::server::Server;
 use crate::settings::{Clients, Mode, Programs, Settings};
 use crate::signals::{Signals, die_by};
+use crate::stats_page;
 use crate::wire::Wire;
 
 /// Why the server does not serve. The codes are distcc's.
@@ -68,10 +70,13 @@ fn settings(
     environment: &Environment,
 ) -> Result<Settings, Instead> {
     let flags = Flags::parse_line(argv)?;
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     // A folder that is gone makes relative paths fail where they are used.
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    Settings::new(flags, environment, cpus, &cwd).map_err(Instead::Usage)
+    Settings::new(flags, environment, cpus(), &cwd).map_err(Instead::Usage)
+}
+
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Serves, and returns the exit code.
@@ -171,6 +176,14 @@ fn step_down(settings: &Settings, clients: &Clients, log: &Log) -> Result<Option
             format_args!("nice {} failed: {reason}", settings.nice),
         );
     }
+    // Compilers get it from their helper; but less than we have only root may give.
+    if let Some(score @ ..0) = settings.oom_score
+        && let Err(error) = fs::write("/proc/self/oom_score_adj", score.to_string())
+    {
+        let reason = reason(&error);
+        let text = format_args!("failed to write to /proc/self/oom_score_adj: {reason}");
+        log.warning("main", text);
+    }
     let is_root = rustix::process::geteuid().is_root();
     if settings.user.is_some() && !is_root {
         let text = "--user is ignored when distccd is not run by root";
@@ -241,11 +254,21 @@ fn raise_descriptor_limit(log: &Log) {
 
 fn daemon(server: &Arc<Server>, listener: OwnedFd, into_background: bool) -> Result<u8, Failure> {
     let settings = &server.settings;
+    let page = settings
+        .stats_port
+        .map(|port| listen::listen(settings.listen.as_deref(), port))
+        .transpose()
+        .map_err(|text| Failure::new(BIND_FAILED, "dcc_listen_by_addr", text))?;
     let until = settings.lifetime.map(|lifetime| Instant::now() + lifetime);
     let log = &server.log;
     log.info(
         "dcc_listen_by_addr",
         format_args!("listening on {}", listen::shown(&listener)),
+    );
+    let cpus = cpus();
+    log.info(
+        "dcc_standalone_server",
+        format_args!("{cpus} CPUs online on this server"),
     );
     log.info(
         "dcc_standalone_server",
@@ -273,6 +296,13 @@ fn daemon(server: &Arc<Server>, listener: OwnedFd, into_background: bool) -> Res
         format_args!("daemon started (pumpcc {version})"),
     );
     let pid_file = pid_file.map(PidFile);
+    if let Some(page) = page {
+        let port = listen::port(&page);
+        stats_page::start(server, page)
+            .map_err(|error| Failure::new(FORK_FAILED, "dcc_stats_server", reason(&error)))?;
+        let text = format_args!("HTTP server started on port {port}");
+        log.info("dcc_stats_server", text);
+    }
     let signal = Signals::take_over()
         .and_then(|signals| serve::daemon(server, listener, &signals, until))
         .map_err(|error| Failure::new(ACCEPT_FAILED, "dcc_standalone_server", reason(&error)))?;

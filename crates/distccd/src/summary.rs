@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use crate::peer::Peer;
 
-/// How a compile ended that was answered.
+/// How a job ended, as 3.4 tells it. `Display` gives its word for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Ok,
-    Error,
-    TimedOut,
+pub(crate) enum Verdict {
+    CompileOk,
+    CompileError,
+    CompileTimeout,
+    CliDisconn,
+    RejBadReq,
+    /// 3.4 has the word, and never uses it.
+    RejOverload,
+    Other,
 }
 
 /// What is known of a job in the end. `Display` gives 3.4's line.
 #[derive(Debug)]
 pub(crate) struct Summary<'a> {
     pub(crate) peer: &'a Peer,
-    /// `COMPILE_OK`, `REJ_BAD_REQ`, ...
-    pub(crate) result: &'static str,
+    pub(crate) verdict: Verdict,
     /// The `wait` status.
     pub(crate) status: u32,
     /// The internal code.
@@ -30,13 +34,29 @@ pub(crate) struct Summary<'a> {
     pub(crate) names: Option<(OsString, OsString)>,
 }
 
-impl Outcome {
-    pub(crate) fn result(self) -> &'static str {
-        match self {
-            Self::Ok => "COMPILE_OK",
-            Self::Error => "COMPILE_ERROR",
-            Self::TimedOut => "COMPILE_TIMEOUT",
-        }
+impl Verdict {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::CompileOk,
+        Self::CompileError,
+        Self::CompileTimeout,
+        Self::CliDisconn,
+        Self::RejBadReq,
+        Self::RejOverload,
+        Self::Other,
+    ];
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CompileOk => "COMPILE_OK",
+            Self::CompileError => "COMPILE_ERROR",
+            Self::CompileTimeout => "COMPILE_TIMEOUT",
+            Self::CliDisconn => "CLI_DISCONN",
+            Self::RejBadReq => "REJ_BAD_REQ",
+            Self::RejOverload => "REJ_OVERLOAD",
+            Self::Other => "OTHER",
+        })
     }
 }
 
@@ -46,7 +66,7 @@ impl fmt::Display for Summary<'_> {
             f,
             "client: {} {} exit:{} sig:{} core:{} ret:{} time:{}ms ",
             self.peer,
-            self.result,
+            self.verdict,
             self.status >> 8 & 0xff,
             self.status & 0x7f,
             self.status >> 7 & 1,
@@ -69,7 +89,7 @@ mod tests {
         let peer = Peer::Tcp("127.0.0.1:39526".parse().unwrap());
         let mut summary = Summary {
             peer: &peer,
-            result: Outcome::Error.result(),
+            verdict: Verdict::CompileError,
             status: 0x100,
             code: 0,
             time: Duration::from_millis(40),

@@ -24,6 +24,8 @@ pub(crate) struct Wire {
     buffer: Box<[u8]>,
     /// What of the buffer is not consumed yet.
     unread: std::ops::Range<usize>,
+    /// All bytes consumed so far.
+    pub(crate) received: u64,
     /// How long a read may wait in all, and for one byte.
     pub(crate) deadline: Option<Instant>,
     pub(crate) patience: Duration,
@@ -80,6 +82,7 @@ impl Wire {
             output: Some(output),
             buffer: vec![0; BUFFER].into(),
             unread: 0..0,
+            received: 0,
             deadline: None,
             patience,
             stop,
@@ -240,6 +243,7 @@ impl BufRead for Wire {
 
     fn consume(&mut self, count: usize) {
         self.unread.start += count;
+        self.received += count as u64;
     }
 }
 

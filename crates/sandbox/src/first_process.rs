@@ -25,11 +25,13 @@ use rustix::thread::UnshareFlags;
 
 use crate::confine::{limit_processes, protect_first_process};
 use crate::helper::Workshop;
-use crate::job::{Ended, Job};
+use crate::job::{Ended, Job, Used};
 use crate::landlocked::Walls;
 use crate::message::{read_framed, send};
 use crate::root::{self, NoRoot};
-use crate::sys::{Cloned, clone_process, end_all_others, exit_now, unblock_signals, unshare};
+use crate::sys::{
+    Cloned, clone_process, end_all_others, exit_now, unblock_signals, unshare, wait_for,
+};
 use crate::usage;
 
 /// How often is looked what a job uses.
@@ -105,7 +107,11 @@ fn attempt(
         // A rehearsal.
         let closed = walls.map_or(Ok(()), Walls::close);
         closed.map_err(failed("closing Landlock's walls"))?;
-        return Ok(Ended::Normally { status: 0, out });
+        return Ok(Ended::Normally {
+            status: 0,
+            out,
+            used: Used::default(),
+        });
     }
     unblock_signals().map_err(failed("unblocking signals"))?;
     let command = match walls {
@@ -124,7 +130,7 @@ fn attempt(
         }
         None => {}
     }
-    status.map(|status| Ended::Normally { status, out })
+    status.map(|(status, used)| Ended::Normally { status, out, used })
 }
 
 /// Starts the first of the programs that can be started.
@@ -221,8 +227,8 @@ fn find(name: &OsStr, environment: &[(OsString, OsString)]) -> io::Result<PathBu
 }
 
 /// Waits for the command; the server hanging up and the limits end it.
-fn watch(workshop: &Workshop, pid: Pid, connection: &UnixStream) -> Result<u32, Ended> {
-    let over = pidfd_open(pid, PidfdFlags::empty());
+fn watch(workshop: &Workshop, command: Pid, connection: &UnixStream) -> Result<(u32, Used), Ended> {
+    let over = pidfd_open(command, PidfdFlags::empty());
     let over = over.map_err(|errno| failed("watching the command")(errno.into()))?;
     loop {
         let mut fds = [
@@ -240,18 +246,12 @@ fn watch(workshop: &Workshop, pid: Pid, connection: &UnixStream) -> Result<u32, 
         }
         let [ended, gone] = fds.map(|fd| !fd.revents().is_empty());
         if ended {
-            return status(pid).map_err(failed("waiting for the command"));
+            return wait_for(command).map_err(failed("waiting for the command"));
         }
         if gone {
             return Err(Ended::Failed("nobody waits for the job".into()));
         }
     }
-}
-
-fn status(pid: Pid) -> io::Result<u32> {
-    let ended = waitpid(Some(pid), WaitOptions::empty())?;
-    let (_, status) = ended.ok_or(Errno::CHILD)?;
-    Ok(status.as_raw().cast_unsigned())
 }
 
 /// The children of this process, where no namespace ends them: a list of the kernel's that is

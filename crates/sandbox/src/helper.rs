@@ -81,9 +81,9 @@ impl Workshop {
         // Keys of the terminal are for the server only.
         rustix::process::setsid().map_err(|errno| words("leaving the terminal")(errno.into()))?;
         block_ending_signals().map_err(words("blocking signals"))?;
-        // The kernel shall rather end jobs than the server. Where this cannot be had, nothing
-        // else depends on it.
-        let _ = fs::write("/proc/self/oom_score_adj", "500");
+        // Where this cannot be had, nothing else depends on it.
+        let score = config.limits.oom_score.to_string();
+        let _ = fs::write("/proc/self/oom_score_adj", score);
         limit(&config).map_err(words("setting limits"))?;
         let filters = Filters::build(config.mode)?;
         let plan = match config.mode {

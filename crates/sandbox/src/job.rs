@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::message::{Malformed, Reader, Writer};
 use crate::view::View;
@@ -44,6 +45,8 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Processes and threads at the same time.
     pub processes: u64,
+    /// How likely the kernel ends it if memory gets short, from -1000 to 1000.
+    pub oom_score: i16,
 }
 
 /// A command and what it needs.
@@ -81,6 +84,8 @@ pub enum Ended {
         status: u32,
         /// The folder [`OUT`].
         out: Option<OwnedFd>,
+        /// What it took.
+        used: Used,
     },
     /// It used more than its limits allow; a sentence about it.
     Exceeded(String),
@@ -90,6 +95,22 @@ pub enum Ended {
     Misplaced(String),
     /// The sandbox could not be made; why.
     Failed(String),
+}
+
+/// Messages have no negative numbers.
+const OOM_SCORE_OFFSET: i64 = 1000;
+
+/// What a command took, with all that it started and waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Processor time in the program.
+    pub user: Duration,
+    /// Processor time in the kernel.
+    pub system: Duration,
+    /// Pages that were there, and had to be made accessible.
+    pub minor_faults: u64,
+    /// Pages that had to be read.
+    pub major_faults: u64,
 }
 
 impl Config {
@@ -103,6 +124,7 @@ impl Config {
             limits.written_bytes,
             limits.file_bytes,
             limits.processes,
+            (i64::from(limits.oom_score) + OOM_SCORE_OFFSET).cast_unsigned(),
         ] {
             out.number(number);
         }
@@ -122,6 +144,10 @@ impl Config {
             written_bytes: from.number()?,
             file_bytes: from.number()?,
             processes: from.number()?,
+            oom_score: i64::try_from(from.number()?)
+                .ok()
+                .and_then(|score| i16::try_from(score - OOM_SCORE_OFFSET).ok())
+                .ok_or(Malformed)?,
         };
         let view = View::decode(&mut from)?;
         from.end()?;
@@ -184,12 +210,28 @@ impl Ended {
         out.number(kind);
         out.number(number);
         out.text(text);
+        if let Self::Normally { used, .. } = self {
+            let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            out.number(micros(used.user));
+            out.number(micros(used.system));
+            out.number(used.minor_faults);
+            out.number(used.major_faults);
+        }
         out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8], out: Option<OwnedFd>) -> Result<Self, Malformed> {
         let mut from = Reader::new(bytes);
         let (kind, number, text) = (from.number()?, from.number()?, from.text()?);
+        let mut used = Used::default();
+        if kind == 0 {
+            used = Used {
+                user: Duration::from_micros(from.number()?),
+                system: Duration::from_micros(from.number()?),
+                minor_faults: from.number()?,
+                major_faults: from.number()?,
+            };
+        }
         from.end()?;
         let text = text.to_string_lossy().into_owned();
         let small = || u32::try_from(number).map_err(|_| Malformed);
@@ -197,6 +239,7 @@ impl Ended {
             0 => Self::Normally {
                 status: small()?,
                 out,
+                used,
             },
             1 => Self::Exceeded(text),
             2 => Self::NotStarted(small()?.cast_signed()),
@@ -242,6 +285,7 @@ mod tests {
                 written_bytes: 2,
                 file_bytes: u64::MAX,
                 processes: 4,
+                oom_score: -1000,
             },
         };
         assert_eq!(Config::decode(&config.encode()), Ok(config));
@@ -253,6 +297,12 @@ mod tests {
             Ended::Normally {
                 status: 0x2a00,
                 out: None,
+                used: Used {
+                    user: Duration::from_micros(1_500_000),
+                    system: Duration::from_micros(2),
+                    minor_faults: 3,
+                    major_faults: 4,
+                },
             },
             Ended::Exceeded("more".into()),
             Ended::NotStarted(2),

@@ -39,5 +39,6 @@ mod view;
 
 pub use client::{Running, Sandbox, StartError};
 pub use helper::{HELPER, helper_main};
-pub use job::{Config, Ended, Job, Limits, Mode, OUT, Tree};
+pub use job::{Config, Ended, Job, Limits, Mode, OUT, Tree, Used};
+pub use sys::wait_for;
 pub use view::View;

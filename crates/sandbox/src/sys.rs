@@ -5,9 +5,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
+
+use crate::job::Used;
 
 /// Which process goes on after [`clone_process`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +130,40 @@ fn set_signal_mask(blocked: &[libc::c_int]) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Waits for a child, and returns its `wait` status and what it took.
+///
+/// # Errors
+/// It is no child of this process, or was waited for.
+pub fn wait_for(child: Pid) -> io::Result<(u32, Used)> {
+    let mut status = 0;
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    loop {
+        let pid = child.as_raw_nonzero().get();
+        // SAFETY: both pointers are valid for the call.
+        let done = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
+        if done == pid {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    // SAFETY: it was written; and all of it zero is a valid value, too.
+    let usage = unsafe { usage.assume_init() };
+    let time = |time: libc::timeval| {
+        let micros = u32::try_from(time.tv_usec).unwrap_or(0);
+        Duration::new(time.tv_sec.unsigned_abs(), micros.saturating_mul(1000))
+    };
+    let used = Used {
+        user: time(usage.ru_utime),
+        system: time(usage.ru_stime),
+        minor_faults: usage.ru_minflt.unsigned_abs(),
+        major_faults: usage.ru_majflt.unsigned_abs(),
+    };
+    Ok((status.cast_unsigned(), used))
 }
 
 /// Ends all processes that this one may send signals to. To be called by the first process of a

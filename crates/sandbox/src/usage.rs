@@ -56,6 +56,7 @@ mod tests {
             written_bytes: 0,
             file_bytes: 0,
             processes,
+            oom_score: 0,
         };
         // The test is a process among others.
         assert_eq!(exceeded(&limits(u64::MAX, u64::MAX)), None);

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use protocol::request::{Head, put_bulk, put_file, put_file_count, put_link};
 use protocol::response::{Body, ResponseDecoder, Step};
 use protocol::{Token, Version, lzo, stream};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// Long enough for any step on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -32,14 +32,27 @@ pub(crate) struct Daemon {
     pub(crate) address: SocketAddr,
     folder: tempfile::TempDir,
     pub(crate) expect_clean: bool,
+    /// The packaged server's workers do not end with it.
+    side: Side,
 }
 
 /// Compilers in namespaces of their own, behind Landlock, and without a sandbox.
 pub(crate) const SANDBOXES: [&str; 2] = ["--sandbox=required", "--sandbox=off"];
 
+/// Whose server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Ours,
+    /// The packaged distcc 3.4.
+    Packaged,
+}
+
+pub(crate) const SIDES: [Side; 2] = [Side::Ours, Side::Packaged];
+
 /// A server to be started.
 pub(crate) struct Setup {
     folder: tempfile::TempDir,
+    side: Side,
     program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
@@ -71,6 +84,7 @@ impl Setup {
         }
         Self {
             folder,
+            side: Side::Ours,
             program: env!("CARGO_BIN_EXE_distccd").into(),
             args: Vec::new(),
             env: Vec::new(),
@@ -166,20 +180,71 @@ impl Setup {
         self.arg("--log-file").arg(log)
     }
 
+    /// Another server's program with the same words.
+    pub(crate) fn of(mut self, side: Side) -> Self {
+        self.side = side;
+        if side == Side::Packaged {
+            self.program = "/usr/bin/distccd".into();
+        }
+        self
+    }
+
+    /// Starts it on a port that it binds by itself, as it is started by people; its log is in
+    /// `log`, unless its words say otherwise.
+    pub(crate) fn start_by_port(self) -> Daemon {
+        loop {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = free.local_addr().unwrap();
+            drop(free);
+            let mut command = Command::new(&self.program);
+            let listen = ["--daemon", "--no-detach", "--listen=127.0.0.1"];
+            command
+                .args(listen)
+                .arg(format!("--port={}", address.port()));
+            command.arg("--log-file").arg(self.file("log"));
+            let command = self.surroundings(command.args(&self.args));
+            let stderr = fs::File::create(self.file("stderr")).unwrap();
+            let mut child = command.stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
+            let mut ended = None;
+            wait_until("it listens or ends", || {
+                ended = child.try_wait().unwrap();
+                ended.is_some() || is_listening(address)
+            });
+            match ended.map(|status| status.code()) {
+                None => {
+                    return Daemon {
+                        child,
+                        address,
+                        folder: self.folder,
+                        expect_clean: true,
+                        side: self.side,
+                    };
+                }
+                // Another program has taken the port.
+                Some(Some(102)) => {}
+                Some(code) => panic!("distccd ended with {code:?}"),
+            }
+        }
+    }
+
     /// The command, with everything but standard input.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command
-            .args(&self.args)
-            .env_remove("DISTCC_CMDLIST")
-            .env_remove("DISTCC_IO_TIMEOUT")
-            .env_remove("DISTCC_SAVE_TEMPS")
-            .env("TMPDIR", self.file("tmp"))
-            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        self.surroundings(command.args(&self.args));
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
         command
+    }
+
+    /// Gives a command the environment of this test.
+    fn surroundings<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env_remove("DISTCC_CMDLIST")
+            .env_remove("DISTCC_IO_TIMEOUT")
+            .env_remove("DISTCC_SAVE_TEMPS")
+            .env("TMPDIR", self.file("tmp"))
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
     }
 
     pub(crate) fn start(self) -> Daemon {
@@ -203,8 +268,17 @@ impl Setup {
             address,
             folder: self.folder,
             expect_clean: true,
+            side: self.side,
         }
     }
+}
+
+/// Whether somebody listens there, without connecting: the server counts connections.
+fn is_listening(address: SocketAddr) -> bool {
+    let local = format!("0100007F:{:04X}", address.port());
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut rows = table.lines().map(|line| line.split_whitespace().skip(1));
+    rows.any(|mut row| row.next() == Some(&local) && row.nth(1) == Some("0A"))
 }
 
 fn open_to_all(folder: &Path) {
@@ -296,6 +370,10 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("log of the server:\n{}", self.log());
+            if self.side == Side::Packaged && self.child.try_wait().unwrap().is_none() {
+                // It leads the group of its workers.
+                let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            }
             let _ = self.child.kill();
             let _ = self.child.wait();
             return;

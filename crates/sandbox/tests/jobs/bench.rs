@@ -23,6 +23,7 @@ impl Bench {
                 written_bytes: 32 << 20,
                 file_bytes: 16 << 20,
                 processes: 40,
+                oom_score: 100,
             },
         };
         let sandbox = Sandbox::start(config).unwrap();
