@@ -5,42 +5,60 @@
 //!   work/      the source file (protocols 1 and 2); the compiler's working folder
 //!   root/      the client's tree (protocol 3)
 //!   out.o  deps.d  stdout  stderr  spool
+//!   job        says that the folder is one of these, and that it was locked
 //! ```
 //!
 //! In namespaces the compiler sees only `work` or `root`, and writes `out.o` and `deps.d` to a
 //! folder of its own.
 //!
 //! Removed when dropped, whatever the compiler left there: 3.4 removes the files that it knows
-//! of, and leaves `.dwo` files, dumps and the like.
+//! of, and leaves `.dwo` files, dumps and the like. A server that is killed leaves its folders to
+//! the next one ([`remove_abandoned`]), which knows them by their locks: the kernel lets go of
+//! those of the dead.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, statat};
+use rustix::process::geteuid;
 
 /// The compiler's results, wherever it writes them.
 pub(crate) const OBJECT: &str = "out.o";
 pub(crate) const DEPENDENCIES: &str = "deps.d";
+
+const PREFIX: &str = "distccd_";
+const MARK: &str = "job";
 
 /// A job's folder, readable by nobody else.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,
     keep: bool,
+    /// The folder, locked.
+    _lock: OwnedFd,
 }
 
 impl Scratch {
     /// Makes one in `temp_folder`; `keep` leaves it there in the end.
     pub(crate) fn create(temp_folder: &Path, keep: bool) -> io::Result<Self> {
         let folder = tempfile::Builder::new()
-            .prefix("distccd_")
+            .prefix(PREFIX)
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(temp_folder)?;
+        let lock = lock(folder.path())?;
         let scratch = Self {
             path: folder.keep(),
             keep,
+            _lock: lock,
         };
         fs::create_dir(scratch.work())?;
+        if !keep {
+            File::create_new(scratch.path.join(MARK))?;
+        }
         Ok(scratch)
     }
 
@@ -103,6 +121,33 @@ impl Drop for Scratch {
     }
 }
 
+fn lock(folder: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(folder, flags, Mode::empty())?;
+    flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(fd)
+}
+
+/// Removes what servers of the same user have left that were killed; returns how many jobs' it was.
+pub(crate) fn remove_abandoned(temp_folder: &Path) -> usize {
+    let entries = fs::read_dir(temp_folder).into_iter().flatten().flatten();
+    let names = entries.filter(|entry| entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()));
+    let abandoned = names.filter_map(|entry| {
+        let path = entry.path();
+        // Those that live are locked, and so are those that are just being made, or have no mark.
+        let lock = lock(&path).ok()?;
+        let is_ours = fstat(&lock).ok()?.st_uid == geteuid().as_raw();
+        let is_marked = statat(&lock, MARK, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        // Not made in vain: what is made is removed.
+        (is_ours && is_marked).then(|| Scratch {
+            path,
+            keep: false,
+            _lock: lock,
+        })
+    });
+    abandoned.map(drop).count()
+}
+
 /// Gives the owner all rights in all folders below `path`; links are not followed.
 fn open_folders(path: &Path) {
     // Errors show in the removal that follows.
@@ -156,6 +201,26 @@ mod tests {
         let scratch = Scratch::create(temp.path(), false).unwrap();
         let _first = scratch.spool().unwrap();
         let _second = scratch.spool().unwrap();
-        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_a_killed_server_left_is_removed() {
+        let temp = tempfile::tempdir().unwrap();
+        let live = Scratch::create(temp.path(), false).unwrap();
+        drop(Scratch::create(temp.path(), true).unwrap());
+        // One of 3.4, one of something else, one that is just being made.
+        for folder in ["distccd_abcdef/job.c", "job/job", "distccd_ghijkl"] {
+            fs::create_dir_all(temp.path().join(folder)).unwrap();
+        }
+        let dead = Scratch::create(temp.path(), false).unwrap();
+        fs::write(dead.object(), "x").unwrap();
+        let moved = temp.path().join("distccd_moved");
+        fs::rename(dead.path(), &moved).unwrap();
+        drop(dead);
+        assert_eq!(remove_abandoned(temp.path()), 1);
+        assert!(!moved.exists() && live.work().exists());
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 5);
+        assert_eq!(remove_abandoned(temp.path()), 0);
     }
 }

@@ -23,6 +23,7 @@ use crate::listen::{self, Stdin};
 use crate::log::{Level, Log};
 use crate::peer::Peer;
 use crate::privileges::{User, give_up_root};
+use crate::scratch::remove_abandoned;
 use crate::serve;
 use crate::server::Server;
 use crate::settings::{Clients, Mode, Programs, Settings};
@@ -274,6 +275,13 @@ fn daemon(server: &Arc<Server>, listener: OwnedFd, into_background: bool) -> Res
         "dcc_standalone_server",
         format_args!("allowing up to {} active jobs", settings.jobs),
     );
+    let abandoned = remove_abandoned(&settings.temp_folder);
+    if abandoned > 0 {
+        log.notice(
+            "dcc_standalone_server",
+            format_args!("removed the files of {abandoned} jobs of servers that were killed"),
+        );
+    }
     let pid_file = settings.pid_file.clone();
     let write_pid_file = |pid| {
         if let Some(path) = &pid_file {
