@@ -7,6 +7,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 PROGRAMS ?= 100000
 SEED     ?= 1
+SECONDS  ?= 60
 
 # Asked only when needed: `make help` must work before Rust is there.
 # Under sudo there may be no rustc.
@@ -49,8 +50,20 @@ corpus-test: ## build redis and git, pumped, and compare; scan five projects bes
 	@$(MAKE) --no-print-directory staged
 	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test corpus
 
+# Counters in all code tell which inputs reach something new; the crate `fuzz` reads them.
+counted = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
+          -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
+parsers = agent command distccd hosts includes protocol sandbox scan-includes statedir tools
+
 .PHONY: fuzz
-fuzz: ## compare the include engine with gcc and clang on PROGRAMS=100000 random programs, from SEED=1
+fuzz: ## give each parser of foreign bytes random inputs for SECONDS=60 (some thirty parsers)
+	@scripts/setup build
+	FUZZ_SECONDS=$(SECONDS) RUSTFLAGS="$(counted)" cargo test --no-fail-fast --profile fuzz \
+	    --target $(arch)-unknown-linux-gnu --target-dir $(target_dir)/fuzz \
+	    $(addprefix -p ,$(parsers)) --lib --bin distccd --test in_memory fuzzed -- --nocapture --test-threads=1
+
+.PHONY: random-programs
+random-programs: ## compare the include engine with gcc and clang on PROGRAMS=100000 random programs, from SEED=1
 	@scripts/setup build test
 	INCLUDES_PROGRAMS=$(PROGRAMS) INCLUDES_EDITED_PROGRAMS=$(PROGRAMS:%000=%0) INCLUDES_SEED=$(SEED) \
 	    cargo test --release -p includes --test differential -- --nocapture

@@ -11,6 +11,8 @@
 pub mod client;
 mod compile;
 pub mod extension;
+#[cfg(test)]
+mod fuzzed;
 pub mod makefile;
 mod option;
 pub mod options;

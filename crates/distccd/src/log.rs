@@ -234,6 +234,16 @@ mod tests {
     }
 
     #[test]
+    fn fuzzed_lines() {
+        fuzz::Target::new("text in the log")
+            .seeds(["a\ndistccd[1] (g) b\u{1b}[31m\u{85}\u{2028}"])
+            .run(|text| {
+                let line = line(Level::Notice, "f", String::from_utf8_lossy(text));
+                assert!(!line.chars().any(char::is_control), "{line:?}");
+            });
+    }
+
+    #[test]
     fn only_lines_up_to_the_level_are_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");

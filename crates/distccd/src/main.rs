@@ -54,6 +54,9 @@ mod tree;
 mod wire;
 mod words;
 
+#[cfg(test)]
+mod fuzzed;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -141,6 +141,18 @@ mod tests {
     }
 
     #[test]
+    fn fuzzed_rows() {
+        let line = "   1: 0100007F:ABBF 0200007F:0050 01 00000000:00000000 00:00000000 00000000  1000        0 1";
+        let wide = "   1: 0000000000000000FFFF00000100007F:0001 0000000000000000FFFF00000100007F:0001 01 0 0 0 0";
+        fuzz::Target::new("row of a table of sockets")
+            .seeds([line, wide])
+            .words([" ", ":", "01", "0100007F:ABBF", "\u{e4}"])
+            .run(|line| {
+                row(&String::from_utf8_lossy(line));
+            });
+    }
+
+    #[test]
     #[cfg(target_endian = "little")]
     fn rows_of_the_table() {
         let line = "   1: 0100007F:ABBF 0200007F:0050 01 00000000:00000000 00:00000000 00000000  1000        0 1";

@@ -124,6 +124,16 @@ mod tests {
     }
 
     #[test]
+    fn fuzzed_answers() {
+        let nobody = "127.0.0.1:1".parse().unwrap();
+        fuzz::Target::new("kernel's answer about a socket")
+            .seeds([question(nobody, nobody)])
+            .run(|answer| {
+                let _ = read(answer, nobody, nobody);
+            });
+    }
+
+    #[test]
     fn short_answers_are_errors() {
         let nobody = "127.0.0.1:1".parse().unwrap();
         for len in 0..80 {

@@ -47,15 +47,25 @@ impl Words {
         factors.max().unwrap_or(1).max(1) as u64
     }
 
-    /// A text with all paths replaced.
+    /// A text with all paths replaced, in one go: what a client's own name looks like is not
+    /// replaced again, or its length would be multiplied with that of another one.
     pub(crate) fn translate(&self, text: &[u8]) -> Vec<u8> {
-        let mut text = text.to_vec();
-        for (from, to) in &self.0 {
-            if let Some(replaced) = replace(&text, from, to) {
-                text = replaced;
+        let mut out = Vec::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(&byte) = rest.first() {
+            let found = self.0.iter().find(|(from, _)| rest.starts_with(from));
+            match found {
+                Some((from, to)) => {
+                    out.extend_from_slice(to);
+                    rest = &rest[from.len()..];
+                }
+                None => {
+                    out.push(byte);
+                    rest = &rest[1..];
+                }
             }
         }
-        text
+        out
     }
 }
 
@@ -63,25 +73,36 @@ fn bytes(path: &Path) -> Vec<u8> {
     path.as_os_str().as_bytes().to_vec()
 }
 
-/// `text` with each `from` replaced; `None` if there is none.
-fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
-    let mut out = None;
-    let mut rest = text;
-    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
-        let out = out.get_or_insert_with(Vec::new);
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(to);
-        rest = &rest[at + from.len()..];
-    }
-    if let Some(out) = &mut out {
-        out.extend_from_slice(rest);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fuzz::Target;
+
+    #[test]
+    fn a_name_is_not_replaced_again() {
+        let words = Words(vec![
+            (b"/in".to_vec(), b"/out".repeat(100)),
+            (b"/out".to_vec(), vec![b'x'; 100]),
+        ]);
+        assert_eq!(words.translate(b"/in"), b"/out".repeat(100));
+        assert_eq!(words.growth(), 134);
+    }
+
+    #[test]
+    fn fuzzed_messages() {
+        let words = Words(vec![
+            (b"/t/a.i".to_vec(), b"/t/out.o/t/a.i".to_vec()),
+            (b"/t/out.o".to_vec(), b"/home/u/a.o".to_vec()),
+            (b"/t".to_vec(), b"/tmp".to_vec()),
+        ]);
+        Target::new("compiler's messages")
+            .seeds(["/t/a.i:1:1: error: /t/out.o\n"])
+            .words(["/t", "/t/a.i", "/t/out.o", "/"])
+            .run(|text| {
+                let most = text.len() as u64 * words.growth();
+                assert!(words.translate(text).len() as u64 <= most);
+            });
+    }
 
     #[test]
     fn replaces_all() {

@@ -19,6 +19,8 @@
 
 mod cursor;
 mod entry;
+#[cfg(test)]
+mod fuzzed;
 
 use std::ffi::OsString;
 use std::fmt;

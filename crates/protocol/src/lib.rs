@@ -24,6 +24,9 @@ mod strings;
 pub mod token;
 mod version;
 
+#[cfg(test)]
+mod fuzzed;
+
 pub use token::{Header, HeaderError, Token};
 pub use version::Version;
 

@@ -242,7 +242,7 @@ impl Ended {
                 used,
             },
             1 => Self::Exceeded(text),
-            2 => Self::NotStarted(small()?.cast_signed()),
+            2 => Self::NotStarted(i32::try_from(number).map_err(|_| Malformed)?),
             3 => Self::Misplaced(text),
             4 => Self::Failed(text),
             _ => return Err(Malformed),

@@ -37,6 +37,9 @@ mod system_calls;
 mod usage;
 mod view;
 
+#[cfg(test)]
+mod fuzzed;
+
 pub use client::{Running, Sandbox, StartError};
 pub use helper::{HELPER, helper_main};
 pub use job::{Config, Ended, Job, Limits, Mode, OUT, Tree, Used};

@@ -111,8 +111,12 @@ pub(crate) fn read_framed(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     if length > LONGEST {
         return Err(Malformed.into());
     }
-    let mut message = vec![0; length];
-    stream.read_exact(&mut message)?;
+    // Memory grows with what has come.
+    let mut message = Vec::new();
+    stream.take(length as u64).read_to_end(&mut message)?;
+    if message.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     Ok(message)
 }
 

@@ -175,6 +175,33 @@ mod tests {
     }
 
     #[test]
+    fn fuzzed_databases() {
+        fuzz::Target::new("compile database")
+            .seeds([
+                r#"[{"directory": "/p", "command": "gcc -DX=\"a b\" -c a.c", "file": "a.c"}]"#,
+                r#"[{"directory": ".", "arguments": ["g++", "-c", "a\u00e4.cc"], "output": null}]"#,
+            ])
+            .words([
+                "[",
+                "]",
+                "{",
+                "}",
+                "\"directory\":",
+                "\"command\":",
+                "\"arguments\":",
+                "null",
+                "\\u0000",
+                ",",
+            ])
+            .memory(1 << 20, 500)
+            .run(|text| {
+                if let Ok(compiles) = from_database(text, b"/cwd", &[]) {
+                    assert!(!compiles.is_empty());
+                }
+            });
+    }
+
+    #[test]
     fn splits_like_a_shell() {
         check(
             r#"gcc -DX="\"a b\"" 'c d' e\ f "" "\n""#,

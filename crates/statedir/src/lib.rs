@@ -13,6 +13,9 @@ pub mod clients;
 pub mod lock;
 pub mod monitor;
 
+#[cfg(test)]
+mod fuzzed;
+
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -187,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn fuzzed_search_lists() {
+        fuzz::Target::new("compiler's search list")
+            .seeds(["gcc version 12\n#include <...> search starts here:\n /usr/include\n /x\nEnd of search list.\n"])
+            .words(["\n", " /usr", "End of search list.\n", "#include <...> search starts here:\n", " (framework directory)"])
+            .run(|said| {
+                if let Some(dirs) = SystemDirs::parse(said) {
+                    assert!(dirs.topmost().count() <= dirs.searched.len());
+                    for dir in &dirs.searched {
+                        link_text(dir);
+                    }
+                }
+            });
+    }
+
+    #[test]
     fn the_search_list_is_read() {
         let said = b"Using built-in specs.\n#include \"...\" search starts here:\n\
             #include <...> search starts here:\n /usr/lib/gcc/x/12/include\n /a b/c\n\

@@ -83,7 +83,7 @@ fn decode(stored: &[u8], key: &[u8]) -> Option<Said> {
         output: part()?.to_vec(),
         errors: part()?.to_vec(),
     };
-    (then == states(&said)).then_some(said)
+    (rest.is_empty() && then == states(&said)).then_some(said)
 }
 
 /// The answer kept in `folder` under this key.
@@ -148,6 +148,22 @@ mod tests {
             output: b"out\npumpcc_end\n".to_vec(),
             errors: format!(" \"{}\" -cc1 -E\n", program.display()).into_bytes(),
         }
+    }
+
+    #[test]
+    fn fuzzed_stored_answers() {
+        let said = said(Path::new("/usr/bin/gcc"));
+        let content = |stored: Vec<u8>| stored[..stored.len() - 8].to_vec();
+        fuzz::Target::new("stored answer of a compiler")
+            .seeds([content(encode(b"key", &said)), content(encode(b"", &said))])
+            .words([MAGIC, b"key"])
+            .run(|content| {
+                // With a right sum, or nothing behind it would be reached.
+                let stored = [content, &hash(content).to_le_bytes()[..]].concat();
+                if let Some(said) = decode(&stored, b"key") {
+                    assert_eq!(encode(b"key", &said), stored);
+                }
+            });
     }
 
     #[test]

@@ -319,6 +319,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fuzzed_answers() {
+        fuzz::Target::new("what a compiler says of itself")
+            .seeds([
+                &b"# 0 \"<built-in>\"\n#define __STDC__ 1\n#define __INT8_C(c) c\npumpcc_builtin 0\npumpcc_is elifdef\npumpcc_answer 0 201907L\npumpcc_end\n\0ignoring \"/no\"\n#include <...> search starts here:\n /usr\nEnd of search list.\n"[..],
+            ])
+            .words(["#define ", "pumpcc_builtin ", "pumpcc_is ", "pumpcc_answer ", "pumpcc_end\n", "\n", "\0", " /x (framework directory)\n", "# 1 \""])
+            .memory(1 << 20, 500)
+            .run(|text| {
+                let mut parts = text.splitn(2, |&byte| byte == 0).map(<[u8]>::to_vec);
+                let said = Said {
+                    output: parts.next().unwrap_or_default(),
+                    errors: parts.next().unwrap_or_default(),
+                };
+                for language in [Language::C, Language::Assembler] {
+                    let _ = read(&said, language);
+                }
+                if let Ok(answers) = read_answers(&said, 3) {
+                    assert_eq!(answers.len(), 3);
+                }
+            });
+    }
+
+    #[test]
     fn reads_macros_folders_and_rules() {
         let said = Said {
             output: b"# 0 \"<built-in>\"\n#define __STDC__ 1\n#define __INT8_C(c) c\n# 1 \"/usr/include/stdc-predef.h\" 1 3 4\n#define _STDC_PREDEF_H 1\n# 1 \"<stdin>\"\npumpcc_builtin 0\npumpcc_is elifdef\npumpcc_end\n".to_vec(),

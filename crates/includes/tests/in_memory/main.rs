@@ -2,6 +2,7 @@
 
 mod asking;
 mod chains;
+mod fuzzed;
 mod limits;
 mod memory;
 mod reads;

@@ -137,6 +137,11 @@ impl Answer {
         self.closure.as_ref().expect_err("it is refused")
     }
 
+    /// All of it, to be compared.
+    pub(crate) fn outcome(&self) -> String {
+        format!("{:?}", self.closure)
+    }
+
     /// The files opened, in order.
     pub(crate) fn reads(&self, expected: &[&str]) -> &Self {
         assert_eq!(self.reads, expected, "read");

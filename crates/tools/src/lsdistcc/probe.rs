@@ -121,6 +121,28 @@ mod tests {
     }
 
     #[test]
+    fn fuzzed_answers() {
+        fuzz::Target::new("host's answer to a test compile")
+            .seeds([
+                "DONE00000001STAT00000000SERR00000000SOUT00000000DOTO00000003ELF",
+                "DONE00000001STAT00000100SERR00000000",
+            ])
+            .words(["DONE", "STAT", "SERR", "00000001", "00000000"])
+            .run(|bytes| {
+                // In whatever pieces it comes, it means the same.
+                let verdicts = [1, 5, 12, 4096].map(|size| {
+                    let mut answer = Answer::new(Version::Plain);
+                    let mut pieces = bytes.chunks(size);
+                    pieces.all(|piece| answer.on_bytes(piece)) && answer.on_end()
+                });
+                assert!(
+                    verdicts.windows(2).all(|pair| pair[0] == pair[1]),
+                    "{verdicts:?}"
+                );
+            });
+    }
+
+    #[test]
     fn host_is_up_if_it_compiled() {
         assert!(is_up("DONE00000001STAT00000000"));
         assert!(is_up(
