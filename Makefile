@@ -8,6 +8,7 @@ DESTDIR ?=
 PROGRAMS ?= 100000
 SEED     ?= 1
 SECONDS  ?= 60
+MINUTES  ?= 10
 
 # Asked only when needed: `make help` must work before Rust is there.
 # Under sudo there may be no rustc.
@@ -61,6 +62,12 @@ fuzz: ## give each parser of foreign bytes random inputs for SECONDS=60 (some th
 	FUZZ_SECONDS=$(SECONDS) RUSTFLAGS="$(counted)" cargo test --no-fail-fast --profile fuzz \
 	    --target $(arch)-unknown-linux-gnu --target-dir $(target_dir)/fuzz \
 	    $(addprefix -p ,$(parsers)) --lib --bin distccd --test in_memory fuzzed -- --nocapture --test-threads=1
+
+.PHONY: soak
+soak: ## builds on our servers for MINUTES=10 while all is killed, filled, starved, slow; is anything left, or wrong?
+	@scripts/setup build test
+	@$(MAKE) --no-print-directory staged
+	PUMPCC_STAGE=$(stage_dir) cargo run --release -p end-to-end --bin soak -- --minutes $(MINUTES)
 
 .PHONY: random-programs
 random-programs: ## compare the include engine with gcc and clang on PROGRAMS=100000 random programs, from SEED=1
