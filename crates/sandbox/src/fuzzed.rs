@@ -2,7 +2,7 @@
 
 use fuzz::Target;
 
-use crate::job::{Config, Ended, Job, Limits, Mode, Tree};
+use crate::job::{Config, Ended, Job, Limits, Mode, Tree, Used};
 use crate::message::{framed, read_framed};
 use crate::view::View;
 
@@ -49,6 +49,7 @@ fn settings() {
             written_bytes: 2,
             file_bytes: 3,
             processes: 4,
+            oom_score: -5,
         },
     };
     Target::new("settings of the sandbox")
@@ -67,6 +68,7 @@ fn answers() {
         Ended::Normally {
             status: 256,
             out: None,
+            used: Used::default(),
         },
         Ended::Exceeded("more".into()),
         Ended::NotStarted(2),
