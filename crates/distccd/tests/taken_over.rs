@@ -108,6 +108,43 @@ fn a_job_cannot_shake_off_who_watches_it() {
     }
 }
 
+/// The server's own process is another one of the same user.
+#[test]
+fn the_server_keeps_its_limits_and_its_place() {
+    for server in sandboxed_in_both_ways() {
+        let pid = server.child.id();
+        let marks = || {
+            let read = |name| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+            let status = read("status");
+            let lines = status
+                .lines()
+                .filter(|line| line.starts_with("Cpus_allowed_list"));
+            let niceness = read("stat")
+                .rsplit(") ")
+                .next()
+                .map(|rest| rest.split(' ').nth(16).map(str::to_owned));
+            (
+                read("limits"),
+                lines.map(str::to_owned).collect::<Vec<_>>(),
+                niceness,
+            )
+        };
+        check_it_still_serves(&server);
+        let before = marks();
+        let script = format!(
+            "exec 2>&1; prlimit --pid {pid} --nofile=3:3; prlimit --pid {pid} --as=1:1; \
+             renice -n 19 -p {pid}; ionice -c 3 -p {pid}; taskset -p 1 {pid}; kill -STOP {pid}; \
+             kill -9 {pid}; ulimit -n 100 && echo limited; echo > $out"
+        );
+        let reply = run(&server, &script).unwrap();
+        assert_eq!(reply.status, 0);
+        // Its own limits are its own business.
+        assert!(reply.stdout.ends_with("limited\n"), "{}", reply.stdout);
+        assert_eq!(marks(), before);
+        check_it_still_serves(&server);
+    }
+}
+
 /// Memory that belongs to no process stays when all of a job's processes are gone.
 #[test]
 fn no_memory_outlives_a_job() {
@@ -115,6 +152,34 @@ fn no_memory_outlives_a_job() {
         for what in ["-M 1000000", "-Q", "-S 2"] {
             let reply = run(&server, &format!("ipcmk {what}; echo > $out")).unwrap();
             assert_eq!((reply.status, &*reply.stdout), (0, ""), "{what}");
+        }
+    }
+}
+
+/// A client that brings parts of a tool chain or of the system gets what it brings, for its own
+/// job, and none of it is run.
+#[test]
+fn parts_of_the_system_in_a_tree_are_the_jobs_own() {
+    let script = "#!/bin/sh\necho stolen >&2\n";
+    for server in sandboxed() {
+        for (name, content) in [
+            ("/etc/ld.so.preload", "/c/evil.so\n"),
+            ("/etc/ld.so.cache", "junk"),
+            ("/usr/bin/as", script),
+            ("/usr/bin/gcc", script),
+            ("/lib64/ld-linux-x86-64.so.2", "junk"),
+            ("/c/@evil.h", "int x;\n"),
+        ] {
+            let argv = ["gcc", "-c", "a.c", "-o", "a.o"];
+            let entries = [
+                Entry::File("/c/a.c", "int x;\n"),
+                Entry::File("/c/evil.so", script),
+                Entry::File(name, content),
+            ];
+            // It may fail, as the client wishes.
+            let reply = server.ask(Version::Pump, &tree_request("/c", &argv, &entries));
+            check_without(reply, "stolen", name);
+            check_it_still_serves(&server);
         }
     }
 }

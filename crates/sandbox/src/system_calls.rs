@@ -99,11 +99,12 @@ pub(crate) const TAKEN: &[libc::c_long] = &[
 ];
 
 /// What a job behind Landlock shall not have either: Landlock closes files, but not what is said
-/// about them (mode, owner, times), and older ones not even their length. A job's own files can
-/// still be changed through descriptors.
+/// about them (mode, owner, times), and older ones not even their length; a job's own files can
+/// still be changed through descriptors. And other processes of the user can be named.
 #[rustfmt::skip] // A line holds what belongs together.
 pub(crate) const TAKEN_OUTSIDE: &[libc::c_long] = &[
     libc::SYS_fchmodat, libc::SYS_fchownat, libc::SYS_utimensat, libc::SYS_truncate,
+    libc::SYS_setpriority, libc::SYS_ioprio_set, libc::SYS_sched_setaffinity,
     #[cfg(target_arch = "x86_64")] libc::SYS_chmod,
     #[cfg(target_arch = "x86_64")] libc::SYS_chown,
     #[cfg(target_arch = "x86_64")] libc::SYS_lchown,
