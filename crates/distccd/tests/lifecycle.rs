@@ -12,7 +12,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::Version;
 use rustix::process::{Pid, Signal, kill_process};
@@ -265,40 +265,43 @@ fn a_listener_on_standard_input_is_served_by_its_starter_only() {
     assert!(TcpStream::connect(server.address).is_err());
 }
 
+/// Serves one client over a socket; how long that took.
+fn serve_on_a_socket(arg: &str) -> Duration {
+    let (client, server) = UnixStream::pair().unwrap();
+    // An access list would refuse clients without an internet address, as in 3.4.
+    let setup = Setup::bare().arg("--enable-tcp-insecure").arg(arg);
+    let setup = setup.script("cc", SCRIPTED_COMPILER);
+    let path = format!("{}:/usr/bin:/bin", setup.file("bin").display());
+    let setup = setup.env("DISTCCD_PATH", path);
+    let log = setup.file("log");
+    let setup = setup.log_to(&log);
+    let server = OwnedFd::from(server);
+    let output = server.try_clone().unwrap();
+    let started = Instant::now();
+    let mut child = setup
+        .command()
+        .stdin(server)
+        .stdout(output)
+        .spawn()
+        .unwrap();
+    let mut client = client;
+    client.write_all(&request("echo object > $out")).unwrap();
+    let reply = Reply::read(&mut client, Version::Plain).unwrap();
+    assert_eq!(reply.object, b"object\n");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let took = started.elapsed();
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("client: UNIX-DOMAIN  COMPILE_OK "), "{log}");
+    assert_eq!(fs::read_dir(setup.file("tmp")).unwrap().count(), 0);
+    took
+}
+
 #[test]
 fn inetd_on_a_socket() {
     for arg in ["--inetd", "--log-level=notice"] {
-        let (client, server) = UnixStream::pair().unwrap();
-        // An access list would refuse clients without an internet address, as in 3.4.
-        let setup = Setup::bare().arg("--enable-tcp-insecure").arg(arg);
-        let setup = setup.script("cc", SCRIPTED_COMPILER);
-        let path = format!("{}:/usr/bin:/bin", setup.file("bin").display());
-        let setup = setup.env("DISTCCD_PATH", path);
-        let log = setup.file("log");
-        let setup = setup.log_to(&log);
-        let server = OwnedFd::from(server);
-        let output = server.try_clone().unwrap();
-        let started = Instant::now();
-        let mut child = setup
-            .command()
-            .stdin(server)
-            .stdout(output)
-            .spawn()
-            .unwrap();
-        let mut client = client;
-        client.write_all(&request("echo object > $out")).unwrap();
-        let reply = Reply::read(&mut client, Version::Plain).unwrap();
-        assert_eq!(reply.object, b"object\n");
-        assert_eq!(child.wait().unwrap().code(), Some(0));
-        // 3.4 takes a second for each.
-        assert!(
-            started.elapsed().as_millis() < 900,
-            "{:?}",
-            started.elapsed()
-        );
-        let log = fs::read_to_string(log).unwrap();
-        assert!(log.contains("client: UNIX-DOMAIN  COMPILE_OK "), "{log}");
-        assert_eq!(fs::read_dir(setup.file("tmp")).unwrap().count(), 0);
+        // 3.4 takes at least a second for each, whatever the machine does.
+        let is_quick = |_| serve_on_a_socket(arg) < Duration::from_secs(1);
+        assert!((0..20).any(is_quick));
     }
 }
 
