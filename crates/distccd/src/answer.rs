@@ -14,6 +14,7 @@ use protocol::response::Response;
 use rustix::fs::{Mode, OFlags, openat};
 
 use crate::fault::Fault;
+use crate::receive::is_slow;
 use crate::run::Messages;
 use crate::scratch::{DEPENDENCIES, OBJECT, Scratch};
 use crate::server::Server;
@@ -153,6 +154,7 @@ fn send_file(server: &Server, wire: &mut Wire, file: &mut File) -> Result<(), Fa
 fn sending(patience: Duration) -> impl Fn(io::Error) -> Fault {
     move |error| match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Fault::ClientGone,
+        io::ErrorKind::TimedOut if is_slow(&error) => Fault::Slow,
         io::ErrorKind::TimedOut => Fault::Silent(patience),
         _ if error.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => Fault::Stopping,
         _ => Fault::Connection(error),

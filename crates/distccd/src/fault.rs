@@ -12,6 +12,7 @@ use protocol::request::RequestError;
 use crate::log::Level;
 use crate::summary::Verdict;
 use crate::tree::TreeError;
+use crate::wire::SLOWEST;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) enum Fault {
     Silent(Duration),
     /// The whole command did not come in time.
     SlowHead(Duration),
+    /// What follows the command, or the answer, moves more slowly than we wait for.
+    Slow,
     /// Reading or writing the connection failed otherwise.
     Connection(io::Error),
     /// Not a request.
@@ -48,6 +51,8 @@ pub(crate) enum Fault {
         bytes: u64,
         max: u64,
     },
+    /// More than the client may have now; of what.
+    NoRoom(&'static str),
     /// Asks for something that this server does not do.
     Refused(Refusal),
     /// The compiler reported success and wrote no such file.
@@ -85,7 +90,9 @@ impl Fault {
             | Self::BodyTruncated
             | Self::Silent(_)
             | Self::SlowHead(_)
+            | Self::Slow
             | Self::Stopping
+            | Self::NoRoom(_)
             | Self::Connection(_) => Level::Warning,
             Self::Refused(refusal) => refusal.level,
             _ => Level::Error,
@@ -107,17 +114,19 @@ impl Fault {
         const IO: i32 = 107;
         const TRUNCATED: i32 = 108;
         const PROTOCOL: i32 = 109;
+        const BUSY: i32 = 114;
         const TIMEOUT: i32 = 118;
         match self {
             Self::NoRequest | Self::Truncated => (Verdict::Other, TRUNCATED),
             Self::OnlyHead | Self::BodyTruncated | Self::ClientGone | Self::Connection(_) => {
                 (Verdict::CliDisconn, IO)
             }
-            Self::Silent(_) | Self::SlowHead(_) => (Verdict::CliDisconn, TIMEOUT),
+            Self::Silent(_) | Self::SlowHead(_) | Self::Slow => (Verdict::CliDisconn, TIMEOUT),
             Self::Malformed(_) | Self::Unsound { .. } | Self::Tree(_) | Self::TooLarge { .. } => {
                 (Verdict::RejBadReq, PROTOCOL)
             }
             Self::Refused(refusal) => (Verdict::Other, refusal.code),
+            Self::NoRoom(_) => (Verdict::RejOverload, BUSY),
             Self::NoOutput(_) | Self::Stopping => (Verdict::Other, GENERAL),
             Self::Server { .. } => (Verdict::Other, IO),
         }
@@ -134,6 +143,7 @@ impl fmt::Display for Fault {
             }
             Self::ClientGone => f.write_str("client closed the connection before the answer"),
             Self::Silent(limit) => write!(f, "IO timeout: nothing moved for {} s", limit.as_secs()),
+            Self::Slow => write!(f, "IO timeout: less than {SLOWEST} bytes each second"),
             Self::SlowHead(limit) => {
                 write!(
                     f,
@@ -150,6 +160,7 @@ impl fmt::Display for Fault {
             Self::TooLarge { what, bytes, max } => {
                 write!(f, "{what} of {bytes} bytes, more than the limit of {max}")
             }
+            Self::NoRoom(what) => write!(f, "no room for more {what} of this client now"),
             Self::Refused(refusal) => f.write_str(&refusal.text),
             Self::NoOutput(what) => write!(f, "compiler succeeded without writing its {what}"),
             Self::Server { doing, error } => write!(f, "failed {doing}: {}", reason(error)),

@@ -20,12 +20,12 @@ use crate::fault::{Fault, Refusal};
 use crate::known_options::unknown_option;
 use crate::log::{Level, NO_FUNCTION};
 use crate::peer::Peer;
-use crate::pool::NoShare;
 use crate::ready::{self, Ready};
 use crate::receive::{Incoming, wait_for_turn};
 use crate::run::{self, Ended, Messages};
 use crate::scratch::Scratch;
 use crate::server::Server;
+use crate::shares::Client;
 use crate::summary::{Summary, Verdict};
 use crate::wire::Wire;
 
@@ -34,7 +34,7 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
     let started = Instant::now();
     let log = &server.log;
     log.info("dcc_check_client", format_args!("connection from {peer}"));
-    let mut refused = false;
+    let mut linger = None;
     let (verdict, status, code, names) = match attempt(server, &mut wire, peer) {
         Ok(done) => {
             if done.verdict == Verdict::CompileOk {
@@ -58,7 +58,14 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
                 Fault::ClientGone => CLIENT_GONE,
                 _ => 0,
             };
-            refused = matches!(fault, Fault::Refused(_));
+            linger = match fault {
+                // Its client may be preprocessing still. It learns of this when it looks for an
+                // answer, as from 3.4.
+                Fault::Refused(_) => Some(server.settings.patience.pause),
+                // Closing at once would throw away what the client has not read yet.
+                Fault::NoRoom(_) => Some(LINGER),
+                _ => None,
+            };
             (verdict, status, code, None)
         }
     };
@@ -72,13 +79,14 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
     };
     log.notice("dcc_job_summary", summary);
     server.counts.job(verdict, Instant::now());
-    if refused {
-        // Its client may be preprocessing still. It learns of this when it looks for an answer,
-        // as from 3.4.
-        wire.finish(server.settings.patience.pause);
+    if let Some(at_most) = linger {
+        wire.finish(at_most);
     }
     code
 }
+
+/// How long a client that is turned away may take to notice.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Exit codes of distcc as `wait` statuses.
 const CLIENT_GONE: u32 = 107 << 8;
@@ -98,7 +106,8 @@ struct Done {
 
 fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault> {
     let patience = server.settings.patience;
-    let mut incoming = Incoming::new(wire, &server.memory, &server.stop, patience);
+    let client = Client::of(peer);
+    let mut incoming = Incoming::new(wire, server, client, patience);
     let head = incoming.head()?;
     let words = Words(&head.argv);
     server
@@ -118,10 +127,10 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
         Some(cwd) => ready::receive_tree(&mut incoming, &scratch, compile, cwd, confinement)?,
     };
     log_received(server, incoming.received());
-    let _command_memory = incoming.end();
+    let _held = incoming.end();
     let messages =
         Messages::create(&scratch).map_err(Fault::server("making files for messages"))?;
-    let (ended, ran) = run_compiler(server, wire, &order, &ready, &scratch, &messages)?;
+    let (ended, ran) = run_compiler(server, wire, client, &order, &ready, &scratch, &messages)?;
     if wire.has_trailing_bytes() {
         let text = format_args!("{peer}: ignored bytes after the request");
         server.log.warning("dcc_run_job", text);
@@ -236,6 +245,7 @@ impl Order {
 fn run_compiler(
     server: &Server,
     wire: &mut Wire,
+    client: Client,
     order: &Order,
     ready: &Ready,
     scratch: &Scratch,
@@ -244,11 +254,7 @@ fn run_compiler(
     let turn = |turn: std::os::fd::BorrowedFd<'_>| wait_for_turn(wire, turn, &server.stop);
     let _slot = server
         .slots
-        .take(1, turn, Fault::server("making an event"))
-        .map_err(|error| match error {
-            NoShare::GaveUp(fault) => fault,
-            NoShare::NeverFits => unreachable!("there is at least one slot"),
-        })?;
+        .take(client, turn, Fault::server("making an event"))?;
     let job = run::Job {
         program: &order.program,
         argv: &ready.argv,

@@ -1,4 +1,4 @@
-//! Fair shares of something finite: job slots, and bytes of memory.
+//! Bytes of memory, for as long as something is unpacked or packed.
 //!
 //! First come, first served, so that a large share is not starved by small ones. Who waits does
 //! so on a descriptor, because a connection has more to watch meanwhile: its client may hang up,

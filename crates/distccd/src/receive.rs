@@ -1,7 +1,8 @@
 //! Takes a request from a connection: the command into memory, everything else to disk.
 //!
 //! Memory is bounded whatever clients announce:
-//! - strings by the limits of [`LIMITS`], and all commands together by a pool of their own;
+//! - strings by the limits of [`LIMITS`], and long commands by shares of clients in memory of their own;
+//! - files by shares of clients in the disk's free space;
 //! - a body on the wire stays in memory up to [`SMALL`] bytes and is spooled to disk beyond it;
 //! - its content is unpacked only when all of it is here, with a share of the memory pool, whose
 //!   size is known before. So nobody holds memory while waiting for a client or for more memory.
@@ -9,6 +10,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::lzo::{LzoError, decompress, decompressed_len};
@@ -19,9 +21,11 @@ use crate::event::Event;
 use crate::fault::Fault;
 use crate::pool::{NoShare, Pool, Share};
 use crate::scratch::Scratch;
+use crate::server::Server;
 use crate::settings::Patience;
+use crate::shares::{Client, Growing, Part, Shares};
 use crate::tree::Tree;
-use crate::wire::{Stopped, Wire, Woken};
+use crate::wire::{Stopped, TooSlow, Wire, Woken};
 
 /// What a request may hold. A string cannot be longer than what Linux passes to a program.
 const LIMITS: Limits = Limits {
@@ -45,7 +49,7 @@ pub(crate) const JOB_BYTES: u64 = 4 << 30;
 /// Memory for what clients send, shared by all connections.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    commands: Pool,
+    commands: Arc<Shares>,
     /// For bodies while they are unpacked, and answers while they are packed.
     pub(crate) bodies: Pool,
     bodies_total: u64,
@@ -56,7 +60,7 @@ impl Memory {
     pub(crate) fn new(machine_bytes: u64) -> Self {
         let bodies_total = (machine_bytes / 4).min(2 << 30);
         Self {
-            commands: Pool::new(256 << 20),
+            commands: Shares::new(256 << 20),
             bodies: Pool::new(bodies_total),
             bodies_total,
         }
@@ -72,16 +76,17 @@ impl Memory {
     ) -> Result<Share<'_>, Fault> {
         let turn = |turn: std::os::fd::BorrowedFd<'_>| wait_for_turn(wire, turn, stop);
         let no_event = Fault::server("making an event");
-        self.bodies
-            .take(bytes, turn, no_event)
-            .map_err(|error| match error {
-                NoShare::GaveUp(fault) => fault,
-                NoShare::NeverFits => Fault::TooLarge {
-                    what,
-                    bytes,
-                    max: self.bodies_total,
-                },
-            })
+        let started = Instant::now();
+        let share = self.bodies.take(bytes, turn, no_event);
+        wire.excuse(started.elapsed());
+        share.map_err(|error| match error {
+            NoShare::GaveUp(fault) => fault,
+            NoShare::NeverFits => Fault::TooLarge {
+                what,
+                bytes,
+                max: self.bodies_total,
+            },
+        })
     }
 }
 
@@ -99,17 +104,26 @@ pub(crate) fn wait_for_turn(
     }
 }
 
+/// What a job has of what is finite, for as long as it lasts.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Memory for a long command.
+    command: Option<Part>,
+    /// Room on disk for the client's files.
+    disk: Growing,
+}
+
 /// A request that is arriving.
 pub(crate) struct Incoming<'w, 'a> {
     pub(crate) wire: &'w mut Wire,
     memory: &'a Memory,
     stop: &'a Event,
+    client: Client,
     patience: Patience,
     decoder: RequestDecoder,
     version: Version,
     command_bytes: u64,
-    /// The command's memory.
-    command_share: Option<Share<'a>>,
+    held: Held,
     nothing_came: bool,
     /// When the first byte behind the command came, and how much was received until then.
     body_from: Option<(Instant, u64)>,
@@ -118,19 +132,23 @@ pub(crate) struct Incoming<'w, 'a> {
 impl<'w, 'a> Incoming<'w, 'a> {
     pub(crate) fn new(
         wire: &'w mut Wire,
-        memory: &'a Memory,
-        stop: &'a Event,
+        server: &'a Server,
+        client: Client,
         patience: Patience,
     ) -> Self {
         Self {
             wire,
-            memory,
-            stop,
+            memory: &server.memory,
+            stop: &server.stop,
+            client,
             patience,
             decoder: RequestDecoder::new(LIMITS),
             version: Version::Plain,
             command_bytes: 0,
-            command_share: None,
+            held: Held {
+                command: None,
+                disk: Growing::new(&server.disk, client),
+            },
             nothing_came: true,
             body_from: None,
         }
@@ -188,7 +206,10 @@ impl<'w, 'a> Incoming<'w, 'a> {
                         self.store(&content, &mut file)?;
                     }
                 }
-                Step::Link { name, text } => tree.link(&name, &text).map_err(Fault::Tree)?,
+                Step::Link { name, text } => {
+                    self.take_disk(0)?;
+                    tree.link(&name, &text).map_err(Fault::Tree)?;
+                }
                 Step::End => return Ok(()),
                 step => unreachable!("{step:?} in protocol 3"),
             }
@@ -203,9 +224,9 @@ impl<'w, 'a> Incoming<'w, 'a> {
         }
     }
 
-    /// Gives the connection back, and the command's memory to keep as long as the command.
-    pub(crate) fn end(self) -> Option<Share<'a>> {
-        self.command_share
+    /// Gives the connection back, and what is to be kept as long as the job.
+    pub(crate) fn end(self) -> Held {
+        self.held
     }
 
     /// The client may preprocess for long before it sends the first byte after its command.
@@ -216,6 +237,7 @@ impl<'w, 'a> Incoming<'w, 'a> {
             Err(error) => return Err(self.broken(error, Fault::OnlyHead)),
         };
         self.wire.patience = self.patience.idle;
+        self.wire.keep_pace();
         self.body_from = Some((Instant::now(), self.wire.received));
         if ended { Err(Fault::OnlyHead) } else { Ok(()) }
     }
@@ -250,10 +272,10 @@ impl<'w, 'a> Incoming<'w, 'a> {
         if bytes > COMMAND_BYTES {
             return Err(too_large(COMMAND_BYTES));
         }
-        if bytes > FREE_COMMAND_BYTES && self.command_share.is_none() {
+        if bytes > FREE_COMMAND_BYTES && self.held.command.is_none() {
             // Once for all that it may become; nobody waits here, see the module's docs.
-            let share = self.memory.commands.try_take(COMMAND_BYTES);
-            self.command_share = Some(share.ok_or_else(|| too_large(FREE_COMMAND_BYTES))?);
+            let part = self.memory.commands.take(self.client, COMMAND_BYTES);
+            self.held.command = Some(part.ok_or(Fault::NoRoom("commands"))?);
         }
         Ok(())
     }
@@ -266,6 +288,7 @@ impl<'w, 'a> Incoming<'w, 'a> {
         scratch: &Scratch,
     ) -> Result<Content<'a>, Fault> {
         if wire_bytes == 0 || !self.version.is_compressed() {
+            self.take_disk(wire_bytes.into())?;
             return Ok(Content::OnTheWire(wire_bytes));
         }
         let unsound = |error: LzoError| Fault::Unsound {
@@ -279,6 +302,7 @@ impl<'w, 'a> Incoming<'w, 'a> {
             let share = self.memory.take("file", bytes, self.wire, self.stop)?;
             (block, bytes, share)
         } else {
+            self.take_disk(wire_bytes.into())?;
             let mut spool = scratch.spool().map_err(Fault::server(SPOOLING))?;
             self.copy(wire_bytes, &mut spool)?;
             // Read twice, since waiting for the content's memory while holding the block's
@@ -291,9 +315,19 @@ impl<'w, 'a> Incoming<'w, 'a> {
             let share = self.memory.take("file", both, self.wire, self.stop)?;
             (read_back(&mut spool, wire_bytes)?, bytes, share)
         };
+        self.take_disk(bytes)?;
         let max = usize::try_from(bytes).expect("it fits into the memory pool");
         let bytes = decompress(&block, max).map_err(unsound)?;
         Ok(Content::Unpacked(bytes, share))
+    }
+
+    /// Takes room on disk for so many bytes.
+    fn take_disk(&mut self, bytes: u64) -> Result<(), Fault> {
+        // A name takes some, too.
+        match self.held.disk.grow(bytes.saturating_add(NAME_BYTES)) {
+            true => Ok(()),
+            false => Err(Fault::NoRoom("files")),
+        }
     }
 
     /// Writes a body's content.
@@ -329,11 +363,17 @@ impl<'w, 'a> Incoming<'w, 'a> {
             {
                 Fault::SlowHead(self.patience.head)
             }
+            io::ErrorKind::TimedOut if is_slow(&error) => Fault::Slow,
             io::ErrorKind::TimedOut => Fault::Silent(self.wire.patience),
             _ if error.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => Fault::Stopping,
             _ => Fault::Connection(error),
         }
     }
+}
+
+/// Whether a transfer was ended because it keeps no pace.
+pub(crate) fn is_slow(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<TooSlow>())
 }
 
 /// A body.
@@ -355,6 +395,9 @@ impl Content<'_> {
         }
     }
 }
+
+/// What a file takes on disk besides its content.
+const NAME_BYTES: u64 = 4096;
 
 const SPOOLING: &str = "spooling a packed file";
 const WRITING: &str = "writing a client's file";

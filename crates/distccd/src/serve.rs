@@ -20,11 +20,11 @@ use crate::peer::Peer;
 use crate::same_user;
 use crate::server::Server;
 use crate::settings::Clients;
+use crate::shares::Client;
 use crate::signals::{self, Signal, Signals};
+use crate::summary::Verdict;
 use crate::wire::{Wire, timespec};
 
-/// Connections at the same time; each has a thread and a few descriptors.
-const MAX_CONNECTIONS: usize = 1024;
 /// Pause after a failed accept, which mostly means that there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -168,14 +168,16 @@ impl Connections {
         let refused = |text: &str| {
             let text = format_args!("connection from client '{peer}' refused: {text}");
             server.log.error("dcc_standalone_server", text);
+            // Closed without a byte it goes elsewhere, or compiles at home.
+            server.counts.job(Verdict::RejOverload, Instant::now());
         };
-        if self.count.load(Ordering::SeqCst) >= MAX_CONNECTIONS {
-            return refused("too many connections");
-        }
+        let Some(part) = server.connections.take(Client::of(&peer), 1) else {
+            return refused("too many connections of this client");
+        };
         let counted = self.one_more();
         let (shared, its_peer) = (Arc::clone(server), peer.clone());
         let spawned = std::thread::Builder::new().spawn(move || {
-            let _counted = counted;
+            let _counted = (counted, part);
             connection(&shared, socket, &its_peer);
         });
         if let Err(error) = spawned {

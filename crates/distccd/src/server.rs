@@ -11,9 +11,14 @@ use crate::counts::Counts;
 use crate::environment::{Environment, SearchPath};
 use crate::event::Event;
 use crate::log::Log;
-use crate::pool::Pool;
+use crate::machine;
 use crate::receive::Memory;
 use crate::settings::{Clients, Settings};
+use crate::shares::Shares;
+use crate::slots::Slots;
+
+/// Connections at the same time.
+const MAX_CONNECTIONS: u64 = 2048;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -25,8 +30,12 @@ pub(crate) struct Server {
     pub(crate) compilers: Compilers,
     pub(crate) confinement: Confinement,
     pub(crate) memory: Memory,
+    /// Each has a thread and a few descriptors.
+    pub(crate) connections: Arc<Shares>,
+    /// For the files of clients.
+    pub(crate) disk: Arc<Shares>,
     /// One for each compiler that may run.
-    pub(crate) slots: Pool,
+    pub(crate) slots: Slots,
     /// What the statistics page tells of its jobs.
     pub(crate) counts: Counts,
     /// No more requests are taken; what runs is finished.
@@ -80,7 +89,9 @@ impl Server {
             clients,
             log,
             memory: Memory::new(machine_bytes),
-            slots: Pool::new(settings.jobs),
+            connections: Shares::new(MAX_CONNECTIONS),
+            disk: Shares::new(disk_bytes(&settings.temp_folder)),
+            slots: Slots::new(settings.jobs),
             counts: Counts::new(Instant::now()),
             stop: Arc::new(event()?),
             kill: event()?,
@@ -98,6 +109,13 @@ impl Server {
             .chain([temp_folder])
             .collect()
     }
+}
+
+/// Half of what is free where clients' files go.
+fn disk_bytes(folder: &Path) -> u64 {
+    const LEAST: u64 = 64 << 20;
+    let free = machine::free_space(folder);
+    u64::try_from(free).map_or(u64::MAX, |mib| (mib << 19).max(LEAST))
 }
 
 /// Where compilers are searched: never in a masquerade folder by accident, where `gcc` is distcc.

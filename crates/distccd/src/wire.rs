@@ -29,6 +29,8 @@ pub(crate) struct Wire {
     /// How long a read may wait in all, and for one byte.
     pub(crate) deadline: Option<Instant>,
     pub(crate) patience: Duration,
+    /// Since when, and since how many bytes, reads have to keep up a pace.
+    pace: Option<(Instant, u64)>,
     /// Ends reads.
     stop: Arc<Event>,
     /// Bytes after the request, which no client has a reason to send, were seen.
@@ -56,6 +58,22 @@ impl std::fmt::Display for Stopped {
 }
 
 impl std::error::Error for Stopped {}
+
+/// The error inside an [`io::Error`] of a transfer that moves, but not fast enough.
+#[derive(Debug)]
+pub(crate) struct TooSlow;
+
+impl std::fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("too slow")
+    }
+}
+
+impl std::error::Error for TooSlow {}
+
+/// Bytes each second that a client has to send or take at least, beyond the time that may
+/// pass without any. A modem would be faster; a client that is slower wants to keep us busy.
+pub(crate) const SLOWEST: u64 = 1024;
 
 const BUFFER: usize = 64 << 10;
 /// What a pipe takes without waiting, once it is writable at all.
@@ -85,8 +103,21 @@ impl Wire {
             received: 0,
             deadline: None,
             patience,
+            pace: None,
             stop,
             trailing: false,
+        }
+    }
+
+    /// From now on reads have to keep up a pace.
+    pub(crate) fn keep_pace(&mut self) {
+        self.pace = Some((Instant::now(), self.received));
+    }
+
+    /// The client was not waited for during the last `time`.
+    pub(crate) fn excuse(&mut self, time: Duration) {
+        if let Some((since, _)) = &mut self.pace {
+            *since += time;
         }
     }
 
@@ -160,18 +191,28 @@ impl Wire {
         let Some(output) = &self.output else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
+        let (since, all) = (Instant::now(), bytes.len());
+        let wait = |rest: usize| {
+            let sent = (all - rest) as u64;
+            let left = time_left(since, sent, self.patience)?;
+            let mut fds = [
+                PollFd::new(&**output, PollFlags::OUT),
+                PollFd::new(kill, PollFlags::IN),
+            ];
+            poll_at_pace(&mut fds, self.patience, left)
+        };
         while !bytes.is_empty() {
             let sent = if self.output_is_socket {
                 let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
                 rustix::net::send(&**output, bytes, flags)
             } else {
-                writable(output.as_fd(), kill, self.patience)?;
+                wait(bytes.len())?;
                 rustix::io::write(&**output, &bytes[..bytes.len().min(PIPE_BUF)])
             };
             match sent {
                 Ok(count) => bytes = &bytes[count..],
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => writable(output.as_fd(), kill, self.patience)?,
+                Err(Errno::AGAIN) => wait(bytes.len())?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -202,11 +243,15 @@ impl Wire {
                 .patience
                 .min(at.saturating_duration_since(Instant::now())),
         };
+        let left = match self.pace {
+            Some((since, before)) => time_left(since, self.received - before, self.patience)?,
+            None => patience,
+        };
         let mut fds = [
             PollFd::new(&*self.input, PollFlags::IN),
             PollFd::new(&*self.stop, PollFlags::IN),
         ];
-        poll_for(&mut fds, patience)
+        poll_at_pace(&mut fds, patience, left)
     }
 }
 
@@ -247,12 +292,23 @@ impl BufRead for Wire {
     }
 }
 
-fn writable(output: BorrowedFd<'_>, kill: &Event, patience: Duration) -> io::Result<()> {
-    let mut fds = [
-        PollFd::new(&output, PollFlags::OUT),
-        PollFd::new(kill, PollFlags::IN),
-    ];
-    poll_for(&mut fds, patience)
+/// How long a transfer that began at `since` may still take to move on from `moved` bytes.
+fn time_left(since: Instant, moved: u64, patience: Duration) -> io::Result<Duration> {
+    let due = since + patience + Duration::from_secs(moved / SLOWEST);
+    match due.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(io::Error::new(io::ErrorKind::TimedOut, TooSlow)),
+        left => Ok(left),
+    }
+}
+
+/// Waits for the first of two descriptors, `left` being all the time that the pace allows.
+fn poll_at_pace(fds: &mut [PollFd<'_>; 2], patience: Duration, left: Duration) -> io::Result<()> {
+    poll_for(fds, patience.min(left)).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut if left < patience => {
+            io::Error::new(io::ErrorKind::TimedOut, TooSlow)
+        }
+        _ => error,
+    })
 }
 
 /// Waits for the first of two descriptors; the second one means to stop.
@@ -318,6 +374,29 @@ mod tests {
         wire.read_exact(&mut [0]).unwrap();
         let error = wire.read_exact(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_trickle_has_to_keep_pace() {
+        let (mut client, mut wire, _stop) = pair(50);
+        wire.keep_pace();
+        let trickle = std::thread::spawn(move || {
+            while client.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let error = loop {
+            if let Err(error) = wire.read_exact(&mut [0]) {
+                break error;
+            }
+        };
+        assert!(error.get_ref().unwrap().is::<TooSlow>(), "{error:?}");
+        drop(wire);
+        trickle.join().unwrap();
+        // What moves fast enough has time.
+        let long_ago = Instant::now() - Duration::from_secs(10);
+        assert!(time_left(long_ago, 20 * SLOWEST, Duration::ZERO).is_ok());
+        assert!(time_left(long_ago, 9 * SLOWEST, Duration::ZERO).is_err());
     }
 
     #[test]
