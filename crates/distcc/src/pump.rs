@@ -109,14 +109,40 @@ pub(crate) fn working_folder() -> Result<PathBuf, PumpError> {
 
 /// The server names the output as it likes, so that a dependency file needs its target said.
 fn head(job: &Compile, cwd: PathBuf, dependencies_output: Option<&OsStr>) -> Head {
-    let mut argv = job.argv().to_vec();
     let dependencies = job.dependencies(dependencies_output);
-    if let Some(target) = dependencies.and_then(|wanted| wanted.missing_target) {
-        argv.extend(["-MT".into(), target]);
-    }
+    let argv = match dependencies.and_then(|wanted| wanted.missing_target) {
+        None => job.argv().to_vec(),
+        Some(target) => {
+            let job = job.clone().with_options(["-MT".into(), target]);
+            job.argv().to_vec()
+        }
+    };
     Head {
         version: Version::Pump,
         cwd: Some(cwd.into_os_string()),
         argv,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_stands_in_front_of_the_end_of_options() {
+        let check = |words: &str, expected: &str| {
+            let words: Vec<_> = words.split(' ').map(Into::into).collect();
+            let command::Plan::Distribute(job) = command::plan(&words) else {
+                panic!("{words:?}");
+            };
+            let expected: Vec<&OsStr> = expected.split(' ').map(OsStr::new).collect();
+            assert_eq!(head(&job, "/".into(), None).argv, expected);
+        };
+        check("gcc -c a.c -o b.o", "gcc -c a.c -o b.o");
+        check("gcc -MD -c a.c -o b.o", "gcc -MD -c a.c -o b.o -MT b.o");
+        check(
+            "clang -MD -c -o b.o -- a.c",
+            "clang -MD -c -o b.o -MT b.o -- a.c",
+        );
     }
 }
