@@ -36,9 +36,8 @@ impl std::error::Error for WpWithoutFile {}
 
 /// Splits each `-Wp,a,b,c` into words; `-MD,FILE` and `-MMD,FILE` become `-MD -MF FILE`.
 ///
-/// The dependency file's target is then the one that [`Dependencies`] says, where gcc makes
-/// another one from the source's name (`x.o` for `-Wp,-MD,f -c d/x.c -o d/x.o`). 3.4 has the
-/// same difference, and clang reads `-Wp,-MD` as we do.
+/// gcc makes the dependency file's target from the source's name then: see
+/// [`Compile::with_target_of_wp`].
 ///
 /// # Errors
 /// [`WpWithoutFile`]: the caller warns and goes on with the words it gave.

@@ -25,6 +25,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use super::local_option::calls_clang;
 use crate::{Compile, extension, makefile, option};
 
 /// A dependency file that a compile has to write.
@@ -79,6 +80,32 @@ impl Compile {
         })
     }
 
+    /// The same compile with the target that gcc makes where `words`, the command before
+    /// [`expand_wp`](super::expand_wp), ask its preprocessor for a dependency file and not the driver: it does not
+    /// know of `-o` (`x.o` for `-Wp,-MD,f -c d/x.c -o e/y.o`). clang reads `-Wp,-MD` as `-MD`.
+    #[must_use]
+    pub fn with_target_of_wp(self, words: &[OsString]) -> Self {
+        let is_value = option::values(words);
+        let options = || {
+            let words = words.iter().zip(&is_value);
+            words.filter_map(|(word, is_value)| (!is_value).then_some(word.as_bytes()))
+        };
+        let asks = |word: &[u8]| matches!(word, b"-MD" | b"-MMD");
+        let asks_by_wp = |word: &[u8]| {
+            let list = word.strip_prefix(b"-Wp,").unwrap_or_default();
+            list.split(|&byte| byte == b',').any(asks)
+        };
+        if !options().any(asks_by_wp)
+            || options().any(asks)
+            || self.dependency_options().target
+            || calls_clang(&self.argv)
+        {
+            return self;
+        }
+        let target = self.target_of_the_source();
+        self.with_options(["-MQ".into(), target])
+    }
+
     pub(crate) fn dependency_options(&self) -> Options<'_> {
         let mut options = Options::default();
         let is_value = option::values(&self.argv);
@@ -122,7 +149,7 @@ impl Compile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::compile;
+    use crate::testing::{argv, compile};
 
     fn check(command: &str, environment: Option<&str>, expected: Option<(&str, Option<&str>)>) {
         let found = compile(command).dependencies(environment.map(OsStr::new));
@@ -162,6 +189,39 @@ mod tests {
         check("cc -c a.c -MD -MT -MFx", None, Some(("a.d", None)));
         check("cc -c a.c -MF f -MT t -MP", None, None);
         check("cc -c a.c -D -MD", None, None);
+    }
+
+    #[test]
+    fn gcc_takes_the_target_from_the_source_if_its_preprocessor_is_asked() {
+        let check = |typed: &str, expected: &str| {
+            let typed = argv(typed);
+            let words = crate::client::expand_wp(&typed).unwrap();
+            let words: Vec<_> = words.iter().map(|word| word.to_str().unwrap()).collect();
+            let compile = compile(&words.join(" ")).with_target_of_wp(&typed);
+            assert_eq!(compile.argv(), argv(expected));
+        };
+        check(
+            "gcc -Wp,-MMD,e/.y.d -c d/b.x.c -o e/y.o",
+            "gcc -MMD -MF e/.y.d -c d/b.x.c -o e/y.o -MQ b.x.o",
+        );
+        for (typed, expected) in [
+            (
+                "gcc -Wp,-MD,f -MTt -c a.c -o b",
+                "gcc -MD -MF f -MTt -c a.c -o b",
+            ),
+            (
+                "gcc -Wp,-MD,f,-MT,t -c a.c -o b",
+                "gcc -MD -MF f -MT t -c a.c -o b",
+            ),
+            (
+                "gcc -MD -Wp,-MD,f -c a.c -o b",
+                "gcc -MD -MD -MF f -c a.c -o b",
+            ),
+            ("clang -Wp,-MD,f -c a.c -o b", "clang -MD -MF f -c a.c -o b"),
+            ("gcc -Wp,-DX -c a.c -o b", "gcc -DX -c a.c -o b"),
+        ] {
+            check(typed, expected);
+        }
     }
 
     #[test]

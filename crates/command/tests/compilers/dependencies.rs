@@ -81,6 +81,24 @@ fn compilers_quote_targets_as_we_do() {
 }
 
 #[test]
+fn targets_are_the_preprocessors_where_it_is_asked() {
+    for compiler in COMPILERS {
+        for command in [
+            "-Wp,-MD,f -c src/b.x.c -o sub.d/y.o",
+            "-Wp,-MMD,f -S src/b.x.c -o sub.d/y.s",
+            "-Wp,-MD,f -MT t -c a.c -o y.o",
+        ] {
+            let typed = words(&format!("{compiler} {command}"));
+            let expanded = command::client::expand_wp(&typed).unwrap();
+            let compile = planned(&expanded).with_target_of_wp(&typed);
+            let local = project().run(&typed).text("f");
+            let preprocessed = project().run(&compile.preprocess_command());
+            assert_eq!(preprocessed.text("f"), local, "{typed:?}");
+        }
+    }
+}
+
+#[test]
 fn gcc_obeys_the_environment_without_an_option() {
     for (command, environment, option_given) in [
         ("gcc -c a.c -o sub.d/x.o", "e.d", false),
