@@ -97,7 +97,7 @@ lint: ## formatting, clippy, shellcheck
 install: ## install below $(DESTDIR)$(PREFIX) (PREFIX=/usr/local)
 	@# Without cargo, what was built before is installed.
 	@if command -v cargo >/dev/null; then $(MAKE) --no-print-directory build; fi
-	install -d "$(into)/bin" "$(into)/sbin" "$(into)/lib/distcc" "$(into)/share/doc/pumpcc"
+	install -d "$(into)/bin" "$(into)/sbin" "$(into)/lib/distcc" "$(into)/share/doc/pumpcc/docs"
 	for program in distccd pump include_server lsdistcc distccmon-text scan-includes; do \
 	    $(install_program) "$(released)/$$program" "$(into)/bin/$$program"; \
 	done
@@ -108,6 +108,7 @@ install: ## install below $(DESTDIR)$(PREFIX) (PREFIX=/usr/local)
 	    ln -sfn ../../bin/distcc "$(into)/lib/distcc/$$compiler"; \
 	done
 	$(install_text) README.md DESIGN.md LICENSE-MIT LICENSE-APACHE "$(into)/share/doc/pumpcc/"
+	$(install_text) docs/*.md "$(into)/share/doc/pumpcc/docs/"
 
 # The programs as an installed tree, for demo and tests.
 .PHONY: staged

@@ -36,7 +36,12 @@ fn an_installed_tree_works_where_it_is() {
             .mode();
         assert_eq!(mode & 0o777, 0o755, "{program}");
     }
-    for text in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+    for text in [
+        "README.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "docs/differences.md",
+    ] {
         assert!(
             prefix.join("share/doc/pumpcc").join(text).is_file(),
             "{text}"
