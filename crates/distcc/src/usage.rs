@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use crate::compiler_name::GNU_HOST;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version of distcc that we take the place of comes first: scripts compare it.
+const VERSION: &str = concat!("3.4-pumpcc-", env!("CARGO_PKG_VERSION"));
 
 const USAGE: &str = "\
 Usage:
@@ -46,7 +47,7 @@ Environment, among others:
 
 /// Writes the version.
 pub(crate) fn write_version(out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "distcc {VERSION}-pumpcc {GNU_HOST}")?;
+    writeln!(out, "distcc {VERSION} {GNU_HOST}")?;
     writeln!(
         out,
         "  (protocols 1, 2 and 3) (default port {})",
@@ -74,6 +75,7 @@ mod tests {
         let words: Vec<&str> = lines.next().unwrap().split(' ').collect();
         assert_eq!(words.len(), 3);
         assert_eq!(words[0], "distcc");
+        assert!(words[1].starts_with("3.4-"), "{}", words[1]);
         for word in &words[1..] {
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             assert!(!word.is_empty() && word.chars().all(plain), "{word}");

@@ -215,12 +215,13 @@ impl Flags {
     }
 }
 
-/// The first two lines are read by scripts: program, version, machine; protocols and port.
+/// The first two lines are read by scripts: program, version (that of the program whose place we take
+/// comes first), machine; protocols and port.
 fn version() -> String {
     let (version, machine) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     let port = protocol::DEFAULT_PORT;
     format!(
-        "distccd {version}-pumpcc {machine}-linux\n  (protocols 1, 2 and 3) (default port {port})\n"
+        "distccd 3.4-pumpcc-{version} {machine}-linux\n  (protocols 1, 2 and 3) (default port {port})\n"
     )
 }
 
