@@ -1,16 +1,18 @@
 //! The commands that a client runs itself or sends, made from a [`Compile`].
 //!
-//! Four questions, a file each: what the preprocessor is called with and what is left for the
+//! Six questions, a file each: what the preprocessor is called with and what is left for the
 //! server (`preprocess.rs`), how the compiler is asked for the files a compile opens
 //! (`closure.rs`), which dependency file a compile writes (`dependencies.rs`), and which
-//! options keep a command here (`local_option.rs`). Here is what comes before
-//! a plan: words that stand for other words.
+//! options keep a command here (`local_option.rs`), which only seem to (`tools_chosen.rs`), and what
+//! asks for this very machine (`native.rs`). Here is what comes before a plan: words that stand for
+//! other words.
 
 mod closure;
 mod dependencies;
 mod local_option;
 pub mod native;
 mod preprocess;
+pub(crate) mod tools_chosen;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -20,6 +22,7 @@ use crate::{Compile, extension, option};
 
 pub use dependencies::Dependencies;
 pub use local_option::{LocalOption, Why, lost_output};
+pub use tools_chosen::Choice;
 
 /// A `-Wp,-MD` or `-Wp,-MMD` without the file name that has to follow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,27 @@ pub fn expand_wp(argv: &[OsString]) -> Result<Vec<OsString>, WpWithoutFile> {
         }
     }
     Ok(words)
+}
+
+/// Leaves out clang's precompiled header where the header's own text is asked for behind it, in the
+/// words of CMake: `-Xclang -include-pch -Xclang H.pch -Xclang -include -Xclang H`. The text says
+/// the same, and can be sent.
+#[must_use]
+pub fn without_precompiled_header(argv: Vec<OsString>) -> Vec<OsString> {
+    const WORDS: usize = 8;
+    let is_inner = |words: &[OsString]| words.iter().step_by(2).all(|word| word == "-Xclang");
+    let found = argv.windows(WORDS).position(|words| {
+        let header = words[7].as_bytes();
+        is_inner(words)
+            && words[1] == "-include-pch"
+            && words[3].as_bytes().strip_suffix(b".pch") == Some(header)
+            && words[5] == "-include"
+    });
+    let mut argv = argv;
+    if let Some(start) = found {
+        argv.drain(start..start + 4);
+    }
+    argv
 }
 
 /// Writes `-xLANGUAGE` as two words: servers of 3.4 look at the word behind it, whatever it is.
@@ -106,6 +130,24 @@ mod tests {
 
     fn check_wp(command: &str, expected: &str) {
         assert_eq!(expand_wp(&argv(command)), Ok(argv(expected)), "{command}");
+    }
+
+    #[test]
+    fn a_precompiled_header_beside_its_text_is_left_out() {
+        let check = |words: &str, expected: &str| {
+            assert_eq!(without_precompiled_header(argv(words)), argv(expected));
+        };
+        check(
+            "clang -O2 -Xclang -include-pch -Xclang h.hxx.pch -Xclang -include -Xclang h.hxx -c a.c",
+            "clang -O2 -Xclang -include -Xclang h.hxx -c a.c",
+        );
+        for words in [
+            "clang -Xclang -include-pch -Xclang h.hxx.pch -c a.c -Xclang -include -Xclang h.hxx",
+            "clang -Xclang -include-pch -Xclang h.pch -Xclang -include -Xclang other.h -c a.c",
+            "clang -c a.c",
+        ] {
+            check(words, words);
+        }
     }
 
     #[test]

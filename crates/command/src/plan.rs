@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::client::tools_chosen::choice;
 use crate::compile::{Compile, Place};
 use crate::{extension, option, options};
 
@@ -202,6 +203,7 @@ fn is_local(word: &[u8]) -> bool {
         b"-MD" | b"-MMD" | b"-MG" | b"-MP" => false,
         // An addition of ours to 3.4's two: the compilers for Arm and PowerPC have it.
         b"-mcpu=native" => true,
+        _ if choice(word, None).is_some() => false,
         b"-march=native" | b"-mtune=native" | b"-flto" | b"-frepo" => true,
         b"-fprofile-arcs" | b"-ftest-coverage" | b"--coverage" | b"-fprofile-correction" => true,
         _ if word.starts_with(b"-M") => !starts_with_any(word, &[b"-MF", b"-MT", b"-MQ"]),

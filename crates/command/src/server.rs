@@ -14,6 +14,7 @@ use std::ffi::{OsStr, OsString};
 use crate::Compile;
 
 pub use dependencies::client_dependencies;
+pub(crate) use unsafe_option::is_unsafe;
 pub use unsafe_option::unsafe_option;
 
 impl Compile {

@@ -7,7 +7,9 @@
 
 use std::ffi::{OsStr, OsString};
 
-use command::client::{WpWithoutFile, expand_wp, native, separate_language};
+use command::client::{
+    WpWithoutFile, expand_wp, native, separate_language, without_precompiled_header,
+};
 use command::{Compile, Plan, plan};
 use hosts::{Host, Transport};
 
@@ -25,6 +27,7 @@ use crate::response_file;
 use crate::schedule::{LocalWork, Scheduler};
 use crate::settings::Settings;
 use crate::this_machine;
+use crate::tools_chosen;
 
 /// Runs a command, `words` as they were typed, where it is best run.
 pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
@@ -52,14 +55,18 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
 /// distributed.
 pub(crate) fn look_at(words: &[OsString], settings: &Settings) -> Result<Compile, WhyLocal> {
     let words = response_file::expand(words.to_vec(), |file| std::fs::read(file).ok());
-    let words = expand_wp(&words).map_err(|WpWithoutFile| {
+    Ok(look_at_expanded(&words, settings)?.with_target_of_wp(&words))
+}
+
+fn look_at_expanded(words: &[OsString], settings: &Settings) -> Result<Compile, WhyLocal> {
+    let words = expand_wp(words).map_err(|WpWithoutFile| {
         settings.log.warning(
             "copy_extra_args",
             format_args!("'-Wp,-MD' or '-Wp,-MMD' option is missing filename argument"),
         );
         WhyLocal::WpWithoutFile
     })?;
-    let words = separate_language(words);
+    let words = without_precompiled_header(separate_language(words));
     if !native::asks_for_this_machine(&words) {
         return planned(&words, settings);
     }
@@ -74,7 +81,10 @@ fn planned(words: &[OsString], settings: &Settings) -> Result<Compile, WhyLocal>
         Plan::Distribute(compile) => compiler_name::rewrite(compile, settings),
         Plan::Local(why) => return Err(WhyLocal::Command(why)),
     };
-    match compile.local_option() {
+    match compile
+        .local_option()
+        .or_else(|| tools_chosen::that_matters(&compile, &settings.children.path))
+    {
         None => Ok(compile),
         Some(option) => Err(WhyLocal::Option(option)),
     }

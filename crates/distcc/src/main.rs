@@ -19,6 +19,7 @@ mod compiler_name;
 mod response_file;
 mod scan_includes;
 mod this_machine;
+mod tools_chosen;
 mod usage;
 
 mod account;

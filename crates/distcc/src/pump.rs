@@ -49,6 +49,16 @@ fn is_possible(job: &Compile, settings: &Settings, limits: Limits) -> bool {
             "cannot use distcc_pump with any of environment variables CPATH, C_INCLUDE_PATH or \
              CPLUS_INCLUDE_PATH set, preprocessing locally"
         ))
+    } else if let Some(option) = job.preprocessed_here_for() {
+        // Said quietly: such an option stands in all commands of a build.
+        settings.log.info(
+            "dcc_perhaps_adjust_cpp_where_and_protover",
+            format_args!(
+                "cannot use distcc_pump with {}, preprocessing locally",
+                option.display()
+            ),
+        );
+        false
     } else {
         true
     }

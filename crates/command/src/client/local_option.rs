@@ -13,8 +13,9 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
+use super::tools_chosen;
 use crate::options::{self, Class};
-use crate::server::unsafe_option;
+use crate::server::is_unsafe;
 use crate::{Compile, extension, option};
 
 /// An option for which a command runs where it was called. `Display` says why.
@@ -75,7 +76,13 @@ fn local_option(argv: &[OsString], names_output: bool) -> Option<LocalOption> {
         let is_inner = argv[index] == "-Xclang";
         Some(local(&argv[index + usize::from(is_inner)], why))
     });
-    found.or_else(|| Some(local(unsafe_option(argv)?, Why::Executes)))
+    found.or_else(|| {
+        let mut words = argv.iter().enumerate().skip(1);
+        let (_, option) = words.find(|&(index, word)| {
+            is_unsafe(word.as_bytes()) && !chooses_other_tools(argv, index)
+        })?;
+        Some(local(option, Why::Executes))
+    })
 }
 
 /// The first word that makes the compiler write a file that the wire protocols cannot bring
@@ -112,6 +119,14 @@ fn options_of(argv: &[OsString]) -> impl Iterator<Item = usize> {
     })
 }
 
+/// Whether the option at `index` chooses tools of which the compile of preprocessed text uses none, as far as words can
+/// tell.
+fn chooses_other_tools(argv: &[OsString], index: usize) -> bool {
+    let next = argv.get(index + 1).map(|next| next.as_bytes());
+    tools_chosen::choice(argv[index].as_bytes(), next).is_some()
+        && !tools_chosen::calls_assembler(argv)
+}
+
 /// `names_output`: the command says by itself where its object goes.
 fn judge(argv: &[OsString], index: usize, names_output: bool) -> Option<Why> {
     let word = argv[index].as_bytes();
@@ -145,6 +160,7 @@ fn judge(argv: &[OsString], index: usize, names_output: bool) -> Option<Why> {
         // The preprocessor would not do its work; what is preprocessed already may say so.
         "-fpreprocessed" if has_preprocessed_source(argv) => None,
         "-f" | "-g" => flag(word, argv),
+        _ if chooses_other_tools(argv, index) => None,
         _ => local_class(entry.class),
     }
 }
@@ -365,7 +381,7 @@ mod tests {
         ] {
             check_local(option, option, Why::Reads);
         }
-        for option in ["-B/x", "-fplugin=x.so", "--plugin=x.so", "-wrapper", "@x"] {
+        for option in ["-fplugin=x.so", "--plugin=x.so", "-wrapper", "@x"] {
             check_local(option, option, Why::Executes);
         }
         for option in [

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::local_option::calls_clang;
+use super::tools_chosen::choice;
 use crate::options::{self, Class};
 use crate::{Compile, option};
 
@@ -43,11 +44,23 @@ impl Compile {
     }
 
     /// The command sent with preprocessed source (protocols 1 and 2): without options that
-    /// concern the preprocessor or the linker, and with a language said by `-x` as the language
+    /// concern the preprocessor, the linker or the choice of tools, and with a language said by `-x` as the language
     /// of preprocessed text (or macros like `linux` would be expanded a second time).
     #[must_use]
     pub fn stripped_command(&self) -> Vec<OsString> {
         stripped(&self.argv)
+    }
+
+    /// The option, if there is one, that only a preprocessor of this machine obeys: one that chooses
+    /// tools, or clang's inner `-include`, which include servers do not follow.
+    #[must_use]
+    pub fn preprocessed_here_for(&self) -> Option<&OsStr> {
+        let inner = |words: &[OsString]| words[0] == "-Xclang" && words[1] == "-include";
+        let chosen = self.tools_chosen().map(|(option, _)| option).next();
+        chosen.or_else(|| {
+            let at = self.argv.windows(2).position(inner)?;
+            Some(self.argv[at + 1].as_os_str())
+        })
     }
 
     /// Whether debug information would name the server's folder. gcc's preprocessor writes the
@@ -58,7 +71,9 @@ impl Compile {
             let mut words = self.argv.iter();
             words.any(|word| word.as_bytes().starts_with(start.as_bytes()))
         };
-        let debugs = |word: &&OsString| word.as_bytes().starts_with(b"-g") && *word != "-g0";
+        let debugs = |word: &&OsString| {
+            word.as_bytes().starts_with(b"-g") && *word != "-g0" && *word != "-gcc-toolchain"
+        };
         calls_clang(&self.argv)
             && self.argv.iter().any(|word| debugs(&word))
             && !says("-fdebug-compilation-dir")
@@ -95,7 +110,11 @@ fn stripped(argv: &[OsString]) -> Vec<OsString> {
             }
             // gcc needs it for `__builtin_FILE`; clang has no use for it, and says so.
             _ if bytes.starts_with(b"-fmacro-prefix-map=") => clang,
-            _ => concerns_preprocessor(bytes) || options::class(bytes) == Some(Class::Linker),
+            _ => {
+                concerns_preprocessor(bytes)
+                    || options::class(bytes) == Some(Class::Linker)
+                    || choice(bytes, value.map(|value| value.as_bytes())).is_some()
+            }
         };
         if drop {
             continue;
@@ -183,6 +202,20 @@ mod tests {
             ("cc -MP -c a.c -o x", "cc -MP -E a.c"),
         ] {
             check_preprocess(command, expected);
+        }
+    }
+
+    #[test]
+    fn some_options_are_for_this_machines_preprocessor() {
+        for (words, expected) in [
+            ("-O2 -include x.h", None),
+            ("-Bmold -c", Some("-Bmold")),
+            ("-Xclang -include -Xclang x.h", Some("-include")),
+            ("--gcc-toolchain=/usr", Some("--gcc-toolchain=/usr")),
+        ] {
+            let compile = compile(&format!("clang {words} -c a.c"));
+            let found = compile.preprocessed_here_for();
+            assert_eq!(found, expected.map(OsStr::new), "{words}");
         }
     }
 

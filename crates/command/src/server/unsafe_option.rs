@@ -32,7 +32,7 @@ pub fn unsafe_option(argv: &[OsString]) -> Option<&OsStr> {
 
 /// Values of other options are not told apart: behind `-Xclang`, `-Xpreprocessor` and their like
 /// a value is an option, and elsewhere none looks like this.
-fn is_unsafe(word: &[u8]) -> bool {
+pub(crate) fn is_unsafe(word: &[u8]) -> bool {
     word.starts_with(b"@") // Options from a file.
         || options::class(word) == Some(Class::Executes)
         || word

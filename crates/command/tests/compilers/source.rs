@@ -16,6 +16,15 @@ fn project() -> Project {
             "#define STRING(x) #x\n#define NAME(x) STRING(x)\n#define LINUX 0\nint unix_(void);\n",
         ),
         ("only-here.h", ""),
+        ("newlib-nano/nano.h", "int nano = 1;\n"),
+        ("mold/ld", ""),
+        // As newlib has it.
+        (
+            "nano.specs",
+            "%rename cpp_unique_options nano_cpp_unique_options\n\n\
+             *cpp_unique_options:\n-isystem newlib-nano %(nano_cpp_unique_options)\n\n\
+             *lib:\n-lc_nano\n\n",
+        ),
     ])
 }
 
@@ -56,6 +65,17 @@ fn gives_the_local_object() {
             check(compiler, options);
         }
     }
+}
+
+#[test]
+fn a_choice_of_tools_means_nothing_to_text() {
+    for compiler in COMPILERS {
+        check(compiler, "-c a.c -Bmold -O2");
+        check(compiler, "--prefix=mold/ -c a.c");
+    }
+    check("clang", "--gcc-toolchain=/usr -c a.c");
+    check("gcc", "--specs=nano.specs -include nano.h -O2 -c a.c");
+    check("gcc", "-specs=nano.specs -S a.c");
 }
 
 #[test]

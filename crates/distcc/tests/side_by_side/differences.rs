@@ -28,15 +28,80 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        row: "`-fprofile-instr-use=`, `-fsanitize-ignorelist=`, `-include-pch`, `-fmodule-file=` \
+        row: "`-fprofile-instr-use=`, `-fsanitize-ignorelist=`, `-include-pch` alone, `-fmodule-file=` \
               and other options that read a further file",
         modes: BOTH,
         mend: |theirs, ours| stays(theirs, ours, &["reads what is not sent"]),
     },
     Difference {
-        row: "`-fplugin=`, `-B`, `-wrapper`, `--config` and other options that run code",
+        row: "`-fplugin=`, `-specs=my.specs`, `-wrapper`, `--config` and other options that run code",
         modes: BOTH,
         mend: |theirs, ours| stays(theirs, ours, &["runs code"]),
+    },
+    Difference {
+        row: "`-B`, `--prefix=`, `--gcc-toolchain=`, newlib's `nano.specs`, `nosys.specs`, `rdimon.specs`",
+        modes: BOTH,
+        mend: |theirs, ours| {
+            let chooses_tools = |word: &String| {
+                [
+                    "-B",
+                    "--prefix=",
+                    "--gcc-toolchain=",
+                    "-gcc-toolchain",
+                    "--specs=",
+                ]
+                .iter()
+                .any(|start| word.starts_with(start))
+            };
+            match (&theirs.sent, &ours.sent) {
+                // Ours goes in plain mode then.
+                (Some(sent), Some(_)) if sent.argv.iter().any(chooses_tools) => ours.clone(),
+                _ => theirs.clone(),
+            }
+        },
+    },
+    Difference {
+        row: "clang's precompiled header as CMake has it",
+        modes: BOTH,
+        mend: |theirs, _| {
+            reworded(theirs, |argv| {
+                let found = argv.windows(4).position(|words| {
+                    let text = words[3].strip_suffix(".pch");
+                    words[1] == "-include-pch"
+                        && text.is_some_and(|text| argv.iter().any(|word| word == text))
+                });
+                found.map_or(argv.to_vec(), |at| [&argv[..at], &argv[at + 4..]].concat())
+            })
+        },
+    },
+    Difference {
+        row: "`-Xclang -include`, pump mode",
+        modes: &[Mode::Pump],
+        mend: |theirs, ours| {
+            let is_said = |words: &[String]| words[0] == "-Xclang" && words[1] == "-include";
+            match (&theirs.sent, &ours.sent) {
+                // Ours goes in plain mode then.
+                (Some(sent), Some(_)) if sent.argv.windows(2).any(is_said) => ours.clone(),
+                _ => theirs.clone(),
+            }
+        },
+    },
+    Difference {
+        row: "gcc with `-Wp,-MD,FILE`, pump mode",
+        modes: &[Mode::Pump],
+        mend: |theirs, ours| match (&theirs.sent, ours.sent.as_ref().map(|sent| &*sent.argv)) {
+            (Some(sent), Some([.., option, target])) if option == "-MQ" => {
+                let source = sent.input.rsplit('/').next().unwrap();
+                let object = source.replace(".c", ".o");
+                reworded(theirs, |argv| match argv {
+                    [said @ .., option, _] if option == "-MT" && object == *target => {
+                        [said, &["-MQ".into(), object]].concat()
+                    }
+                    _ => argv.to_vec(),
+                })
+            }
+            _ => theirs.clone(),
+        },
     },
     Difference {
         row: "`-fcoverage-mapping`, `-gembed-source`, `-gmodules`, `-ObjC`, `-arch`, \
