@@ -5,12 +5,12 @@
 //! (`schedule`), five records (`monitor`), two writes and a few reads (`remote`), one
 //! rename (`output`). What becomes of a job is in [`crate::conclusion`].
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use command::client::{
     WpWithoutFile, expand_wp, native, separate_language, without_precompiled_header,
 };
-use command::{Compile, Plan, plan};
+use command::{Compile, Plan, extension, plan};
 use hosts::{Host, Transport};
 
 use crate::account::Account;
@@ -100,9 +100,15 @@ fn run_here(words: &[OsString], why: &WhyLocal, settings: &Settings) -> Exit {
         _ => LocalWork::Compile,
     };
     let slot = scheduler.wait_for_local_slot(work);
-    let mut monitor = Monitor::new(settings, OsStr::new(""));
+    // For monitors and messages only, so the first word that looks like a source will do.
+    let is_source = |word: &&OsString| {
+        !word.as_encoded_bytes().starts_with(b"-") && extension::source(word).is_some()
+    };
+    let source = words.iter().skip(1).find(is_source);
+    let source = source.map(OsString::as_os_str);
+    let mut monitor = Monitor::new(settings, source.unwrap_or_default());
     Account::new(settings).here(why);
-    local::run(words, None, &slot, &mut monitor, settings)
+    local::run(words, source, &slot, &mut monitor, settings)
 }
 
 /// Runs a compile on the first host that does it, or here.

@@ -122,6 +122,10 @@ fn exit_codes_of_local_commands_are_theirs() {
         42,
         &["distcc[*] ERROR: compile (null) on localhost failed with exit code 42"],
     );
+    run(&mut place.distcc("localhost", "./fails -flto a.c -o a")).assert(
+        42,
+        &["distcc[*] ERROR: compile a.c on localhost failed with exit code 42"],
+    );
     run(&mut place.distcc("localhost", "./dies -c a.c"))
         .assert(137, &["distcc[*] ERROR: compile a.c on localhost: Killed"]);
     run(&mut place.distcc("localhost", "./none -c a.c")).assert(
