@@ -106,7 +106,7 @@ pub(crate) fn path_behind(
             None => (rest, None),
         };
         let ours = match &folder {
-            Some(folder) => element == folder,
+            Some(folder) => element.starts_with(b"/") && folded(element) == *folder,
             None => is_executable(&Path::new(OsStr::from_bytes(element)).join(name)),
         };
         let behind = behind?;
@@ -117,8 +117,7 @@ pub(crate) fn path_behind(
     }
 }
 
-/// The folder of a program called with one, absolute, as text: `.` and `..` are folded without
-/// looking at the disk, as 3.4 does.
+/// The folder of a program called with one, absolute.
 fn absolute_folder(argv0: &[u8], cwd: impl FnOnce() -> Option<OsString>) -> Option<Vec<u8>> {
     let mut whole = match argv0 {
         [b'/', ..] => Vec::new(),
@@ -126,18 +125,25 @@ fn absolute_folder(argv0: &[u8], cwd: impl FnOnce() -> Option<OsString>) -> Opti
     };
     whole.push(b'/');
     whole.extend_from_slice(argv0);
+    let name = base_name(OsStr::from_bytes(argv0)).len();
+    whole.truncate(whole.len() - name);
+    Some(folded(&whole))
+}
+
+/// An absolute path without `.`, `..` and needless slashes, as text: the disk is not looked at,
+/// as in 3.4.
+fn folded(path: &[u8]) -> Vec<u8> {
     let mut parts: Vec<&[u8]> = Vec::new();
-    for part in whole.split(|&byte| byte == b'/') {
+    for part in path.split(|&byte| byte == b'/') {
         match part {
             b"" | b"." => {}
             b".." => drop(parts.pop()),
             _ => parts.push(part),
         }
     }
-    parts.pop(); // Our own name.
-    let mut folder = vec![b'/'];
-    folder.extend(parts.join(&b'/'));
-    Some(folder)
+    let mut folded = vec![b'/'];
+    folded.extend(parts.join(&b'/'));
+    folded
 }
 
 #[cfg(test)]
@@ -226,6 +232,18 @@ mod tests {
         assert_eq!(behind("./m/gcc", path, &[]).unwrap(), "/usr/bin");
         assert_eq!(behind("x/../m/gcc", path, &[]).unwrap(), "/usr/bin");
         assert_eq!(behind("../u/m/gcc", path, &[]).unwrap(), "/usr/bin");
+    }
+
+    /// ccache calls a compiler by the folder as `PATH` has it.
+    #[test]
+    fn folders_in_path_may_be_written_oddly() {
+        for folder in ["/m/", "//m", "/x/../m", "/./m/."] {
+            let path = format!("/ccache:{folder}:/usr/bin");
+            for argv0 in [format!("{folder}/gcc"), "/m/gcc".into()] {
+                assert_eq!(behind(&argv0, &path, &[]).unwrap(), "/usr/bin", "{argv0}");
+            }
+        }
+        assert_eq!(behind("/m/gcc", "m:/usr/bin", &[]), None);
     }
 
     #[test]
