@@ -133,7 +133,7 @@ fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exi
             return here.run_in(&slot, &WhyLocal::Chosen);
         }
         // They matter on hosts only, and 3.4 insists on them there.
-        let limits = match settings.limits() {
+        let limits = match settings.limits(host.cpp) {
             Ok(limits) => limits,
             Err(bad) => {
                 log.error("", format_args!("{bad}"));

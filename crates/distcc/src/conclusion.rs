@@ -169,7 +169,10 @@ impl Here<'_> {
     #[cold]
     pub(crate) fn without_source(&mut self, host: &Host, error: PreprocessError) -> Exit {
         let settings = self.settings;
-        if settings.fallback && !settings.skip_local_retry {
+        // A source that cannot be read is no compiler's failure.
+        let skip = settings.skip_local_retry
+            && !matches!(error, PreprocessError::Io(_) | PreprocessError::TooLong(_));
+        if settings.fallback && !skip {
             return self.run(&WhyLocal::Source(error));
         }
         self.account.nowhere(&error);

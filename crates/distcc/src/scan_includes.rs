@@ -38,7 +38,8 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
     {
         return compile::run(words, settings);
     }
-    let limits = match settings.limits() {
+    let pump = chosen.as_ref().is_some_and(|(host, _)| host.cpp);
+    let limits = match settings.limits(pump) {
         Ok(limits) => limits,
         Err(bad) => {
             log.error("", format_args!("{bad}"));

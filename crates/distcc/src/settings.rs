@@ -174,16 +174,17 @@ impl Settings {
         }
     }
 
-    /// The limits of a job that is distributed.
+    /// The limits of a job that is distributed to a host, `pump` if that is one of pump mode.
     ///
     /// # Errors
     /// [`BadValue`]: the call has to fail.
-    pub(crate) fn limits(&self) -> Result<Limits, BadValue> {
+    pub(crate) fn limits(&self, pump: bool) -> Result<Limits, BadValue> {
         let [io_timeout, max_discrepancy] = &self.raw_limits;
+        let max_discrepancy = max_discrepancy.as_deref().filter(|_| pump);
         Ok(Limits {
             io_timeout: at_least_one("DISTCC_IO_TIMEOUT", io_timeout.as_deref())?
                 .map_or(IO_TIMEOUT, Duration::from_secs),
-            max_discrepancy: at_least_one("DISTCC_MAX_DISCREPANCY", max_discrepancy.as_deref())?,
+            max_discrepancy: at_least_one("DISTCC_MAX_DISCREPANCY", max_discrepancy)?,
         })
     }
 }

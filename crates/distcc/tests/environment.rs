@@ -151,6 +151,10 @@ fn local_retries_can_be_skipped() {
             outcome.assert_says(42, "no\n");
             assert!(!place.exists("a.o"), "{program}");
         }
+        let (outcome, _) = Call::new(program, &server.host(), "gcc -c none.i")
+            .with("DISTCC_SKIP_LOCAL_RETRY", "1")
+            .run();
+        outcome.assert_says(1, "cc1: fatal error: none.i: No such file or directory");
         let (outcome, place) = Call::new(program, &server.host(), "gcc -c a.c").run();
         outcome.assert_says(0, "remote compilation of 'a.c' failed, retrying locally");
         assert!(place.exists("a.o"));
@@ -230,6 +234,11 @@ fn discrepancy_limits_are_numbers() {
             let complaint = format!("ERROR: Bad DISTCC_MAX_DISCREPANCY value: {bad}\n");
             outcome.assert_says(101, &complaint);
             local(program, "DISTCC_MAX_DISCREPANCY", bad);
+            let plain = format!("{},lzo", server.host());
+            let (outcome, _) = Call::new(program, &plain, "gcc -c a.c")
+                .with("DISTCC_MAX_DISCREPANCY", bad)
+                .run();
+            assert_eq!((outcome.code, &*outcome.stderr), (0, ""), "{program}");
         }
     }
 }
