@@ -1,14 +1,16 @@
 //! The commands that a client runs itself or sends, made from a [`Compile`].
 //!
-//! Six questions, a file each: what the preprocessor is called with and what is left for the
+//! Seven questions, a file each: what the preprocessor is called with and what is left for the
 //! server (`preprocess.rs`), how the compiler is asked for the files a compile opens
 //! (`closure.rs`), which dependency file a compile writes (`dependencies.rs`), and which
-//! options keep a command here (`local_option.rs`), which only seem to (`tools_chosen.rs`), and what
-//! asks for this very machine (`native.rs`). Here is what comes before a plan: words that stand for
+//! options keep a command here (`local_option.rs`), which only seem to (`tools_chosen.rs`), what
+//! asks for this very machine (`native.rs`), and which working folder debug information names
+//! (`folder.rs`). Here is what comes before a plan: words that stand for
 //! other words.
 
 mod closure;
 mod dependencies;
+mod folder;
 mod local_option;
 pub mod native;
 mod preprocess;

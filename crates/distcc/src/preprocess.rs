@@ -77,7 +77,7 @@ pub(crate) fn command_to_send(job: &Compile, settings: &Settings) -> Vec<OsStrin
 }
 
 /// The working folder as compilers name it: by `PWD`, if that is the same.
-fn folder(settings: &Settings) -> Option<OsString> {
+pub(crate) fn folder(settings: &Settings) -> Option<OsString> {
     let here = std::fs::metadata(".").ok()?;
     let is_here = |folder: &OsString| {
         let found = Path::new(folder).metadata();

@@ -16,6 +16,7 @@ use protocol::request::Head;
 use crate::discrepancy;
 use crate::include_server::{self, IncludeError};
 use crate::log::Reason;
+use crate::preprocess;
 use crate::settings::{Limits, Settings};
 use crate::tree::{self, TreeError};
 
@@ -107,7 +108,13 @@ pub(crate) fn request(
         &settings.log,
     )
     .map_err(PumpError::Include)?;
-    let mut request = head(job, cwd, settings.dependencies_output.as_deref()).encode();
+    let mut job = job.clone();
+    if job.says_folder()
+        && let Some(folder) = preprocess::folder(settings)
+    {
+        job = job.naming_folder(cwd.as_os_str(), &folder);
+    }
+    let mut request = head(&job, cwd, settings.dependencies_output.as_deref()).encode();
     tree::append(&mut request, &files).map_err(PumpError::Tree)?;
     Ok(request)
 }

@@ -158,6 +158,26 @@ fn the_files_that_the_include_server_names_are_sent() {
 }
 
 #[test]
+fn debug_information_names_the_folder_as_the_user_does() {
+    let place = Place::new();
+    let real = place.path("").canonicalize().unwrap();
+    let link = place.path("link");
+    symlink(&real, &link).unwrap();
+    let (server, requests) = recording(success(Version::Pump, b"OBJECT"));
+    let mut mirror = Mirror::new();
+    mirror.add(&place, "a.c");
+    let _queries = include_server(&place, mirror.answer());
+    for (pwd, is_named) in [(link, true), (real.clone(), false), ("/usr".into(), false)] {
+        let mut distcc = distcc(&place, &server.host(), "gcc -g -c a.c");
+        run(distcc.env("PWD", &pwd)).assert(0, &[]);
+        let head = requests.recv().unwrap().head;
+        let map = format!("-fdebug-prefix-map={}={}", real.display(), pwd.display());
+        assert_eq!(head.argv.contains(&map.into()), is_named, "{pwd:?}");
+        assert_eq!(head.cwd, Some(real.clone().into()));
+    }
+}
+
+#[test]
 fn a_dependency_file_that_nobody_wants_is_not_written() {
     let place = Place::new();
     let mut mirror = Mirror::new();

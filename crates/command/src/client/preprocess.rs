@@ -62,33 +62,6 @@ impl Compile {
             Some(self.argv[at + 1].as_os_str())
         })
     }
-
-    /// Whether debug information would name the server's folder. gcc's preprocessor writes the
-    /// folder into the text; clang's does not.
-    #[must_use]
-    pub fn needs_folder(&self) -> bool {
-        let says = |start: &str| {
-            let mut words = self.argv.iter();
-            words.any(|word| word.as_bytes().starts_with(start.as_bytes()))
-        };
-        let debugs = |word: &&OsString| {
-            word.as_bytes().starts_with(b"-g") && *word != "-g0" && *word != "-gcc-toolchain"
-        };
-        calls_clang(&self.argv)
-            && self.argv.iter().any(|word| debugs(&word))
-            && !says("-fdebug-compilation-dir")
-            && !says("-ffile-compilation-dir")
-    }
-
-    /// [`Self::stripped_command`] with the folder that debug information has to name, in words
-    /// that every version of clang understands.
-    #[must_use]
-    pub fn stripped_command_in(&self, folder: &OsStr) -> Vec<OsString> {
-        let mut argv = self.stripped_command();
-        let words = ["-Xclang", "-fdebug-compilation-dir", "-Xclang"].map(OsStr::new);
-        option::append(&mut argv, words.into_iter().chain([folder]));
-        argv
-    }
 }
 
 fn stripped(argv: &[OsString]) -> Vec<OsString> {
