@@ -6,7 +6,8 @@
 //! - the machine needs its own there ([`View::keeps`]): both are seen, the client's files in
 //!   front. Folders that both have are gone through; only where the client has names that the
 //!   machine has not is there an overlay, of that folder alone, because the first look through
-//!   an overlay costs the compiler time;
+//!   an overlay costs the compiler time. A folder that only leads to others of the machine's is
+//!   made anew as one of the job's own: an overlay would hide what is mounted in it;
 //! - the machine does not need its own: only the client's is seen, so that no header is found
 //!   where the client has none;
 //! - it is one of the job's own (`/`, `/tmp`): mount points are made in it.
@@ -24,7 +25,7 @@ use rustix::fs::{Mode, mkdir};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_bind_recursive};
 
-use crate::root::JOB;
+use crate::root::{BASE, JOB};
 use crate::view::View;
 
 /// Why a tree is not where it belongs.
@@ -45,13 +46,19 @@ pub(crate) fn place(view: &View, from: &Path, at: &Path) -> Result<(), NotPlaced
         entries.push((entry.file_name(), entry.file_type().map_err(system(at))?));
     }
     let is_new = |name: &OsStr| in_root(&at.join(name)).symlink_metadata().is_err();
-    let overlaid = !own && entries.iter().any(|(name, _)| is_new(name));
+    let mut overlaid = !own && entries.iter().any(|(name, _)| is_new(name));
     if overlaid {
         // Devices do not work through an overlay.
         if at == Path::new("/dev") {
             return Err(misfit(at, "a name"));
         }
-        overlay(from, at)?;
+        if view.shows_below(at) {
+            // An overlay would not show what is mounted there.
+            make_own(at)?;
+            overlaid = false;
+        } else {
+            overlay(from, at)?;
+        }
     }
     for (name, kind) in entries {
         let (source, place) = (from.join(&name), at.join(&name));
@@ -121,6 +128,21 @@ fn meet(
         (true, false) => Err(misfit(&place, "a folder")),
         (false, true) => Err(misfit(&place, "a file")),
     }
+}
+
+/// Makes a folder that only leads to what the machine shows below it the job's own, so that names
+/// can be made in it.
+fn make_own(at: &Path) -> Result<(), NotPlaced> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let target = in_root(at);
+    mount("tmpfs", &target, "tmpfs", flags, c"mode=0755,size=1m").map_err(errno(at))?;
+    let base = Path::new(BASE).join(at.strip_prefix("/").unwrap_or(at));
+    for entry in fs::read_dir(base).map_err(system(at))? {
+        let entry = entry.map_err(system(at))?;
+        let kind = entry.file_type().map_err(system(at))?;
+        make(&entry.path(), kind, &at.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 /// Shows the content of `from` in front of what `at` has.

@@ -42,7 +42,8 @@ pub(crate) enum NoRoot {
 
 /// Where a job's root is until it is the root.
 pub(crate) const JOB: &str = "/job";
-const BASE: &str = "/base";
+/// Where the helper has what jobs see of the machine.
+pub(crate) const BASE: &str = "/base";
 /// Folders of a job's own, where mount points can be made.
 const OWN: [&str; 2] = ["", "tmp"];
 

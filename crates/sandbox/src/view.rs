@@ -164,6 +164,12 @@ impl View {
         self.shown.iter().any(|shown| path.starts_with(shown))
     }
 
+    /// Whether jobs see something below a folder that is not seen as a whole.
+    pub(crate) fn shows_below(&self, folder: &Path) -> bool {
+        let mut shown = self.shown.iter();
+        shown.any(|shown| shown != folder && shown.starts_with(folder))
+    }
+
     /// Absolute paths, none of them below another.
     pub(crate) fn shown(&self) -> &[PathBuf] {
         &self.shown

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
 use sandbox::{Config, Ended, Job, Limits, Mode, Running, Sandbox, Tree, View};
 
@@ -13,10 +14,15 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(mode: Mode) -> Self {
+        Self::with_programs(mode, &["/usr/bin".into()])
+    }
+
+    /// One that shows these folders of programs.
+    pub(crate) fn with_programs(mode: Mode, programs: &[PathBuf]) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let config = Config {
             mode,
-            view: View::of_this_machine(&["/usr/bin".into()]),
+            view: View::of_this_machine(programs),
             scratch: scratch.path().canonicalize().unwrap(),
             limits: Limits {
                 memory_bytes: 256 << 20,

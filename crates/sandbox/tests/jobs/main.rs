@@ -10,11 +10,11 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 mod bench;
+mod trees;
 
 use bench::{Bench, check};
 use sandbox::{Ended, Job, Mode, OUT};
@@ -41,10 +41,17 @@ fn main() -> ExitCode {
         ("there_is_no_network", there_is_no_network),
         (
             "trees_stand_where_they_belong",
-            trees_stand_where_they_belong,
+            trees::trees_stand_where_they_belong,
         ),
-        ("trees_meet_the_machine", trees_meet_the_machine),
-        ("what_does_not_fit_is_refused", what_does_not_fit_is_refused),
+        ("trees_meet_the_machine", trees::trees_meet_the_machine),
+        (
+            "a_clients_folder_hides_no_programs_below_it",
+            trees::a_clients_folder_hides_no_programs_below_it,
+        ),
+        (
+            "what_does_not_fit_is_refused",
+            trees::what_does_not_fit_is_refused,
+        ),
         ("too_many_processes", too_many_processes),
         ("too_much_memory", too_much_memory),
         ("too_much_shared_memory", too_much_shared_memory),
@@ -218,66 +225,6 @@ fn there_is_no_network() {
     }
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err());
-}
-
-fn trees_stand_where_they_belong() {
-    let bench = Bench::new(Mode::Namespaces);
-    bench.write("home/u/a b/x:,\\.h", "x");
-    bench.write("top", "top");
-    bench.write("tmp/project/y.h", "y");
-    bench.write("dev/shm/z.h", "z");
-    bench.link("home/u/link", "/home/u/a b");
-    bench.link("rel", "home/u");
-    let script = "cat '/home/u/link/x:,\\.h' '/rel/a b/x:,\\.h' /top /tmp/project/y.h /dev/shm/z.h; \
-                  (echo > /home/u/new) 2>/dev/null || echo ' read-only'; echo > /tmp/new";
-    check(&bench, script, "xxtopyz read-only\n");
-    let (ended, output) = bench.run("pwd", "/home/u/a b", "/");
-    assert!(matches!(ended, Ended::Normally { .. }));
-    assert_eq!(output, "/home/u/a b\n");
-    // Another place.
-    bench.write("file.i", "i");
-    assert_eq!(bench.run("cat /tmp/file.i", "/tmp", "/tmp").1, "i");
-    assert!(bench.scratch.path().join("job/home/u/link").is_symlink());
-    assert!(!bench.scratch.path().join("job/home/u/new").exists());
-}
-
-fn trees_meet_the_machine() {
-    let bench = Bench::new(Mode::Namespaces);
-    // Folders that the machine has not, in one that it needs: both are seen.
-    bench.write("usr/lib/strange:,\\/include/s.h", "s");
-    bench.write("usr/include/strange.h", "h");
-    // A folder that no compiler needs is the client's alone.
-    bench.write("usr/share/doc/d.h", "d");
-    // A link of the machine's leads to where the client's files go.
-    if Path::new("/lib").is_symlink() {
-        bench.write("lib/by-link/l.h", "l");
-    } else {
-        bench.write("usr/lib/by-link/l.h", "l");
-    }
-    let script = "cat '/usr/lib/strange:,\\/include/s.h' /usr/include/strange.h /usr/share/doc/* \
-                  /usr/lib/by-link/l.h; head -c 0 /usr/include/stdio.h && ls > /dev/null && echo ' both'";
-    check(&bench, script, "shdl both\n");
-}
-
-fn what_does_not_fit_is_refused() {
-    for (make, expected) in [
-        ((|bench| bench.write("proc/x", "")) as fn(&Bench), "/proc"),
-        (|bench| bench.write("dev/sda", ""), "/dev"),
-        (|bench| bench.write("usr", ""), "/usr"),
-        (|bench| bench.link("usr/lib", "/home"), "/usr/lib"),
-        (|bench| bench.write("bin/sh/x", ""), "/usr/bin/"),
-    ] {
-        let bench = Bench::new(Mode::Namespaces);
-        make(&bench);
-        let (ended, _) = bench.script("true");
-        assert!(
-            matches!(&ended, Ended::Misplaced(text) if text.contains(expected)),
-            "{ended:?}"
-        );
-    }
-    let bench = Bench::new(Mode::Namespaces);
-    let (ended, _) = bench.run("true", "/nowhere", "/");
-    assert!(matches!(ended, Ended::Misplaced(_)), "{ended:?}");
 }
 
 fn too_many_processes() {
