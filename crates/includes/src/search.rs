@@ -94,6 +94,16 @@ impl Chain {
         keep_first(&mut system);
         let is_system = |inode: &(u64, u64)| system.iter().any(|(_, other)| other == inode);
         bracket.retain(|(_, inode)| !is_system(inode));
+        // gcc looks whether the chains join when it comes to the last quote folder of the command line; not if that is
+        // taken out for being missing or double.
+        let last = request.quote.last().map(|spelled| trim(spelled));
+        let last = quote
+            .last()
+            .filter(|(folder, _)| Some(&folder.spelled) == last.as_ref());
+        let last = last.map(|(_, inode)| *inode).filter(|last| {
+            let doubles = quote.iter().filter(|(_, inode)| inode == last).count();
+            doubles == 1 && !is_system(last)
+        });
         if !clang {
             quote.retain(|(_, inode)| !is_system(inode));
         }
@@ -102,9 +112,7 @@ impl Chain {
         let bracket_len = bracket.len();
         bracket.append(&mut system);
         // gcc joins the chains where the last quote folder is the first bracket folder.
-        if !clang
-            && quote.last().map(|(_, inode)| *inode) == bracket.first().map(|(_, inode)| *inode)
-        {
+        if !clang && last.is_some() && last == bracket.first().map(|(_, inode)| *inode) {
             quote.pop();
         }
         let quote_len = quote.len();

@@ -68,11 +68,14 @@ impl Unit<'_> {
         if loaded.parsed.may_be_once || self.noted.entries {
             let mark = self.worker.once_mark(&loaded, self.dialect.clang);
             let mut skip = self.worker.env.read(mark) != 0;
-            let copies = self.mark_known(visit, &loaded);
+            let copies = self.mark_known(visit, Some(lookup), &loaded);
             let mut listed = self.dialect.clang;
             if import {
                 self.worker.env.write(mark, known::IS_ON);
-                let entered = self.worker.entered_mark(visit, &loaded, self.dialect.clang);
+                let clang = self.dialect.clang;
+                let entered = self
+                    .worker
+                    .entered_mark(visit, Some(lookup), &loaded, clang);
                 let entered = self.worker.env.read(entered) != 0;
                 if copies == Known::Unsure && !skip && !entered {
                     return Err(self.bad(&Bad::Unmodelled(
@@ -94,6 +97,8 @@ impl Unit<'_> {
             }
         }
         self.worker.items.push(Item::Visit(lookup));
+        // Here and not within the file: its summary is that of other ways to it, too.
+        self.mark_entered(visit, Some(lookup), &loaded);
         if let Some(guard) = loaded.parsed.guard
             && self.worker.env.read(guard) != 0
         {
@@ -149,8 +154,6 @@ impl Unit<'_> {
         if self.is_found_in_system(visit) {
             self.context = self.contexts[1];
         }
-        let entered = Arc::clone(&self.loaded);
-        self.mark_entered(visit, &entered);
         self.walk()?;
         (
             self.file,
@@ -184,20 +187,26 @@ impl Unit<'_> {
         Ok(())
     }
 
-    pub(super) fn mark_entered(&mut self, visit: Visit, loaded: &Loaded) {
+    pub(super) fn mark_entered(&mut self, visit: Visit, lookup: Option<u32>, loaded: &Loaded) {
         if self.noted.entries {
-            let mark = self.worker.entered_mark(visit, loaded, self.dialect.clang);
+            let clang = self.dialect.clang;
+            let mark = self.worker.entered_mark(visit, lookup, loaded, clang);
             self.worker.env.write(mark, known::IS_ON);
         }
     }
 
     /// gcc takes an imported file for done if it knows *any other* file of equal content, even one that only
     /// `__has_include` found. The mark holds the one file known, or `IS_ON` for several, or `IS_UNSURE`.
-    pub(super) fn mark_known(&mut self, visit: Visit, loaded: &Loaded) -> Known {
+    pub(super) fn mark_known(
+        &mut self,
+        visit: Visit,
+        lookup: Option<u32>,
+        loaded: &Loaded,
+    ) -> Known {
         if !self.noted.entries || self.dialect.clang {
             return Known::Alone;
         }
-        let file = self.worker.entered_mark(visit, loaded, false);
+        let file = self.worker.entered_mark(visit, lookup, loaded, false);
         let mark = self.worker.known_mark(loaded);
         let before = self.worker.env.read(mark);
         match before {
@@ -218,14 +227,18 @@ impl Unit<'_> {
     /// Does the same for what `__has_include` found in a condition. Where a part of that may not have been evaluated,
     /// gcc may not have looked.
     pub(super) fn mark_found(&mut self, is_sure: bool) {
-        for (visit, is_apart) in std::mem::take(&mut self.found) {
+        for (lookup, is_apart) in std::mem::take(&mut self.found) {
+            let Some(visit) = self.worker.lookups[lookup as usize].visit else {
+                continue;
+            };
             let visit = self.worker.visits[visit as usize];
+            let lookup = Some(lookup);
             let Some(loaded) = self.worker.load(visit.file, self.dialect) else {
                 continue;
             };
             let mark = self.worker.known_mark(&loaded);
             if !is_sure {
-                let file = self.worker.entered_mark(visit, &loaded, false);
+                let file = self.worker.entered_mark(visit, lookup, &loaded, false);
                 let before = self.worker.env.read(mark);
                 if before != known::IS_ON && (is_apart || before != file) {
                     self.worker.env.write(mark, known::IS_UNSURE);
@@ -233,7 +246,7 @@ impl Unit<'_> {
             } else if is_apart {
                 self.worker.env.write(mark, known::IS_ON);
             } else {
-                self.mark_known(visit, &loaded);
+                self.mark_known(visit, lookup, &loaded);
             }
         }
     }

@@ -166,8 +166,8 @@ fn evaluate(
             place: Place::Main,
             root: None,
         };
-        unit.mark_known(main, &loaded);
-        unit.mark_entered(main, &loaded);
+        unit.mark_known(main, None, &loaded);
+        unit.mark_entered(main, None, &loaded);
         unit.walk()?;
     }
     Ok(context)

@@ -142,12 +142,21 @@ impl Surroundings for Unit<'_> {
             return Err(Trouble::Unmodelled("a precompiled header"));
         }
         let visit = found.visit;
-        if let Some(visit) = visit.filter(|_| self.noted.entries && !self.dialect.clang) {
+        let has_link = |file: u32| !self.worker.files[file as usize].links.is_empty();
+        if self.dialect.clang && !self.noted.names && visit.is_some() && has_link(found.file) {
+            // It may be entered by its own name later.
+            self.wanted = Some(Noted {
+                names: true,
+                ..self.noted
+            });
+            return Err(Trouble::Unmodelled("a file's first name"));
+        }
+        if visit.is_some() && self.noted.entries && !self.dialect.clang {
             // From the middle of a chain, gcc takes what it finds for another file than an import would find.
             let quote = self.worker.contexts[self.context as usize].chain.quote;
             let is_apart = form == Form::Next
                 && matches!(self.place, Place::Chain(at) if usize::from(at) + 1 != quote);
-            self.found.push((visit, is_apart));
+            self.found.push((lookup, is_apart));
         }
         Ok(visit.is_some())
     }

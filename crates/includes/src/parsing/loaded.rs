@@ -180,15 +180,28 @@ impl Worker {
         self.names.id(text.as_bytes())
     }
 
-    /// The pseudo-name that says a file was entered. For gcc a file is a spelling found in one way.
-    pub(crate) fn entered_mark(&mut self, visit: Visit, loaded: &Loaded, clang: bool) -> Id {
+    /// The pseudo-name that says a file was entered, found by this search (none for the main file). For gcc a file is a
+    /// name found in one folder of one chain; that the name is replaced by a shorter one changes nothing of that.
+    pub(crate) fn entered_mark(
+        &mut self,
+        visit: Visit,
+        lookup: Option<u32>,
+        loaded: &Loaded,
+        clang: bool,
+    ) -> Id {
         let mut text = b"\x04entered ".to_vec();
         if clang {
             text.extend_from_slice(format!("{:?}", loaded.stamp.inode).as_bytes());
         } else {
-            let is_beside = matches!(visit.place, Place::Beside | Place::BesideSystem);
-            text.push(u8::from(is_beside));
-            text.extend_from_slice(&self.files[visit.file as usize].path);
+            let place = match visit.place {
+                Place::Beside | Place::BesideSystem => 1,
+                Place::Chain(at) => u32::from(at) + 2,
+                Place::Main | Place::CommandLine | Place::Absolute => 0,
+            };
+            text.extend_from_slice(&place.to_le_bytes());
+            let through = lookup.and_then(|lookup| self.lookups[lookup as usize].through.as_ref());
+            let path = &self.files[visit.file as usize].path;
+            text.extend_from_slice(through.map_or(path, |through| &through.path));
         }
         self.names.id(&text)
     }

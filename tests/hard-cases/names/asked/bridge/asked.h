@@ -1,0 +1,1 @@
+../far/asked.h
