@@ -9,13 +9,16 @@
 
 mod support;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 
 use protocol::Version;
-use support::attacker::{check_without, compile, run, sandboxed, secret};
+use support::attacker::{as_both, check_without, compile, run, sandboxed, scripted, secret};
 use support::{
-    Entry, SCRIPTED_COMPILER, SOON, Setup, processes_with, tree_request, unique_time, wait_until,
+    Entry, SANDBOXES, SCRIPTED_COMPILER, SOON, Setup, processes_with, tree_request, unique_time,
+    wait_until,
 };
 
 #[test]
@@ -48,6 +51,9 @@ fn sources_read_no_files_of_the_server() {
                 "asm(\".incbin \\\"/proc/1/environ\\\"\");\n".to_owned(),
             ),
             ("memory", "#include \"/proc/1/maps\"\n".to_owned()),
+            ("device", "#include \"/dev/mem\"\n".to_owned()),
+            ("device", "asm(\".incbin \\\"/dev/vda\\\"\");\n".to_owned()),
+            ("terminal", "#include \"/dev/tty\"\n".to_owned()),
         ] {
             for compiler in ["gcc", "clang"] {
                 let reply = compile(&server, compiler, &[], &source);
@@ -159,15 +165,8 @@ fn bombs_end() {
 
 #[test]
 fn a_compiler_that_ignores_signals_is_ended_by_its_time() {
-    let servers = [
-        Setup::insecure().arg("--sandbox=required"),
-        Setup::insecure().arg("--sandbox=off"),
-    ];
-    for setup in servers {
-        let server = setup
-            .script("cc", SCRIPTED_COMPILER)
-            .arg("--job-lifetime=1")
-            .start();
+    let servers = SANDBOXES.map(|sandbox| as_both(|| scripted(sandbox).arg("--job-lifetime=1")));
+    for server in servers.into_iter().flatten() {
         let time = unique_time();
         let script = format!("trap '' TERM INT HUP; sleep {time}; sleep {time}; sleep {time}");
         let reply = run(&server, &script).unwrap();
@@ -189,6 +188,50 @@ fn there_is_no_network() {
         let reply = run(&server, &script).unwrap();
         assert_eq!((reply.status, &*reply.stdout), (0, ""));
         assert!(listener.accept().is_err());
+    }
+}
+
+/// Neither by climbing nor through links, and whoever makes them.
+#[test]
+fn no_name_or_link_leads_out() {
+    for server in SANDBOXES
+        .map(|sandbox| as_both(|| scripted(sandbox)))
+        .into_iter()
+        .flatten()
+    {
+        let outside = server.file("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::set_permissions(&outside, fs::Permissions::from_mode(0o777)).unwrap();
+        let outside = outside.to_str().unwrap();
+        let climb = "../".repeat(30) + &outside[1..];
+        let into = format!("{outside}/new");
+        let argv = ["cc", "-c", "a.c", "-o", "a.o"];
+        for entries in [
+            vec![Entry::File(&format!("/{climb}/new"), "x")],
+            vec![Entry::File(&format!("/c/{climb}/new"), "x")],
+            vec![Entry::File(&climb, "x")],
+            vec![
+                Entry::Link("/c/out", &climb),
+                Entry::File("/c/out/new", "x"),
+            ],
+            vec![
+                Entry::Link("/c/out", outside),
+                Entry::File("/c/out/new", "x"),
+            ],
+            vec![Entry::Link("/c/new", &into), Entry::File("/c/new", "x")],
+            vec![Entry::Link(&format!("/{climb}/new"), "/c")],
+            vec![
+                Entry::Link("/l", "/"),
+                Entry::File(&format!("/l/{climb}/new"), "x"),
+            ],
+        ] {
+            let source = Entry::File("/c/a.c", "echo a.o: > $deps; echo > $out");
+            let entries: Vec<_> = [source].into_iter().chain(entries).collect();
+            let reply = server.ask(Version::Pump, &tree_request("/c", &argv, &entries));
+            assert_eq!(reply, None);
+        }
+        assert_eq!(fs::read_dir(outside).unwrap().count(), 0);
+        assert_eq!(run(&server, "echo > $out").unwrap().status, 0);
     }
 }
 
