@@ -86,6 +86,12 @@ bench-client: ## what a compile costs the client's side, beside the packaged dis
 	@$(MAKE) --no-print-directory staged
 	PUMPCC_STAGE=$(stage_dir) cargo run --release -p bench --bin client-cost
 
+.PHONY: bench-server
+bench-server: ## what a compile costs the server, beside the packaged distccd (some minutes, idle machine)
+	@scripts/setup build test corpus bench
+	@$(MAKE) --no-print-directory staged
+	PUMPCC_STAGE=$(stage_dir) cargo run --release -p bench --bin server-cost
+
 .PHONY: lint
 lint: ## formatting, clippy, shellcheck
 	@scripts/setup build

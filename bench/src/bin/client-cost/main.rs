@@ -12,15 +12,13 @@
 #![allow(clippy::print_stdout, reason = "prints tables")]
 
 mod counter;
-mod meter;
-mod project;
-mod stand_in;
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use bench::project::Project;
+use bench::{Failure, median, meter, stand_in};
 use clap::Parser;
 use counter::Counter;
 use end_to_end::compile_database;
@@ -28,9 +26,6 @@ use end_to_end::programs::{Side, ours, repository};
 use end_to_end::run::PATH;
 use end_to_end::server::{Server, Setup};
 use end_to_end::tree::Tree;
-use project::Project;
-
-type Failure = Box<dyn Error>;
 
 /// Measure what a compile costs the client's side, with a stand-in compiler on the servers.
 #[derive(Debug, Parser)]
@@ -114,7 +109,7 @@ impl Bench<'_> {
     /// Each compile by both clients in turn, with the same server.
     fn plain(&self, project: &Project) -> Result<(), Failure> {
         let server = self.server(Side::Packaged);
-        let step = (project.len() / self.flags.compiles).max(1);
+        let step = (project.count() / self.flags.compiles).max(1);
         let object = self.tree.join("plain.o");
         for (name, protocol) in [("plain", 1), ("plain,lzo", 2)] {
             let mut times: [Vec<Duration>; 2] = Default::default();
@@ -155,7 +150,7 @@ impl Bench<'_> {
         let counter = Counter::open(server.address())?;
         let host = format!("127.0.0.1:{},lzo,cpp", counter.port);
         self.pumped(project, &host)?;
-        let each = |bytes: u64| bytes as f64 / 1024.0 / project.len() as f64;
+        let each = |bytes: u64| bytes as f64 / 1024.0 / project.count() as f64;
         let (floor, pumped) = (median(floor), median(pumped));
         println!(
             "pump: floor {:.2} ms, pumped {:.2} ms, {:.2} x; sent {:.1} KiB, inputs packed {:.1} KiB",
@@ -254,10 +249,5 @@ fn compare(name: &str, theirs: Duration, ours: Duration) {
 }
 
 fn per_compile(time: Duration, project: &Project) -> f64 {
-    time.as_secs_f64() * 1e3 / project.len() as f64
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+    time.as_secs_f64() * 1e3 / project.count() as f64
 }

@@ -15,12 +15,13 @@ use scan_includes::database;
 use crate::Failure;
 
 /// Compiles in the order of the project.
-pub(crate) struct Project {
+pub struct Project {
     commands: Vec<Command>,
 }
 
 impl Project {
-    pub(crate) fn new(entries: &[Entry]) -> Result<Self, Failure> {
+    /// Of these compiles.
+    pub fn new(entries: &[Entry]) -> Result<Self, Failure> {
         let text = compile_database::json(entries);
         let env: Vec<_> = std::env::vars_os().collect();
         let compiles = database::from_database(text.as_bytes(), b"/", &env)?;
@@ -32,12 +33,19 @@ impl Project {
         })
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many compiles.
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.commands.len()
     }
 
+    /// Leaves only the first ones.
+    pub fn truncate(&mut self, count: usize) {
+        self.commands.truncate(count);
+    }
+
     /// Each `step`th compile: its folder, and its words with outputs beside `object`.
-    pub(crate) fn compiles(
+    pub fn compiles(
         &self,
         step: usize,
         object: &Path,
@@ -49,12 +57,7 @@ impl Project {
     }
 
     /// Writes a file that has ninja run each compile behind `launcher`. Outputs go to `objects`.
-    pub(crate) fn write_ninja(
-        &self,
-        file: &Path,
-        launcher: &str,
-        objects: &Path,
-    ) -> Result<(), Failure> {
+    pub fn write_ninja(&self, file: &Path, launcher: &str, objects: &Path) -> Result<(), Failure> {
         fs::create_dir_all(objects)?;
         let mut text = String::from("rule compile\n  command = $what\n\n");
         for (at, command) in self.commands.iter().enumerate() {
@@ -78,7 +81,7 @@ impl Project {
     }
 
     /// The sum, over all compiles, of the files that each reads outside of the compiler's own folders, packed.
-    pub(crate) fn packed_inputs(&self) -> Result<u64, Failure> {
+    pub fn packed_inputs(&self) -> Result<u64, Failure> {
         let engine = Engine::new(
             Arc::new(RealTree::watched()?),
             Arc::new(RealCompiler::new(None)),

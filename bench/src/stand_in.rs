@@ -11,7 +11,7 @@ use crate::Failure;
 const NAMES: [&str; 4] = ["gcc", "g++", "x86_64-linux-gnu-gcc", "x86_64-linux-gnu-g++"];
 
 /// Builds it under all its names in one folder. Static, because its own start is part of the floor.
-pub(crate) fn build(tree: &Tree) -> Result<PathBuf, Failure> {
+pub fn build(tree: &Tree) -> Result<PathBuf, Failure> {
     let folder = tree.folder("stand-in");
     let source = tree.write("stand_in.c", include_str!("stand_in.c"));
     let program = folder.join("stand-in");
