@@ -4,6 +4,8 @@
 //!   that answers at once, and whose own cost is part of all figures;
 //! - *sandbox*: the stand-in alone, started as any program and in the sandbox.
 //!
+//! Scratch files of all servers are below `$TMPDIR`. On ext4 half of a pump compile's cost is the file system's, which
+//! looks for inodes that were not deleted in the last seconds; on a tmpfs (`TMPDIR=/dev/shm`) there is none of that.
 //! What a server takes to start and to end is measured, too, and taken off. The packaged pump mode is no row: it does
 //! not work on Debian 12. Figures are medians; all ways take turns.
 
