@@ -41,10 +41,11 @@ fn host_lists() {
                 // An entry in the middle of a list is what it is alone, unless it takes its number
                 // from behind its end, as 3.4 does (`a: 80`).
                 let spec = host.spec.as_encoded_bytes();
-                let Ok(alone) = parse(spec) else {
-                    assert!(matches!(spec.last(), Some(b'/' | b':' | b'=')), "{host:?}");
+                let last = spec.iter().rfind(|&&byte| byte != 0x0b);
+                if matches!(last, Some(b'/' | b':' | b'=')) {
                     continue;
-                };
+                }
+                let alone = parse(spec).unwrap();
                 assert_eq!(alone.hosts, std::slice::from_ref(host));
             }
         });
