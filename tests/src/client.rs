@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::programs::{Side, command};
 use crate::run::PATH;
-use crate::tree::Tree;
+use crate::tree::{Tree, snapshot};
 
 /// One user's settings: `DISTCC_DIR`, `TMPDIR` and variables.
 #[derive(Debug)]
@@ -80,4 +80,18 @@ impl Client {
     pub fn distcc_dir(&self) -> PathBuf {
         self.folder.join("distcc")
     }
+
+    /// The records that monitors read.
+    pub fn records(&self) -> Vec<String> {
+        records(&self.distcc_dir())
+    }
+}
+
+/// The records that monitors read in this `DISTCC_DIR`. Idle files of clients that have ended are none.
+pub fn records(distcc_dir: &Path) -> Vec<String> {
+    let names = snapshot(&distcc_dir.join("state")).into_keys();
+    names
+        .map(|name| name.display().to_string())
+        .filter(|name| name.starts_with("binstate_"))
+        .collect()
 }

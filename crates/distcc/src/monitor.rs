@@ -46,17 +46,13 @@ impl<'a> Monitor<'a> {
     /// Says what we do now, for which host and in which of its slots.
     pub(crate) fn note(&mut self, phase: Phase, host: &OsStr, slot: u32) {
         if let Open::NotYet = self.open {
-            let opened = self
-                .settings
-                .state
-                .as_ref()
-                .map(|state| state.open_record());
+            let opened = self.settings.state.as_ref().map(|state| state.record());
             self.open = match opened {
-                Some(Ok(file)) => {
+                Some(file) => {
                     let _removed = RemovedOnDeath::new(file.path());
                     Open::Yes { file, _removed }
                 }
-                Some(Err(_)) | None => Open::Impossible,
+                None => Open::Impossible,
             };
         }
         if let Open::Yes { file, .. } = &mut self.open {

@@ -11,6 +11,11 @@
 //!  24  128 bytes  file, padded with zeros
 //! 152  128 bytes  host, padded with zeros
 //! ```
+//!
+//! Beside them stand `state/idle_<n>`: files of clients that have ended, for others to rename and use again. Monitors
+//! pass them over. File systems such as ext4 give an inode that was just freed to nobody for minutes, and look at
+//! each of those in turn when a file is made: with a file made and removed by each of many short compiles, that
+//! took as long as all else that the client asks of the kernel.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -18,6 +23,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::{StateDir, about};
 
@@ -152,26 +160,36 @@ fn fit(text: &OsStr) -> &[u8] {
     &bytes[..bytes.len().min(TEXT - 1)]
 }
 
-/// This process's record; the file is removed when this is dropped.
+/// Idle files at a time. Clients mostly start as others end.
+const MOST_IDLE: u32 = 8;
+
+/// 3.4's monitors delete a record that has not changed for a minute.
+const SAFE_AGE: Duration = Duration::from_secs(30);
+
+/// This process's record; the file goes to the idle ones when this is dropped.
 #[derive(Debug)]
 pub struct RecordFile {
     path: PathBuf,
     /// None until something was written: an empty file makes 3.4's monitors complain.
-    file: Option<File>,
+    written: Option<Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    file: File,
+    last: Instant,
 }
 
 impl StateDir {
-    /// Opens this process's record; nothing is written yet, and the file is not there before the
+    /// This process's record; nothing is written yet, and the file is not there before the
     /// first [`RecordFile::write`].
-    ///
-    /// # Errors
-    /// The folder cannot be created.
-    pub fn open_record(&self) -> io::Result<RecordFile> {
+    #[must_use]
+    pub fn record(&self) -> RecordFile {
         let name = format!("binstate_{}", std::process::id());
-        Ok(RecordFile {
-            path: self.folder("state")?.join(name),
-            file: None,
-        })
+        RecordFile {
+            path: self.path.join("state").join(name),
+            written: None,
+        }
     }
 }
 
@@ -184,9 +202,8 @@ impl RecordFile {
 
     /// Replaces the record, in one write.
     ///
-    /// Costs two system calls, and three more the first time: a monitor of 3.4 deletes the
-    /// record of a client that stays in one phase for a minute, so each write asks whether the
-    /// file is still in its folder.
+    /// Costs one system call, and three more the first time. After a long time there is one more: a monitor of 3.4
+    /// deletes the record of a client that stays in one phase for a minute, so the file may have gone.
     ///
     /// # Errors
     /// The file cannot be created or written.
@@ -196,27 +213,82 @@ impl RecordFile {
     }
 
     fn put(&mut self, bytes: &[u8; Record::LEN]) -> io::Result<()> {
-        if let Some(file) = &self.file {
+        if let Some(Written { file, last }) = &mut self.written {
+            let is_safe = last.elapsed() < SAFE_AGE;
             file.write_all_at(bytes, 0)?;
-            if file.metadata()?.nlink() > 0 {
+            if is_safe || is_there(file)? {
+                *last = Instant::now();
                 return Ok(());
             }
         }
-        let file = OpenOptions::new()
+        let file = self.make(bytes)?;
+        self.written = Some(Written {
+            file,
+            last: Instant::now(),
+        });
+        Ok(())
+    }
+
+    /// The file with a first record.
+    fn make(&self, bytes: &[u8; Record::LEN]) -> io::Result<File> {
+        // Until it is written it holds the record of a dead process, which monitors do not show, but may delete.
+        if let Some(file) = self.take_idle() {
+            file.write_all_at(bytes, 0)?;
+            if is_there(&file)? {
+                return Ok(file);
+            }
+        }
+        let file = match self.create() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // As 3.4 does, but for all levels.
+                self.path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                self.create()?
+            }
+            created => created?,
+        };
+        file.write_all_at(bytes, 0)?;
+        Ok(file)
+    }
+
+    fn create(&self) -> io::Result<File> {
+        OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o666)
-            .open(&self.path)?;
-        file.write_all_at(bytes, 0)?;
-        self.file = Some(file);
-        Ok(())
+            .open(&self.path)
     }
+
+    fn idle(&self, number: u32) -> PathBuf {
+        self.path.with_file_name(format!("idle_{number}"))
+    }
+
+    fn take_idle(&self) -> Option<File> {
+        (0..MOST_IDLE).find(|number| std::fs::rename(self.idle(*number), &self.path).is_ok())?;
+        let opened = OpenOptions::new().write(true).open(&self.path);
+        if opened.is_err() {
+            let _ = std::fs::remove_file(&self.path); // Another user's: not in our way.
+        }
+        opened.ok()
+    }
+
+    /// Makes this process's file an idle one; false where there are enough.
+    fn give_idle(&self) -> bool {
+        (0..MOST_IDLE).any(|number| {
+            let flags = RenameFlags::NOREPLACE;
+            renameat_with(CWD, &self.path, CWD, self.idle(number), flags).is_ok()
+        })
+    }
+}
+
+/// Whether the file still has a name.
+fn is_there(file: &File) -> io::Result<bool> {
+    Ok(file.metadata()?.nlink() > 0)
 }
 
 impl Drop for RecordFile {
     fn drop(&mut self) {
-        if self.file.is_some() {
+        if self.written.is_some() && !self.give_idle() {
             // A monitor may have been faster.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -303,7 +375,7 @@ mod tests {
     fn file_follows_the_record_and_goes_with_it() {
         let temp = tempfile::tempdir().unwrap();
         let dir = StateDir::new(temp.path().join("new"));
-        let mut file = dir.open_record().unwrap();
+        let mut file = dir.record();
         let path = file.path().to_owned();
         let name = format!("binstate_{}", std::process::id());
         assert_eq!(path, temp.path().join("new/state").join(name));
@@ -317,10 +389,46 @@ mod tests {
     }
 
     #[test]
+    fn files_are_used_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(temp.path().to_owned());
+        let names = || {
+            let entries = std::fs::read_dir(temp.path().join("state")).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            names
+        };
+        let inode = |name: &str| {
+            let metadata = std::fs::metadata(temp.path().join("state").join(name));
+            metadata.unwrap().ino()
+        };
+        let mut first = dir.record();
+        first.write(&record(Phase::Send)).unwrap();
+        drop(first);
+        assert_eq!(names(), ["idle_0"]);
+        let before = inode("idle_0");
+        let mut second = dir.record();
+        second.write(&record(Phase::Compile)).unwrap();
+        let name = names().concat();
+        assert_eq!(inode(&name), before);
+        let bytes = std::fs::read(second.path()).unwrap();
+        assert_eq!(Record::decode(&bytes), Some(record(Phase::Compile)));
+        // There are never many.
+        for number in 0..MOST_IDLE {
+            std::fs::write(second.idle(number), "").unwrap();
+        }
+        drop(second);
+        assert_eq!(names().len(), MOST_IDLE as usize);
+    }
+
+    #[test]
     fn record_that_a_monitor_deleted_comes_back() {
         let temp = tempfile::tempdir().unwrap();
-        let mut file = StateDir::new(temp.path().to_owned()).open_record().unwrap();
+        let mut file = StateDir::new(temp.path().to_owned()).record();
         file.write(&record(Phase::Send)).unwrap();
+        let long_ago = Instant::now().checked_sub(SAFE_AGE).unwrap();
+        file.written.as_mut().unwrap().last = long_ago;
         std::fs::remove_file(file.path()).unwrap();
         file.write(&record(Phase::Compile)).unwrap();
         let bytes = std::fs::read(file.path()).unwrap();
@@ -330,8 +438,8 @@ mod tests {
     #[test]
     fn error_names_the_file() {
         let temp = tempfile::tempdir().unwrap();
-        let mut file = StateDir::new(temp.path().to_owned()).open_record().unwrap();
-        std::fs::create_dir(file.path()).unwrap();
+        let mut file = StateDir::new(temp.path().to_owned()).record();
+        std::fs::create_dir_all(file.path()).unwrap();
         let message = file.write(&record(Phase::Send)).unwrap_err().to_string();
         let start = format!("cannot write {}: ", file.path().display());
         assert!(message.starts_with(&start), "{message}");

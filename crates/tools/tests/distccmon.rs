@@ -32,7 +32,7 @@ fn record(phase: Phase) -> Record {
 #[test]
 fn shows_what_3_4_shows() {
     let temp = tempfile::tempdir().unwrap();
-    let mut file = StateDir::new(temp.path().to_owned()).open_record().unwrap();
+    let mut file = StateDir::new(temp.path().to_owned()).record();
     let dir = temp.path();
     assert_eq!(run(OURS, &[], dir).stdout, b"\n");
     for phase in [
@@ -61,7 +61,7 @@ fn shows_what_3_4_shows() {
 fn repeats_until_nobody_reads() {
     use std::io::{BufRead, BufReader};
     let temp = tempfile::tempdir().unwrap();
-    let mut file = StateDir::new(temp.path().to_owned()).open_record().unwrap();
+    let mut file = StateDir::new(temp.path().to_owned()).record();
     file.write(&record(Phase::Send)).unwrap();
     let mut child = Command::new(OURS)
         .arg("0.01")

@@ -88,7 +88,7 @@ impl Bench {
         if !snapshot(&client.temp()).is_empty() {
             wrong += "temporary files are left; ";
         }
-        if !snapshot(&client.distcc_dir().join("state")).is_empty() {
+        if !client.records().is_empty() {
             wrong += "a record is left; ";
         }
         (done, wrong)

@@ -222,6 +222,8 @@ impl Bench<'_> {
     fn server(&self, side: Side) -> Server {
         Setup::of(side)
             .jobs(self.flags.jobs as u32 + 2)
+            // There the stand-in would not be found.
+            .without_sandbox()
             .with_programs(&self.stand_in)
             .start()
     }
