@@ -1,16 +1,19 @@
 //! LZO1X blocks, the packing of bulk data in protocols 2 and 3.
 //!
 //! A body is one raw block: no header, no checksum, no uncompressed length, ended by the code
-//! `11 00 00`. The encoder is ours (`encode`); blocks are decoded by `lzokay`. Because a block does not
-//! say how long its content is, [`decompressed_len`] walks its instructions first: the caller
-//! learns the exact size, and whether the block is sound, before anything is allocated. (distcc
+//! `11 00 00`. Encoder and decoder are ours (`encode`, `decode`). Because a block does not
+//! say how long its content is, [`decompressed_len`] walks its instructions: a caller who has to know learns
+//! the exact size, and whether the block is sound, before anything is allocated. (distcc
 //! 3.4 guesses eight times the block and doubles until it fits, without a limit.)
 
 use std::fmt;
 
+mod decode;
 mod encode;
 
-pub use encode::{compress, compress_into};
+pub use encode::{compress, compress_into, compress_once};
+
+use decode::{Counted, Kept, Out, walk};
 
 /// Why bytes are not a usable LZO1X block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,151 +52,31 @@ impl fmt::Display for LzoError {
 
 impl std::error::Error for LzoError {}
 
-/// A block's instructions, as far as they concern lengths.
-struct Walk<'a> {
-    rest: std::slice::Iter<'a, u8>,
-    out: u64,
-}
-
-impl Walk<'_> {
-    fn byte(&mut self) -> Result<u64, LzoError> {
-        self.rest
-            .next()
-            .map(|&b| u64::from(b))
-            .ok_or(LzoError::Truncated)
-    }
-
-    /// The two bytes behind a long match: 14 bits of distance, two bits of literals.
-    fn distance_and_literals(&mut self) -> Result<(u64, u64), LzoError> {
-        let word = self.byte()? | self.byte()? << 8;
-        Ok((word >> 2, word & 3))
-    }
-
-    /// A length whose field was 0: `base`, 255 for each zero byte, and the first other byte.
-    fn extended(&mut self, base: u64) -> Result<u64, LzoError> {
-        let mut len = base;
-        loop {
-            match self.byte()? {
-                0 => len += 255,
-                last => return Ok(len + last),
-            }
-        }
-    }
-
-    fn literals(&mut self, count: u64) -> Result<(), LzoError> {
-        let count_here = usize::try_from(count).map_err(|_| LzoError::Truncated)?;
-        let bytes = self.rest.as_slice();
-        self.rest = bytes.get(count_here..).ok_or(LzoError::Truncated)?.iter();
-        self.out += count;
-        Ok(())
-    }
-
-    fn copy(&mut self, distance: u64, len: u64) -> Result<(), LzoError> {
-        if distance > self.out {
-            return Err(LzoError::LookBehind);
-        }
-        self.out += len;
-        Ok(())
-    }
-}
-
 /// The length in bytes of a block's content, without unpacking it.
 ///
 /// # Errors
 /// Any [`LzoError`] but `TooLong`: the block is unsound.
 pub fn decompressed_len(block: &[u8]) -> Result<u64, LzoError> {
-    let mut walk = Walk {
-        rest: block.iter(),
-        out: 0,
-    };
-    // How the instruction before ended: 0-3 literals behind a match, 4 a run of literals.
-    let mut state = 0;
-    if let Some(&first) = block.first()
-        && first > 17
-    {
-        let count = walk.byte()? - 17;
-        walk.literals(count)?;
-        state = count.min(4);
-    }
-    loop {
-        let code = walk.byte()?;
-        let (distance, len, literals) = match code {
-            0..=15 if state == 0 => {
-                let count = match code {
-                    0 => 3 + walk.extended(15)?,
-                    _ => 3 + code,
-                };
-                walk.literals(count)?;
-                state = 4;
-                continue;
-            }
-            0..=15 => {
-                let near = walk.byte()? << 2 | (code >> 2 & 3);
-                match state {
-                    4 => (near + 2049, 3, code & 3),
-                    _ => (near + 1, 2, code & 3),
-                }
-            }
-            16..=31 => {
-                let len = match code & 7 {
-                    0 => 2 + walk.extended(7)?,
-                    l => 2 + l,
-                };
-                let (d, literals) = walk.distance_and_literals()?;
-                let distance = 0x4000 + ((code & 8) << 11) + d;
-                if distance == 0x4000 {
-                    return match (len, walk.rest.len()) {
-                        (3, 0) => Ok(walk.out),
-                        (3, _) => Err(LzoError::TrailingBytes),
-                        _ => Err(LzoError::BadEnd),
-                    };
-                }
-                (distance, len, literals)
-            }
-            32..=63 => {
-                let len = match code & 31 {
-                    0 => 2 + walk.extended(31)?,
-                    l => 2 + l,
-                };
-                let (d, literals) = walk.distance_and_literals()?;
-                (d + 1, len, literals)
-            }
-            _ => {
-                let len = match code {
-                    64..=127 => 3 + (code >> 5 & 1),
-                    _ => 5 + (code >> 5 & 3),
-                };
-                let distance = (walk.byte()? << 3 | (code >> 2 & 7)) + 1;
-                (distance, len, code & 3)
-            }
-        };
-        walk.copy(distance, len)?;
-        walk.literals(literals)?;
-        state = literals;
-    }
+    let mut out = Counted::default();
+    walk(block, &mut out)?;
+    Ok(out.bytes())
 }
 
-/// A block's content, at most `max` bytes; nothing is allocated for a longer or unsound one.
+/// A block's content, at most `max` bytes. Memory grows with what was unpacked.
 ///
 /// # Errors
-/// Any [`LzoError`].
+/// Any [`LzoError`]. A block that is too long is walked to its end, for its length.
 pub fn decompress(block: &[u8], max: usize) -> Result<Vec<u8>, LzoError> {
-    let len = decompressed_len(block)?;
-    let exact = usize::try_from(len)
-        .ok()
-        .filter(|&len| len <= max)
-        .ok_or(LzoError::TooLong { len, max })?;
-    let mut out = vec![0; exact];
-    if exact > 0 {
-        // The walk above went through the same instructions, so an error here would be a
-        // difference between it and lzokay; the tests look for one.
-        lzokay::decompress::decompress(block, &mut out).map_err(|error| match error {
-            lzokay::Error::LookbehindOverrun => LzoError::LookBehind,
-            lzokay::Error::InputNotConsumed => LzoError::TrailingBytes,
-            _ => LzoError::Truncated,
-        })?;
+    let mut out = Kept::new(block.len(), max);
+    match walk(block, &mut out) {
+        Ok(()) => Ok(out.content()),
+        Err(LzoError::TooLong { .. }) => {
+            drop(out);
+            let len = decompressed_len(block)?;
+            Err(LzoError::TooLong { len, max })
+        }
+        Err(error) => Err(error),
     }
-    Ok(out)
 }
 
 #[cfg(test)]
@@ -203,9 +86,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(data: &[u8]) {
-        let block = compress(data);
-        assert_eq!(decompressed_len(&block), Ok(data.len() as u64));
-        assert_eq!(decompress(&block, data.len()).unwrap(), data);
+        for block in [compress(data), compress_once(data)] {
+            assert_eq!(decompressed_len(&block), Ok(data.len() as u64));
+            assert_eq!(decompress(&block, data.len()).unwrap(), data);
+        }
     }
 
     #[test]
@@ -319,7 +203,7 @@ mod tests {
         }
 
         #[test]
-        fn the_walk_and_lzokay_agree_on_any_bytes(
+        fn the_decoder_and_lzokay_agree_on_any_bytes(
             mut data in prop::collection::vec(any::<u8>(), 0..200),
             edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
             pack in any::<bool>(),
@@ -334,13 +218,18 @@ mod tests {
                 }
             }
             match decompressed_len(&data) {
-                Ok(0) => {}
+                Ok(0) => prop_assert_eq!(decompress(&data, 9), Ok(Vec::new())),
                 Ok(len) if len < 1 << 20 => {
-                    let mut out = vec![0; len as usize];
-                    prop_assert_eq!(lzokay::decompress::decompress(&data, &mut out), Ok(len as usize));
+                    let len = len as usize;
+                    let mut out = vec![0; len];
+                    prop_assert_eq!(lzokay::decompress::decompress(&data, &mut out), Ok(len));
+                    prop_assert_eq!(decompress(&data, len), Ok(out));
+                    let short = LzoError::TooLong { len: len as u64, max: len - 1 };
+                    prop_assert_eq!(decompress(&data, len - 1), Err(short));
                 }
                 Ok(_) => {}
-                Err(_) => {
+                Err(error) => {
+                    prop_assert_eq!(decompress(&data, 1 << 20), Err(error));
                     let mut out = vec![0; 1 << 20];
                     prop_assert!(lzokay::decompress::decompress(&data, &mut out).is_err());
                 }
