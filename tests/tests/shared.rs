@@ -236,5 +236,5 @@ fn monitors_of_both_sides_show_clients_of_both() {
     jobs.into_iter().for_each(Job::expect_object);
     assert_eq!(shown(packaged("distccmon-text")).trim(), "");
     assert_eq!(shown(ours("distccmon-text")).trim(), "");
-    assert_eq!(records(&shared.state), [""; 0]);
+    assert_eq!(records(&shared.state.path()), [""; 0]);
 }
