@@ -132,13 +132,19 @@ impl Engine {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_worker(&self) -> Worker {
+    /// `command` is what it is for.
+    fn take_worker(&self, command: Option<&Command>) -> Worker {
         let mut state = self.state();
         let shared = Arc::clone(&state.shared);
         // The one that this thread had before is in its processor's cache.
         let me = std::thread::current().id();
         let mine = state.idle.iter().position(|w| w.thread == Some(me));
-        let worker = match mine {
+        // Another thread may have taken it since, and one that knows the answer need not be asked twice.
+        let chosen = mine.or_else(|| {
+            let knows = |w: &Worker| command.is_some_and(|c| w.answers.find(c).is_some());
+            state.idle.iter().position(knows)
+        });
+        let worker = match chosen {
             Some(at) => Some(state.idle.swap_remove(at)),
             None => state.idle.pop(),
         };
@@ -177,7 +183,7 @@ impl Engine {
     pub fn expect(&self, commands: &[&Command], threads: usize) {
         let next = AtomicUsize::new(0);
         let share = || {
-            let mut worker = self.take_worker();
+            let mut worker = self.take_worker(None);
             worker.notice_changes();
             while let Some(command) = commands.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let Ok(invocation) = invocation(&worker, command) else {
@@ -202,7 +208,7 @@ impl Engine {
     /// # Errors
     /// [`Refusal`]: ask the compiler itself.
     pub fn closure(&self, command: &Command) -> Result<Arc<Closure>, Refusal> {
-        let mut worker = self.take_worker();
+        let mut worker = self.take_worker(Some(command));
         let looks = worker.looks();
         worker.notice_changes();
         if worker.weight() > self.settings.summary_limit {

@@ -25,8 +25,9 @@ pub(crate) struct Engine {
     /// Where compilers' facts are kept, if anywhere.
     facts: Option<PathBuf>,
     stop: Arc<Stop>,
-    /// Each question that is answered at the same time has a memory of its own to fill, so more
-    /// of them than processors would only cost.
+    /// Each question that is answered at the same time has a memory of its own to fill, and a thread that asks again
+    /// may find the one that knows busy. One answer takes a fraction of the client's time for its compile, so
+    /// one of them serves some processors.
     places: Limit,
     /// Made for the first question; or why there is none.
     engine: OnceLock<Result<includes::Engine, String>>,

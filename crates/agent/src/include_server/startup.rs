@@ -136,7 +136,7 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
     let engine = Engine::new(
         std::env::vars_os().collect(),
         facts_folder(variable("XDG_CACHE_HOME"), variable("HOME")),
-        processors,
+        processors.div_ceil(4),
         Arc::clone(&stop),
     );
     let service = Service::new(

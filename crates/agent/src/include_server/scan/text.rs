@@ -18,10 +18,7 @@ pub(super) fn splice(content: &[u8]) -> Cow<'_, [u8]> {
     let mut joined: Option<Vec<u8>> = None;
     let mut kept = 0;
     let mut at = 0;
-    while let Some(step) = content[at..]
-        .iter()
-        .position(|byte| matches!(byte, b'\\' | b'?'))
-    {
+    while let Some(step) = memchr::memchr2(b'\\', b'?', &content[at..]) {
         at += step;
         if let Some(next) = continued(at) {
             joined
@@ -63,15 +60,12 @@ pub(super) fn mentions<'a>(text: &'a [u8], needle: &'a [u8]) -> impl Iterator<It
     let mut from = 0;
     std::iter::from_fn(move || {
         let at = from + find(&text[from..], needle)?;
-        if let Some(newline) = text[from..at].iter().rposition(|&byte| byte == b'\n') {
+        if let Some(newline) = memchr::memrchr(b'\n', &text[from..at]) {
             start = from + newline + 1;
         }
         from = at + needle.len();
         if end < from {
-            end = text[from..]
-                .iter()
-                .position(|&byte| byte == b'\n')
-                .map_or(text.len(), |newline| from + newline);
+            end = memchr::memchr(b'\n', &text[from..]).map_or(text.len(), |newline| from + newline);
         }
         Some(Mention {
             before: &text[start..at],
@@ -82,15 +76,7 @@ pub(super) fn mentions<'a>(text: &'a [u8], needle: &'a [u8]) -> impl Iterator<It
 
 /// Where `needle` stands first.
 pub(super) fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    let (&first, rest) = needle.split_first()?;
-    let mut from = 0;
-    loop {
-        let at = from + text[from..].iter().position(|&byte| byte == first)?;
-        if text[at + 1..].starts_with(rest) {
-            return Some(at);
-        }
-        from = at + 1;
-    }
+    memchr::memmem::find(text, needle)
 }
 
 pub(super) fn is_name_byte(byte: u8) -> bool {
