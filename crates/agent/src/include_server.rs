@@ -5,11 +5,11 @@
 //! `includes`) follows the compiler exactly, and where it refuses, the compiler is asked.
 //!
 //! Reading order: `flags` (the command line) and `startup` (into the background);
-//! `query_server` (the socket) and `report` (what is printed); `service` (one question
+//! `query_server` (the sockets), `workers` and `report` (what is printed); `service` (one question
 //! answered), with its parts: `job`, `search` and `compiler` (what the command says); `engine`
 //! and `seen` (what the include engine says), `engine_refusals`; `client_tree` (what must stand
-//! beside the files); `mirror` and `client_root` (the copies), `source` and `scan` (what files
-//! say), `refusal` (why there is no answer).
+//! beside the files); `copies` (for clients to send): `mirror` and `client_root`, or `store`; `source` and
+//! `scan` (what files say), `refusal` (why there is no answer).
 //!
 //! The long way, for what the engine refuses: `by_list`, `closure` (the compiler's list),
 //! `system_dirs`, `run`, `limit`, `lookup` (what the list leaves out).
@@ -19,6 +19,7 @@ mod client_root;
 mod client_tree;
 mod closure;
 mod compiler;
+mod copies;
 mod engine;
 mod engine_refusals;
 mod flags;
@@ -36,7 +37,9 @@ mod seen;
 mod service;
 mod source;
 mod startup;
+mod store;
 mod system_dirs;
+mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,20 +1,23 @@
 //! Pump mode (protocol 3): when it is possible, and what is sent.
 //!
 //! The include server names the files that a compile opens; they go to the server as they stand
-//! in its mirror. Whatever fails here is a reason to preprocess on this machine.
+//! in its mirror, or at once as one of ours keeps them ready. Whatever fails here is a reason to preprocess on this
+//! machine.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 
 use command::Compile;
 use hosts::Host;
 use protocol::Version;
-use protocol::request::Head;
+use protocol::include::Query;
+use protocol::pieces::Pieces;
+use protocol::request::{Head, put_file_count};
 
 use crate::discrepancy;
-use crate::include_server::{self, IncludeError};
+use crate::include_server::{self, Files, IncludeError};
 use crate::log::Reason;
 use crate::preprocess;
 use crate::settings::{Limits, Settings};
@@ -93,39 +96,65 @@ impl PumpError {
     }
 }
 
-/// The whole request, ready to be sent.
+/// A whole request, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// What it begins with.
+    pub(crate) bytes: Vec<u8>,
+    /// What follows, in a file.
+    pub(crate) rest: Option<(Pieces, File)>,
+}
+
+impl Request {
+    /// How long it is.
+    pub(crate) fn len(&self) -> usize {
+        let rest = self.rest.as_ref().map(|(pieces, _)| pieces.total_bytes());
+        self.bytes.len() + usize::try_from(rest.unwrap_or(0)).unwrap_or(usize::MAX)
+    }
+}
+
+/// Makes the request for a job.
 pub(crate) fn request(
     job: &Compile,
     settings: &Settings,
     limits: Limits,
-) -> Result<Vec<u8>, PumpError> {
-    let cwd = working_folder()?;
-    let files = include_server::ask(
-        &cwd,
-        job.argv(),
-        &settings.pump,
-        limits.io_timeout,
-        &settings.log,
-    )
-    .map_err(PumpError::Include)?;
+) -> Result<Request, PumpError> {
+    let query = query(job)?;
+    let io_timeout = limits.io_timeout;
+    let files = include_server::ask(&query, &settings.pump, io_timeout, &settings.log)
+        .map_err(PumpError::Include)?;
     let mut job = job.clone();
     if job.says_folder()
         && let Some(folder) = preprocess::folder(settings)
     {
-        job = job.naming_folder(cwd.as_os_str(), &folder);
+        job = job.naming_folder(&query.cwd, &folder);
     }
-    let mut request = head(&job, cwd, settings.dependencies_output.as_deref()).encode();
-    tree::append(&mut request, &files).map_err(PumpError::Tree)?;
-    Ok(request)
+    let mut bytes = head(&job, query.cwd, settings.dependencies_output.as_deref()).encode();
+    let rest = match files {
+        Files::Named(files) => {
+            tree::append(&mut bytes, &files).map_err(PumpError::Tree)?;
+            None
+        }
+        Files::Ready(pieces, file) => {
+            put_file_count(&mut bytes, pieces.files);
+            Some((pieces, file))
+        }
+    };
+    Ok(Request { bytes, rest })
 }
 
-/// Where we are, as the kernel knows it.
-pub(crate) fn working_folder() -> Result<PathBuf, PumpError> {
-    std::env::current_dir().map_err(PumpError::NoFolder)
+/// What the include server is asked.
+pub(crate) fn query(job: &Compile) -> Result<Query, PumpError> {
+    // As the kernel knows it.
+    let cwd = std::env::current_dir().map_err(PumpError::NoFolder)?;
+    Ok(Query {
+        cwd: cwd.into_os_string(),
+        argv: job.argv().to_vec(),
+    })
 }
 
 /// The server names the output as it likes, so that a dependency file needs its target said.
-fn head(job: &Compile, cwd: PathBuf, dependencies_output: Option<&OsStr>) -> Head {
+fn head(job: &Compile, cwd: OsString, dependencies_output: Option<&OsStr>) -> Head {
     let dependencies = job.dependencies(dependencies_output);
     let argv = match dependencies.and_then(|wanted| wanted.missing_target) {
         None => job.argv().to_vec(),
@@ -136,7 +165,7 @@ fn head(job: &Compile, cwd: PathBuf, dependencies_output: Option<&OsStr>) -> Hea
     };
     Head {
         version: Version::Pump,
-        cwd: Some(cwd.into_os_string()),
+        cwd: Some(cwd),
         argv,
     }
 }

@@ -3,7 +3,8 @@
 //! Nothing is written or printed here but log lines. What an answer may look like, and what can be
 //! wrong with a host, is in [`crate::exchange`].
 //!
-//! Cost of a request: two writes, three for text that is not packed, or one in pump mode.
+//! Cost of a request: two writes, three for text that is not packed; in pump mode one, or where the include server is
+//! one of ours, one and one for each piece of what it keeps ready.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -81,7 +82,7 @@ fn pump_request(
     job: Job<'_>,
     scheduler: &Scheduler<'_>,
     monitor: &mut Monitor<'_>,
-) -> Result<Vec<u8>, pump::PumpError> {
+) -> Result<pump::Request, pump::PumpError> {
     let slot = scheduler.wait_for_local_slot(LocalWork::Preprocess);
     monitor.note(Phase::Preprocess, "localhost".as_ref(), slot.number);
     pump::request(job.compile, job.settings, job.limits)
@@ -92,7 +93,7 @@ fn attempt_pump(
     job: Job<'_>,
     host: &Host,
     slot: u32,
-    request: &[u8],
+    request: &pump::Request,
     monitor: &mut Monitor<'_>,
 ) -> Result<Answer, Failure> {
     announce(job, host, Version::Pump, job.compile.argv());
@@ -101,7 +102,12 @@ fn attempt_pump(
     monitor.note(Phase::Connect, name, slot);
     let mut connection = connect(job, host)?;
     monitor.note(Phase::Send, name, slot);
-    send(&mut connection, request)?;
+    match &request.rest {
+        None => send(&mut connection, &request.bytes)?,
+        Some((pieces, file)) => connection
+            .write_with_pieces(&request.bytes, file, &pieces.pieces)
+            .map_err(Fault::of_sending)?,
+    }
     monitor.note(Phase::Compile, name, slot);
     let mut receiving = || monitor.note(Phase::Receive, name, slot);
     let answer = receive(

@@ -77,9 +77,8 @@ fn files(
     settings: &Settings,
     limits: crate::settings::Limits,
 ) -> Result<Vec<OsString>, PumpError> {
-    let cwd = pump::working_folder()?;
-    let (argv, pump) = (job.argv(), &settings.pump);
-    include_server::ask(&cwd, argv, pump, limits.io_timeout, &settings.log)
+    let (query, pump) = (pump::query(job)?, &settings.pump);
+    include_server::ask_for_names(&query, pump, limits.io_timeout, &settings.log)
         .map_err(PumpError::Include)
 }
 

@@ -9,13 +9,16 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
 use hosts::Transport;
+use protocol::pieces::Piece;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+use rustix::net::sockopt::set_tcp_cork;
 
 use crate::child::{self, Child};
 use crate::log::Reason;
@@ -27,6 +30,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long an ssh over which all was said gets to end.
 const SSH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What goes to an ssh at a time: as much as a pipe holds.
+const SSH_BUFFER_BYTES: usize = 64 << 10;
 
 /// Why there is no connection. `Display` gives 3.4's words.
 #[derive(Debug)]
@@ -126,6 +132,34 @@ impl Connection {
         }
     }
 
+    /// Writes some bytes, and then parts of a file without reading them.
+    pub(crate) fn write_with_pieces(
+        &mut self,
+        first: &[u8],
+        file: &File,
+        pieces: &[Piece],
+    ) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => send_with_pieces(stream, first, file, pieces).map_err(timed_out),
+            Self::Ssh(ssh) => {
+                ssh.write_all(first)?;
+                let mut buffer = vec![0; SSH_BUFFER_BYTES];
+                for piece in pieces {
+                    let mut at = u64::from(piece.start);
+                    while at < piece.end() {
+                        let left = usize::try_from(piece.end() - at).unwrap_or(usize::MAX);
+                        let part = &mut buffer[..left.min(SSH_BUFFER_BYTES)];
+                        // Where others stand in the file is theirs.
+                        file.read_exact_at(part, at)?;
+                        ssh.write_all(part)?;
+                        at += part.len() as u64;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Closes a connection over which all was said. For ssh this waits for its end, so that the
     /// server can finish, but not for one that hangs; how it ended says nothing that the server did
     /// not say better.
@@ -176,16 +210,37 @@ fn send_with_file(
 ) -> io::Result<()> {
     let sent = rustix::net::send(stream, first, SendFlags::MORE | SendFlags::NOSIGNAL)?;
     stream.write_all(&first[sent..])?;
-    let mut at = 0;
-    while at < bytes as u64 {
-        let left = bytes - at as usize;
+    send_piece(stream, file, 0, bytes)
+}
+
+/// Full segments only, however short the pieces are, until all is said.
+fn send_with_pieces(
+    mut stream: &TcpStream,
+    first: &[u8],
+    file: &File,
+    pieces: &[Piece],
+) -> io::Result<()> {
+    set_tcp_cork(stream, true)?;
+    stream.write_all(first)?;
+    for piece in pieces {
+        send_piece(stream, file, u64::from(piece.start), piece.bytes as usize)?;
+    }
+    set_tcp_cork(stream, false)?;
+    Ok(())
+}
+
+fn send_piece(stream: &TcpStream, file: &File, start: u64, bytes: usize) -> io::Result<()> {
+    let end = start + bytes as u64;
+    let mut at = start;
+    while at < end {
+        let left = (end - at) as usize;
         match rustix::fs::sendfile(stream, file, Some(&mut at), left) {
             Ok(0) => break,
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    expect_all(at as usize, bytes)
+    expect_all((at - start) as usize, bytes)
 }
 
 /// A file that is shorter than it was cannot be sent.

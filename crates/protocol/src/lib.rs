@@ -16,6 +16,7 @@
 
 pub mod include;
 pub mod lzo;
+pub mod pieces;
 pub mod request;
 pub mod response;
 pub mod session;

@@ -23,6 +23,7 @@ use protocol::include::MUST_EXIST;
 use protocol::lzo;
 
 use super::client_root::{ClientRoot, RootFolder};
+use super::copies::{Copies, with_line};
 use super::refusal::Refusal;
 use super::source::{self, Identity, Text};
 
@@ -56,14 +57,14 @@ struct Copied {
 }
 
 /// Copies of one file, by the name in their `#line`, if any. There are few.
-type Copies = Vec<(Option<OsString>, Copied)>;
+type OfFile = Vec<(Option<OsString>, Copied)>;
 
 /// All roots of this server.
 pub(crate) struct Mirror {
     folder: RootFolder,
     roots: Mutex<Vec<Root>>,
     /// By real path as text, which costs a fraction of a path's own comparison.
-    copies: Mutex<HashMap<OsString, Copies>>,
+    copies: Mutex<HashMap<OsString, OfFile>>,
     /// For files before they get their names.
     scratch: ClientRoot,
     scratch_names: AtomicUsize,
@@ -89,63 +90,10 @@ impl Mirror {
         self.scratch.path().join(number.to_string())
     }
 
-    /// A link at `at`; returns its place below a root.
-    pub(crate) fn link(&self, at: &Path, text: &OsStr) -> Result<PathBuf, Refusal> {
-        // Clients remove these endings, which are the link's own here.
-        let at = match at.extension().map(OsStr::as_bytes) {
-            Some(b"lzo" | b"abs") => with_suffix(at, ".lzo"),
-            _ => at.to_owned(),
-        };
-        self.place(&at, &Object::Link(text.to_owned()))
-    }
-
-    /// The folder `at`; returns the place of the empty file that stands for it.
-    pub(crate) fn folder(&self, at: &Path) -> Result<PathBuf, Refusal> {
-        self.place(&at.join(MUST_EXIST), &Object::MustExist)
-    }
-
-    /// The file at the real path `real`, of the given identity (`None` for `/dev/null`);
-    /// returns the place of its copy. With `line`, a first line names the file so. `text` is
-    /// its text, if it was just read.
-    ///
-    /// # Errors
-    /// [`Refusal::Mirror`]; those of [`source::read`]; [`Refusal::Unsettled`] if the file is
-    /// not the one of that identity any more.
-    pub(crate) fn file(
-        &self,
-        real: &Path,
-        identity: Option<Identity>,
-        line: Option<&OsStr>,
-        text: Option<Text>,
-    ) -> Result<PathBuf, Refusal> {
-        let Copied { place, written } = self.copied(real, line)?;
-        let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.is_some() && *written == identity {
-            return Ok(place);
-        }
-        let text = match text {
-            Some(text) => text,
-            None => source::read(real)?,
-        };
-        if text.identity != identity {
-            return Err(Refusal::Unsettled);
-        }
-        let block = match line {
-            Some(line) => lzo::compress(&with_line(line, &text.content)),
-            None => lzo::compress(&text.content),
-        };
-        let scratch = self.scratch_name();
-        fs::write(&scratch, block)
-            .and_then(|()| fs::rename(&scratch, &place))
-            .map_err(Refusal::mirror(&place))?;
-        *written = if text.is_settled { identity } else { None };
-        Ok(place)
-    }
-
     /// The copy of a file, or where one goes.
     fn copied(&self, real: &Path, line: Option<&OsStr>) -> Result<Copied, Refusal> {
         let copies = || self.copies.lock().unwrap_or_else(PoisonError::into_inner);
-        let find = |copies: &Copies| {
+        let find = |copies: &OfFile| {
             let found = copies.iter().find(|(name, _)| name.as_deref() == line);
             found.map(|(_, copied)| copied.clone())
         };
@@ -208,6 +156,57 @@ impl Mirror {
     }
 }
 
+/// The paths of copies.
+impl Copies for Mirror {
+    type Copy = OsString;
+
+    fn file(
+        &self,
+        real: &Path,
+        identity: Option<Identity>,
+        line: Option<&OsStr>,
+        text: Option<Text>,
+    ) -> Result<OsString, Refusal> {
+        let Copied { place, written } = self.copied(real, line)?;
+        let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.is_some() && *written == identity {
+            return Ok(place.into());
+        }
+        let text = match text {
+            Some(text) => text,
+            None => source::read(real)?,
+        };
+        if text.identity != identity {
+            return Err(Refusal::Unsettled);
+        }
+        let block = match line {
+            Some(line) => lzo::compress_once(&with_line(line, &text.content)),
+            None => lzo::compress_once(&text.content),
+        };
+        let scratch = self.scratch_name();
+        fs::write(&scratch, block)
+            .and_then(|()| fs::rename(&scratch, &place))
+            .map_err(Refusal::mirror(&place))?;
+        *written = if text.is_settled { identity } else { None };
+        Ok(place.into())
+    }
+
+    fn link(&self, at: &Path, text: &OsStr) -> Result<OsString, Refusal> {
+        // Clients remove these endings, which are the link's own here.
+        let at = match at.extension().map(OsStr::as_bytes) {
+            Some(b"lzo" | b"abs") => with_suffix(at, ".lzo"),
+            _ => at.to_owned(),
+        };
+        self.place(&at, &Object::Link(text.to_owned()))
+            .map(Into::into)
+    }
+
+    fn folder(&self, at: &Path) -> Result<OsString, Refusal> {
+        self.place(&at.join(MUST_EXIST), &Object::MustExist)
+            .map(Into::into)
+    }
+}
+
 impl Root {
     fn new(root: ClientRoot) -> Self {
         Self {
@@ -254,32 +253,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// `content` with a first line that makes compilers name it `spelled`.
-///
-/// Messages, `__FILE__` and debug information then have the client's name and not that of the
-/// server's copy. (The compile unit of a main file keeps the server's name in all compilers.)
-fn with_line(spelled: &OsStr, content: &[u8]) -> Vec<u8> {
-    // Compilers pass over a byte order mark at the very start only.
-    const MARK: &[u8] = b"\xef\xbb\xbf";
-    let (mark, content) = match content.strip_prefix(MARK) {
-        Some(content) => (MARK, content),
-        None => (&b""[..], content),
-    };
-    let mut text = mark.to_vec();
-    text.extend_from_slice(b"#line 1 \"");
-    for &byte in spelled.as_bytes() {
-        match byte {
-            // A question mark could be part of a trigraph.
-            b'"' | b'\\' | b'?' => text.extend_from_slice(&[b'\\', byte]),
-            b'\n' => text.extend_from_slice(b"\\n"),
-            _ => text.push(byte),
-        }
-    }
-    text.extend_from_slice(b"\"\n");
-    text.extend_from_slice(content);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,6 +270,14 @@ mod tests {
             .into()
     }
 
+    fn folder(mirror: &Mirror, at: &Path) -> Result<PathBuf, Refusal> {
+        mirror.folder(at).map(Into::into)
+    }
+
+    fn link(mirror: &Mirror, at: &Path, text: &OsStr) -> Result<PathBuf, Refusal> {
+        mirror.link(at, text).map(Into::into)
+    }
+
     fn content(copy: &Path) -> Vec<u8> {
         lzo::decompress(&fs::read(copy).unwrap(), 1 << 20).unwrap()
     }
@@ -306,17 +287,18 @@ mod tests {
         mirror
             .file(real, identity, line.map(OsStr::new), None)
             .unwrap()
+            .into()
     }
 
     #[test]
     fn objects_stand_where_the_client_has_them() {
         let (mirror, _dir) = mirror();
-        let folder = mirror.folder(Path::new("/a/b")).unwrap();
-        assert_eq!(client_name(&folder), Path::new("/a/b").join(MUST_EXIST));
-        assert_eq!(fs::read(&folder).unwrap(), b"");
-        let link = mirror.link(Path::new("/a/l"), "/a/b".as_ref()).unwrap();
-        assert_eq!(client_name(&link), Path::new("/a/l"));
-        assert_eq!(fs::read_link(&link).unwrap(), Path::new("/a/b"));
+        let made = folder(&mirror, Path::new("/a/b")).unwrap();
+        assert_eq!(client_name(&made), Path::new("/a/b").join(MUST_EXIST));
+        assert_eq!(fs::read(&made).unwrap(), b"");
+        let linked = link(&mirror, Path::new("/a/l"), "/a/b".as_ref()).unwrap();
+        assert_eq!(client_name(&linked), Path::new("/a/l"));
+        assert_eq!(fs::read_link(&linked).unwrap(), Path::new("/a/b"));
         let null = copy(&mirror, Path::new("/dev/null"), None);
         assert_eq!(client_name(&null), Path::new("/dev/null"));
         assert_eq!(fs::read(&null).unwrap(), b"\x11\0\0");
@@ -326,8 +308,8 @@ mod tests {
     fn a_link_keeps_an_ending_that_clients_remove() {
         let (mirror, _dir) = mirror();
         for name in ["/x.lzo", "/x.abs", "/x.lzo.abs", "/x.h"] {
-            let link = mirror.link(Path::new(name), "/t".as_ref()).unwrap();
-            assert_eq!(client_name(&link), Path::new(name));
+            let linked = link(&mirror, Path::new(name), "/t".as_ref()).unwrap();
+            assert_eq!(client_name(&linked), Path::new(name));
         }
     }
 
@@ -385,34 +367,22 @@ mod tests {
     }
 
     #[test]
-    fn a_first_line_is_escaped_and_stands_behind_a_byte_order_mark() {
-        assert_eq!(
-            with_line(OsStr::new("/a\"b\\c??/\n/\u{e9}"), b"x"),
-            "#line 1 \"/a\\\"b\\\\c\\?\\?/\\n/\u{e9}\"\nx".as_bytes()
-        );
-        assert_eq!(
-            with_line(OsStr::new("/a"), b"\xef\xbb\xbfx"),
-            b"\xef\xbb\xbf#line 1 \"/a\"\nx"
-        );
-    }
-
-    #[test]
     fn what_cannot_stand_side_by_side_goes_below_another_root() {
         let (mirror, dir) = mirror();
         let target = dir.path().join("target");
         fs::create_dir(&target).unwrap();
-        let link = mirror.link(Path::new("/a/l"), target.as_os_str()).unwrap();
-        let folder = mirror.folder(Path::new("/a/l")).unwrap();
-        let other = mirror.link(Path::new("/a/l"), "/b".as_ref()).unwrap();
-        assert_eq!(client_name(&link), client_name(&other));
-        assert_eq!(fs::read_link(&link).unwrap(), target);
+        let linked = link(&mirror, Path::new("/a/l"), target.as_os_str()).unwrap();
+        let made = folder(&mirror, Path::new("/a/l")).unwrap();
+        let other = link(&mirror, Path::new("/a/l"), "/b".as_ref()).unwrap();
+        assert_eq!(client_name(&linked), client_name(&other));
+        assert_eq!(fs::read_link(&linked).unwrap(), target);
         assert_eq!(fs::read_link(&other).unwrap(), Path::new("/b"));
-        assert!(folder.is_file());
+        assert!(made.is_file());
         // In particular nothing was written through the link into the client's own files.
         assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
         // And what is there already is used again.
         assert_eq!(
-            mirror.link(Path::new("/a/l"), "/b".as_ref()).unwrap(),
+            link(&mirror, Path::new("/a/l"), "/b".as_ref()).unwrap(),
             other
         );
     }
@@ -422,9 +392,9 @@ mod tests {
         let (mirror, dir) = mirror();
         for version in 0..MOST_ROOTS {
             let text = OsString::from(format!("/{version}"));
-            mirror.link(Path::new("/l"), &text).unwrap();
+            link(&mirror, Path::new("/l"), &text).unwrap();
         }
-        assert!(mirror.link(Path::new("/l"), "/x".as_ref()).is_err());
+        assert!(link(&mirror, Path::new("/l"), "/x".as_ref()).is_err());
         mirror.remove();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }

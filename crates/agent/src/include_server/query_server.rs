@@ -1,11 +1,12 @@
 //! The socket: connections, and the end of the server.
 //!
-//! One thread per connection and one connection per question. A question that cannot be read
-//! costs its client the answer and nobody else anything.
+//! One connection per question. A question that cannot be read costs its client the answer and nobody else anything.
+//! On the socket that the protocol knows there is a thread per connection; beside it there is one for clients of ours,
+//! whose threads wait there themselves and stay ([`super::workers`]).
 
 use std::ffi::OsString;
-use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, IoSlice, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -16,17 +17,22 @@ use std::time::{Duration, Instant};
 
 use command::{Compile, Plan};
 use protocol::include::{Query, encode_answer};
+use protocol::pieces::{Pieces, socket_beside};
 use protocol::request::Limits;
 use protocol::stream::read_query;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
+use super::copies::Copies;
 use super::refusal::Refusal;
 use super::report::Report;
-use super::service::Service;
+use super::service::{Answer, Service};
+use super::store;
+use super::workers::Workers;
 
 /// Connections at once. Clients ask one question per compile and hold a slot meanwhile, so
 /// there are few; more wait in the socket's queue.
-const MOST_CONNECTIONS: usize = 64;
+pub(super) const MOST_CONNECTIONS: usize = 64;
 
 /// For a client to send its question, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,10 +49,13 @@ const LIMITS: Limits = Limits {
     body_bytes: 0,
 };
 
+/// How often an answer in pieces is made that lies in two files.
+const MOST_TRIES: usize = 3;
+
 /// What the threads share.
-struct Shared {
+pub(super) struct Shared {
     service: Service,
-    report: Report,
+    pub(super) report: Report,
     write_closure: bool,
     /// Read-locked while an answer is in the making; true once there must be no more.
     ending: RwLock<bool>,
@@ -55,8 +64,9 @@ struct Shared {
 /// A server, ready for clients.
 pub(crate) struct QueryServer {
     listener: UnixListener,
-    socket: PathBuf,
-    socket_identity: (u64, u64),
+    socket: Socket,
+    /// That for clients of ours; None where its path would be too long.
+    pieces: Option<Socket>,
     shared: Arc<Shared>,
     /// Something to read once a signal asks for the end.
     signals: UnixStream,
@@ -77,24 +87,25 @@ impl QueryServer {
         report: Report,
         write_closure: bool,
     ) -> io::Result<Self> {
-        let is_socket =
-            fs::symlink_metadata(socket).is_ok_and(|metadata| metadata.file_type().is_socket());
-        if is_socket {
-            fs::remove_file(socket)?;
-        }
-        let listener = UnixListener::bind(socket)?;
+        let (listener, socket) = Socket::open(socket)?;
         listener.set_nonblocking(true)?;
-        let metadata = fs::symlink_metadata(socket)?;
+        let shared = Arc::new(Shared {
+            service,
+            report,
+            write_closure,
+            ending: RwLock::new(false),
+        });
+        let beside = socket_beside(socket.path.as_os_str());
+        let pieces = Socket::open(Path::new(&beside)).ok();
+        let pieces = pieces.and_then(|(listener, socket)| {
+            let started = Workers::start(listener, Arc::clone(&shared));
+            started.map(|()| socket).ok()
+        });
         Ok(Self {
             listener,
-            socket: socket.to_owned(),
-            socket_identity: (metadata.dev(), metadata.ino()),
-            shared: Arc::new(Shared {
-                service,
-                report,
-                write_closure,
-                ending: RwLock::new(false),
-            }),
+            socket,
+            pieces,
+            shared,
             signals,
             starter,
         })
@@ -102,9 +113,9 @@ impl QueryServer {
 
     /// Answers questions until a signal comes, the starter has gone or the socket is gone.
     pub(crate) fn serve(&self) {
-        while self.has_socket() {
-            // Every connection's thread holds one reference.
-            let is_full = Arc::strong_count(&self.shared) > MOST_CONNECTIONS;
+        while self.socket.is_there() {
+            // Every connection's thread holds one reference, and all workers together another.
+            let is_full = Arc::strong_count(&self.shared) > MOST_CONNECTIONS + 1;
             match self.wait(is_full) {
                 Ok(Event::End) => break,
                 Ok(Event::Client) => self.accept(),
@@ -182,16 +193,10 @@ impl QueryServer {
         poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
-    fn has_socket(&self) -> bool {
-        fs::symlink_metadata(&self.socket)
-            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.socket_identity)
-    }
-
     /// Leaves nothing behind.
     pub(crate) fn end(&self) {
-        if self.has_socket() {
-            let _ = fs::remove_file(&self.socket); // Gone is as good.
-        }
+        self.socket.remove();
+        self.pieces.iter().for_each(Socket::remove);
         self.shared.service.interrupt();
         // With no compiler running any more, answers in the making end at once.
         let mut ending = self
@@ -204,6 +209,41 @@ impl QueryServer {
     }
 }
 
+/// A socket's name in the file system.
+struct Socket {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl Socket {
+    /// Opens it; one that a dead server left there is replaced.
+    fn open(path: &Path) -> io::Result<(UnixListener, Self)> {
+        let is_socket =
+            fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+        if is_socket {
+            fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        let metadata = fs::symlink_metadata(path)?;
+        let socket = Self {
+            path: path.to_owned(),
+            identity: (metadata.dev(), metadata.ino()),
+        };
+        Ok((listener, socket))
+    }
+
+    fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.path)
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
+    }
+
+    fn remove(&self) {
+        if self.is_there() {
+            let _ = fs::remove_file(&self.path); // Gone is as good.
+        }
+    }
+}
+
 enum Event {
     Client,
     End,
@@ -212,7 +252,16 @@ enum Event {
 
 impl Shared {
     fn converse(&self, stream: &UnixStream) {
-        match self.try_converse(stream) {
+        self.tell(self.answer_in_paths(stream));
+    }
+
+    /// One question of a client of ours.
+    pub(super) fn converse_in_pieces(&self, stream: &UnixStream) {
+        self.tell(self.answer_in_pieces(stream));
+    }
+
+    fn tell(&self, conversed: io::Result<()>) {
+        match conversed {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let seconds = PATIENCE.as_secs();
                 self.report
@@ -223,23 +272,38 @@ impl Shared {
         }
     }
 
-    fn try_converse(&self, stream: &UnixStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let mut from = BufReader::new(stream);
-        if from.fill_buf()?.is_empty() {
-            return Ok(()); // Somebody looked whether there is a server.
-        }
-        let query = read_query(&mut from, LIMITS)?;
-        let paths = self.answer(&query).unwrap_or_default();
-        let mut to = stream;
+    fn answer_in_paths(&self, mut stream: &UnixStream) -> io::Result<()> {
+        let Some(query) = question(stream)? else {
+            return Ok(());
+        };
+        let paths = self
+            .answer(&*self.service.mirror, &query)
+            .map(|answer| answer.copies);
         // A client that has gone while waiting misses nothing.
-        let _ = to.write_all(&encode_answer(&paths));
+        let _ = stream.write_all(&encode_answer(&paths.unwrap_or_default()));
         Ok(())
     }
 
-    /// The paths to send; `None` if there is no answer.
-    fn answer(&self, query: &Query) -> Option<Vec<OsString>> {
+    fn answer_in_pieces(&self, mut stream: &UnixStream) -> io::Result<()> {
+        let Some(query) = question(stream)? else {
+            return Ok(());
+        };
+        let pieces = (0..MOST_TRIES).find_map(|_| {
+            match self.answer(&self.service.store, &query) {
+                Some(answer) => store::pieces(&answer.copies, answer.files.len()).map(Some),
+                // Nothing to try again.
+                None => Some(None),
+            }
+        });
+        let _ = match pieces.flatten() {
+            Some((pieces, file)) => send_with_file(stream, &pieces.encode(), &file),
+            None => stream.write_all(&Pieces::default().encode()),
+        };
+        Ok(())
+    }
+
+    /// The answer; `None` if there is none.
+    fn answer<C: Copies>(&self, copies: &C, query: &Query) -> Option<Answer<C::Copy>> {
         let ending = self.ending.read().unwrap_or_else(PoisonError::into_inner);
         if *ending {
             return None;
@@ -248,7 +312,7 @@ impl Shared {
         let cwd = Path::new(&query.cwd);
         let (unit, answer) = match plan(&query.argv) {
             Ok(compile) => {
-                let answer = self.service.answer(cwd, &compile);
+                let answer = self.service.answer(copies, cwd, &compile);
                 if let (true, Ok(answer)) = (self.write_closure, &answer) {
                     self.report.write_closure(cwd, &compile, &answer.files);
                 }
@@ -258,8 +322,34 @@ impl Shared {
         };
         self.report
             .answered(unit.as_deref(), &answer, started.elapsed());
-        answer.ok().map(|answer| answer.paths)
+        answer.ok()
     }
+}
+
+/// What a client asks; nothing if it only looked whether there is a server.
+fn question(stream: &UnixStream) -> io::Result<Option<Query>> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut from = BufReader::new(stream);
+    if from.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    read_query(&mut from, LIMITS).map(Some)
+}
+
+/// Sends some bytes, and with the first of them a descriptor of the file.
+fn send_with_file(mut to: &UnixStream, bytes: &[u8], file: &File) -> io::Result<()> {
+    let files = [file.as_fd()];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&files));
+    let sent = sendmsg(
+        to,
+        &[IoSlice::new(bytes)],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )?;
+    to.write_all(&bytes[sent..])
 }
 
 fn plan(argv: &[OsString]) -> Result<Compile, Refusal> {

@@ -44,10 +44,10 @@ impl Report {
     }
 
     /// A question was answered; `unit` is its source file, if it has one.
-    pub(crate) fn answered(
+    pub(crate) fn answered<C>(
         &self,
         unit: Option<&OsStr>,
-        answer: &Result<Answer, Refusal>,
+        answer: &Result<Answer<C>, Refusal>,
         took: Duration,
     ) {
         let unit = unit.map_or("unknown translation unit".into(), OsStr::to_string_lossy);
@@ -64,7 +64,7 @@ impl Report {
                     "TRACE include server: {} files and {} links and folders for '{unit}' in \
                      {took:.3?}{by_list}",
                     answer.files.len(),
-                    answer.paths.len() - answer.files.len()
+                    answer.copies.len() - answer.files.len()
                 )));
             }
             Ok(_) => {}
@@ -102,14 +102,19 @@ impl Report {
 }
 
 impl Figures {
-    fn count(&mut self, unit: &str, answer: &Result<Answer, Refusal>, took: Duration) -> String {
+    fn count<C>(
+        &mut self,
+        unit: &str,
+        answer: &Result<Answer<C>, Refusal>,
+        took: Duration,
+    ) -> String {
         self.count += 1;
         self.total += took;
         self.longest = self.longest.max(took);
         let shortest = self.shortest.map_or(took, |shortest| shortest.min(took));
         self.shortest = Some(shortest);
         let (files, others) = match answer {
-            Ok(answer) => (answer.files.len(), answer.paths.len() - answer.files.len()),
+            Ok(answer) => (answer.files.len(), answer.copies.len() - answer.files.len()),
             Err(_) => {
                 self.refused += 1;
                 (0, 0)
@@ -180,12 +185,12 @@ mod tests {
         let mut figures = Figures::default();
         let second = Duration::from_secs(1);
         let answer = Ok(Answer {
-            paths: vec!["a".into(), "b".into(), "c".into()],
+            copies: vec!["a", "b", "c"],
             files: vec!["/a".into()],
             by_list: None,
         });
         figures.count("a.c", &answer, second);
-        let text = figures.count("a\nb.c", &Err(Refusal::TimeLimit), 3 * second);
+        let text = figures.count::<()>("a\nb.c", &Err(Refusal::TimeLimit), 3 * second);
         assert_eq!(
             text,
             "TRANSLATION_UNIT: a?b.c\n\

@@ -18,6 +18,7 @@ use command::Compile;
 
 use super::by_list::Lists;
 use super::compiler;
+use super::copies::Copies;
 use super::engine::Engine;
 use super::engine_refusals::EngineRefusals;
 use super::job::{Job, Needed};
@@ -27,6 +28,7 @@ use super::run::Stop;
 use super::search;
 use super::seen::Seen;
 use super::source::{Sources, Text};
+use super::store::Store;
 use super::system_dirs::link_text;
 
 /// How often a closure is looked at while its files keep changing.
@@ -41,14 +43,17 @@ pub(crate) struct Service {
     lists: Lists,
     stop: Arc<Stop>,
     sources: Arc<Sources>,
-    mirror: Arc<Mirror>,
+    /// For clients that ask for paths.
+    pub(crate) mirror: Arc<Mirror>,
+    /// For clients that ask for pieces.
+    pub(crate) store: Store,
 }
 
-/// What a client gets.
+/// What a client gets, in copies of a kind.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    /// The paths of copies, in the order of the protocol: files, links, folders.
-    pub(crate) paths: Vec<OsString>,
+pub(crate) struct Answer<C> {
+    /// The copies, in the order of the protocol: files, links, folders.
+    pub(crate) copies: Vec<C>,
     /// The files among them by their real paths on the client.
     pub(crate) files: Vec<PathBuf>,
     /// Why the compiler itself was asked, if it was.
@@ -82,6 +87,7 @@ impl Service {
             stop,
             sources,
             mirror,
+            store: Store::new(),
         }
     }
 
@@ -96,19 +102,25 @@ impl Service {
     }
 
     /// Answers one question: what does `compile` need in the working folder `cwd`?
+    /// The answer is in terms of `copies`, one of those above.
     ///
     /// # Errors
     /// [`Refusal`]: the client has to preprocess by itself.
-    pub(crate) fn answer(&self, cwd: &Path, compile: &Compile) -> Result<Answer, Refusal> {
+    pub(crate) fn answer<C: Copies>(
+        &self,
+        copies: &C,
+        cwd: &Path,
+        compile: &Compile,
+    ) -> Result<Answer<C::Copy>, Refusal> {
         if !cwd.is_absolute() || !cwd.is_dir() {
             return Err(Refusal::WorkingFolder(cwd.to_owned()));
         }
         let job = self.understand(compile, cwd)?;
-        match self.by_engine(&job)? {
+        match self.by_engine(copies, &job)? {
             Ok(answer) => Ok(answer),
             Err(refusal) => {
                 self.refusals.count(&refusal);
-                self.by_list(&job, refusal)
+                self.by_list(copies, &job, refusal)
             }
         }
     }
@@ -131,8 +143,12 @@ impl Service {
     ///
     /// # Errors
     /// [`Refusal`], if it cannot be answered in any way; the inner one is that of the engine.
-    fn by_engine(&self, job: &Job<'_>) -> Result<Result<Answer, includes::Refusal>, Refusal> {
-        let mut last: Option<(Seen, Answer)> = None;
+    fn by_engine<C: Copies>(
+        &self,
+        copies: &C,
+        job: &Job<'_>,
+    ) -> Result<Result<Answer<C::Copy>, includes::Refusal>, Refusal> {
+        let mut last: Option<(Seen, Answer<C::Copy>)> = None;
         let mut refusal = Refusal::Unsettled;
         for _ in 0..MOST_TRIES {
             let closure = match self.engine.closure(job) {
@@ -150,7 +166,7 @@ impl Service {
                 (Ok(seen), Some((before, answer))) if seen.is_same_as(&before) => {
                     return Ok(Ok(answer));
                 }
-                (Ok(seen), _) => match self.copy_seen(job, &seen) {
+                (Ok(seen), _) => match self.copy_seen(copies, job, &seen) {
                     Ok(answer) => {
                         last = Some((seen, answer));
                         continue;
@@ -164,7 +180,12 @@ impl Service {
         Err(refusal)
     }
 
-    fn copy_seen(&self, job: &Job<'_>, seen: &Seen) -> Result<Answer, Refusal> {
+    fn copy_seen<C: Copies>(
+        &self,
+        copies: &C,
+        job: &Job<'_>,
+        seen: &Seen,
+    ) -> Result<Answer<C::Copy>, Refusal> {
         let mut texts = HashMap::new();
         for file in &seen.found {
             let (source, text) = self.sources.look(&file.real, file.identity)?;
@@ -182,11 +203,16 @@ impl Service {
             beside: seen.beside(job),
             texts,
         };
-        self.copy(needed)
+        copy(copies, needed)
     }
 
     /// The long way, for what the engine has refused.
-    fn by_list(&self, job: &Job<'_>, why: includes::Refusal) -> Result<Answer, Refusal> {
+    fn by_list<C: Copies>(
+        &self,
+        copies: &C,
+        job: &Job<'_>,
+        why: includes::Refusal,
+    ) -> Result<Answer<C::Copy>, Refusal> {
         let precompiled = match &why {
             includes::Refusal::Precompiled(path) => {
                 Some(PathBuf::from(OsString::from_vec(path.clone())))
@@ -209,7 +235,7 @@ impl Service {
                     beside: walked.beside,
                     texts: walked.texts,
                 };
-                self.copy(needed).map(Some)
+                copy(copies, needed).map(Some)
             });
             match copied {
                 Ok(Some(answer)) => {
@@ -224,45 +250,44 @@ impl Service {
         }
         Err(refusal)
     }
+}
 
-    /// Copies what is needed, and names the copies.
-    fn copy(&self, needed: Needed<'_>) -> Result<Answer, Refusal> {
-        let Needed {
-            system,
-            found,
-            beside,
-            mut texts,
-        } = needed;
-        let mut paths = Vec::with_capacity(found.len() + 64);
-        let mut files = Vec::with_capacity(found.len());
-        let mut done = HashSet::with_capacity(found.len());
-        for file in found {
-            // Reached by several names, a file is named by the first.
-            if !system.let_send(file) || !done.insert(file.real.as_os_str()) {
-                continue;
-            }
-            let spelled = file.spelled.as_os_str();
-            let line = file.spelled.is_absolute().then_some(spelled);
-            let text: Option<Text> = texts.remove(&file.real);
-            let copy = self.mirror.file(&file.real, file.identity, line, text)?;
-            paths.push(copy.into_os_string());
-            files.push(file.real.clone());
+/// Copies what is needed.
+fn copy<C: Copies>(to: &C, needed: Needed<'_>) -> Result<Answer<C::Copy>, Refusal> {
+    let Needed {
+        system,
+        found,
+        beside,
+        mut texts,
+    } = needed;
+    let mut copies = Vec::with_capacity(found.len() + 64);
+    let mut files = Vec::with_capacity(found.len());
+    let mut done = HashSet::with_capacity(found.len());
+    for file in found {
+        // Reached by several names, a file is named by the first.
+        if !system.let_send(file) || !done.insert(file.real.as_os_str()) {
+            continue;
         }
-        for folder in system.topmost() {
-            paths.push(self.mirror.link(folder, &link_text(folder))?.into());
-        }
-        for (link, target) in &beside.links {
-            paths.push(self.mirror.link(link, target.as_os_str())?.into());
-        }
-        for folder in &beside.folders {
-            paths.push(self.mirror.folder(folder)?.into());
-        }
-        Ok(Answer {
-            paths,
-            files,
-            by_list: None,
-        })
+        let spelled = file.spelled.as_os_str();
+        let line = file.spelled.is_absolute().then_some(spelled);
+        let text: Option<Text> = texts.remove(&file.real);
+        copies.push(to.file(&file.real, file.identity, line, text)?);
+        files.push(file.real.clone());
     }
+    for folder in system.topmost() {
+        copies.push(to.link(folder, &link_text(folder))?);
+    }
+    for (link, target) in &beside.links {
+        copies.push(to.link(link, target.as_os_str())?);
+    }
+    for folder in &beside.folders {
+        copies.push(to.folder(folder)?);
+    }
+    Ok(Answer {
+        copies,
+        files,
+        by_list: None,
+    })
 }
 
 /// Passes on what another look may mend: something changed between the steps.

@@ -6,6 +6,7 @@
 mod asking;
 mod changes;
 mod contents;
+mod pieces;
 mod refused;
 mod sent;
 #[path = "../support/mod.rs"]

@@ -5,17 +5,19 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{IoSliceMut, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use protocol::include::{MUST_EXIST, Query, client_name};
-use protocol::request::Limits;
-use protocol::{lzo, stream};
+use protocol::pieces::Pieces;
+use protocol::request::{Head, Limits, RequestDecoder, Step, put_file_count};
+use protocol::{Version, lzo, stream};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -112,6 +114,65 @@ pub(crate) enum Sent {
 /// An answer as a client understands it: names on the client, and what goes with them.
 pub(crate) type Answer = BTreeMap<PathBuf, Sent>;
 
+/// An answer to a client of ours.
+pub(crate) struct InPieces {
+    pub(crate) pieces: Pieces,
+    file: File,
+}
+
+impl InPieces {
+    /// What a compile server understands of a request with it.
+    pub(crate) fn answer(&self) -> Answer {
+        let head = Head {
+            version: Version::Pump,
+            cwd: Some("/".into()),
+            argv: vec!["gcc".into()],
+        };
+        let mut request = head.encode();
+        put_file_count(&mut request, self.pieces.files);
+        for piece in &self.pieces.pieces {
+            let mut bytes = vec![0; piece.bytes as usize];
+            let start = u64::from(piece.start);
+            self.file.read_exact_at(&mut bytes, start).unwrap();
+            request.extend(bytes);
+        }
+        let mut from = &request[..];
+        let mut decoder = RequestDecoder::new(Limits::default());
+        let mut answer = Answer::new();
+        loop {
+            let (name, sent) = match decoder.step() {
+                Step::Header => {
+                    let header = stream::read_header(&mut from).unwrap();
+                    decoder.on_header(&header).unwrap();
+                    continue;
+                }
+                Step::Text { bytes } => {
+                    let text = stream::read_body(&mut from, bytes).unwrap();
+                    decoder.on_text(text).unwrap();
+                    continue;
+                }
+                Step::File { name, wire_bytes } => {
+                    let block = stream::read_body(&mut from, wire_bytes).unwrap();
+                    let is_folder = Path::new(&name).ends_with(MUST_EXIST);
+                    assert_eq!(block.is_empty(), is_folder);
+                    let sent = match is_folder {
+                        true => block,
+                        false => lzo::decompress(&block, 1 << 24).unwrap(),
+                    };
+                    (name, Sent::File(sent))
+                }
+                Step::Link { name, text } => (name, Sent::Link(text.into())),
+                Step::Head(_) => continue,
+                Step::End => break,
+                Step::Source { .. } => panic!("not in pump mode"),
+            };
+            assert!(answer.insert(name.into(), sent).is_none());
+        }
+        assert!(from.is_empty());
+        answer
+    }
+}
+
 /// An include server in the background.
 pub(crate) struct Server {
     /// Holds its socket, and what it prints.
@@ -188,6 +249,32 @@ impl Server {
             assert!(answer.insert(name, sent).is_none(), "{}", path.display());
         }
         Some(answer)
+    }
+
+    /// The answer to a question of a client of ours; nothing if the server refuses.
+    pub(crate) fn ask_for_pieces(&self, cwd: &Path, argv: Vec<OsString>) -> Option<InPieces> {
+        let mut stream = UnixStream::connect(self.tree.path("socket.pieces")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let cwd = cwd.into();
+        let query = Query { cwd, argv };
+        stream.write_all(&query.encode()).unwrap();
+        // The descriptor comes with the first byte.
+        let mut first = [0];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut buffers = [IoSliceMut::new(&mut first)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        recvmsg(&stream, &mut buffers, &mut control, flags).unwrap();
+        let file = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+            _ => None,
+        });
+        let mut from = first.chain(&stream);
+        let pieces = Pieces::read(&mut from, Limits::default()).unwrap();
+        assert_eq!(from.read(&mut [0]).unwrap(), 0, "more than an answer");
+        assert_eq!(file.is_some(), pieces.files > 0);
+        let file = file?.into();
+        Some(InPieces { pieces, file })
     }
 
     pub(crate) fn stderr(&self) -> String {

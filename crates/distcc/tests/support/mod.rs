@@ -131,7 +131,12 @@ impl Place {
 
     /// Records for the monitor that are left.
     pub(crate) fn records(&self) -> usize {
-        fs::read_dir(self.path("state-dir/state")).map_or(0, Iterator::count)
+        let is_record =
+            |name: std::ffi::OsString| name.as_encoded_bytes().starts_with(b"binstate_");
+        fs::read_dir(self.path("state-dir/state")).map_or(0, |entries| {
+            let names = entries.flatten().map(|entry| entry.file_name());
+            names.filter(|name| is_record(name.clone())).count()
+        })
     }
 
     /// Whether a host is left alone for now.
