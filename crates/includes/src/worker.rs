@@ -4,7 +4,6 @@
 //! worker's own, so evaluation takes no lock. Two workers may both read a file for the first time: the
 //! second parse is thrown away.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::compilers::ask::Compiler;
@@ -135,8 +134,8 @@ pub(crate) struct Worker {
     pub(crate) env: Environment,
     pub(crate) folders: Folders,
     pub(crate) contexts: Vec<Context>,
-    pub(crate) context_ids: HashMap<ContextKey, u32>,
-    pub(crate) bases: HashMap<BaseKey, Arc<Base>>,
+    pub(crate) context_ids: FastMap<ContextKey, u32>,
+    pub(crate) bases: FastMap<BaseKey, Arc<Base>>,
     pub(crate) files: Vec<File>,
     pub(crate) file_ids: FastMap<Vec<u8>, u32>,
     pub(crate) beside: Vec<Vec<u8>>,
@@ -212,8 +211,8 @@ impl Worker {
             env: Environment::default(),
             folders: Folders::new(Arc::clone(&shared.tree)),
             contexts: Vec::new(),
-            context_ids: HashMap::new(),
-            bases: HashMap::new(),
+            context_ids: FastMap::default(),
+            bases: FastMap::default(),
             files: Vec::new(),
             file_ids: FastMap::default(),
             beside: Vec::new(),

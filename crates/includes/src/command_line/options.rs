@@ -11,7 +11,7 @@ pub use crate::command_line::invocation::Command;
 pub(crate) use crate::command_line::invocation::{Invocation, Language, Prelude};
 use crate::command_line::language::{language_named, language_of};
 use crate::command_line::option_tables::{
-    DROPPED_WITH_VALUE, KEPT_WITH_VALUE, NAMES_FOLDER, REFUSED, is_irrelevant,
+    DROPPED_WITH_VALUE, KEPT_WITH_VALUE, NAMES_FOLDER, REFUSED, begins_with, is_irrelevant,
 };
 use crate::command_line::words::words;
 use crate::refusal::Refusal;
@@ -168,7 +168,7 @@ impl Reader {
                     .extend(list.split(|&b| b == b',').map(<[u8]>::to_vec));
             } else if let Some((_, why)) = REFUSED
                 .iter()
-                .find(|(prefix, _)| argument.starts_with(prefix))
+                .find(|(prefix, _)| begins_with(&argument, prefix))
             {
                 let option = String::from_utf8_lossy(&argument).into_owned();
                 return Err(Refusal::Option(option, why));
@@ -181,7 +181,7 @@ impl Reader {
                 self.out.quote = split;
             } else if let Some((name, valued)) = VALUED
                 .iter()
-                .find(|(prefix, _)| argument.starts_with(prefix))
+                .find(|(prefix, _)| begins_with(&argument, prefix))
             {
                 let joined = &argument[name.len()..];
                 let value = if joined.is_empty() {

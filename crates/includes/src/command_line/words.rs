@@ -68,6 +68,9 @@ fn expand(
 
 /// A long option as the short one, with its value apart.
 fn shortened(word: Vec<u8>) -> Vec<Vec<u8>> {
+    if !word.starts_with(b"--") {
+        return vec![word];
+    }
     for (long, short) in LONG {
         match word.strip_prefix(*long) {
             Some(b"") => return vec![short.to_vec()],

@@ -3,9 +3,9 @@
 //! An entry is only worth something together with the file's stamp, which the taker compares. Files that are known
 //! to have changed are dropped, so that a change without a new stamp does no harm.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::memory::names::FastMap;
 use crate::parsing::dialect::Dialect;
 use crate::parsing::loaded::Loaded;
 use crate::tree::{Changes, Tree};
@@ -14,7 +14,7 @@ use crate::tree::{Changes, Tree};
 #[derive(Default)]
 pub(crate) struct ParsedFiles {
     /// By real path: one for each set of rules that makes a difference.
-    by_path: HashMap<Vec<u8>, Vec<Arc<Loaded>>>,
+    by_path: FastMap<Vec<u8>, Vec<Arc<Loaded>>>,
     /// How much of the record of changes was taken notice of here.
     position: u64,
     /// Words of memory, about.
