@@ -20,7 +20,7 @@ use memchr::memmem;
 use crate::macros::Macro;
 use crate::memory::names::{FastMap, Id, Names, known};
 use crate::parsing::dialect::Dialect;
-use crate::parsing::text::{WORDS, destringed, pragma};
+use crate::parsing::text::{WORDS, destringed, is_part, is_word, pragma};
 use crate::parsing::tokens::{Kind as TokenKind, Token};
 
 /// What a maker can make.
@@ -106,7 +106,6 @@ impl<'a> Needle<'a> {
     /// Where it occurs.
     pub(crate) fn find_in(self, src: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
         memmem::find_iter(src, self.bytes).filter(move |&at| {
-            let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | 0x80..);
             !self.is_whole
                 || !(at
                     .checked_sub(1)
@@ -151,8 +150,9 @@ impl Makers {
     }
 
     /// Adds where `src` may mention a maker or one of [`WORDS`]. Of two that overlap only one is told: both stand in the
-    /// same line.
-    pub(crate) fn find_all(&self, src: &[u8], hits: &mut Vec<usize>) {
+    /// same line. True: a maker is among them.
+    pub(crate) fn find_all(&self, src: &[u8], hits: &mut Vec<usize>) -> bool {
+        let before = hits.len();
         if let Some(searcher) = &self.searcher {
             hits.extend(searcher.find_iter(src).map(|found| found.start()));
         } else {
@@ -164,6 +164,34 @@ impl Makers {
                 hits.extend(needle.find_in(src));
             }
         }
+        let mut has_maker = false;
+        let mut kept = before;
+        for at in before..hits.len() {
+            let hit = hits[at];
+            let is_named = self.is_named_at(src, hit);
+            has_maker |= is_named;
+            if is_named || is_word(&src[hit..]) {
+                hits[kept] = hit;
+                kept += 1;
+            }
+        }
+        hits.truncate(kept);
+        has_maker
+    }
+
+    /// Whether the name around a hit is that of a maker or its first piece, or may be: pieces are parts of other names, too,
+    /// and whole files are read more closely for a mention.
+    fn is_named_at(&self, src: &[u8], hit: usize) -> bool {
+        let hit = hit + usize::from(src[hit] == b'.');
+        let is_end = |b: &u8| !is_part(b);
+        let start = src[..hit].iter().rposition(is_end).map_or(0, |at| at + 1);
+        let end = src[hit..].iter().position(is_end);
+        let name = &src[start..end.map_or(src.len(), |len| hit + len)];
+        // Whether a `$` is part of a name depends on the language.
+        let begins = |maker: &[u8]| name.len() >= piece_len(maker) && maker.starts_with(name);
+        name.contains(&b'$')
+            || begins(OPERATOR)
+            || self.needles.iter().any(|(_, maker)| begins(maker))
     }
 
     /// What to look for where only makers newer than `generation` matter.
@@ -346,6 +374,27 @@ mod tests {
             let expected = all.iter().filter(|(_, is)| *is).map(|(at, _)| *at);
             assert_eq!(hits, expected.collect::<Vec<_>>(), "{count}");
         }
+    }
+
+    #[test]
+    fn only_whole_names_and_first_pieces_are_found() {
+        let mut names = Names::new(Arc::new(SharedNames::new()));
+        let found = [(names.id(b"DO_GCC_PRAGMA"), Kind::Any)];
+        let makers = Makers::default().with(&found, &mut names);
+        let makers = makers.expect("it is new");
+        let check = |text: &str, count: usize, has_maker: bool| {
+            let mut hits = Vec::new();
+            let found = makers.find_all(text.as_bytes(), &mut hits);
+            assert_eq!((hits.len(), found), (count, has_maker), "{text}");
+        };
+        check("DO_GCC_VERSION UNDO_GCC_PRAGMA DO_GCC_PRAGMAS", 0, false);
+        check("x _Pragmatic my_Pragma 1_Pragma", 0, false);
+        check("__TIMESIZE __DATE__x .include_header .incbinary", 0, false);
+        check("__TIME__ __TIMESTAMP__ .incbin\".include\\", 4, false);
+        check("f(DO_GCC_, X) __TIME__", 2, true);
+        check("x.DO_GCC_PRAGMA(y)", 1, true);
+        check("a$DO_GCC_PRAGMA", 1, true);
+        check("_Pra", 1, true);
     }
 
     #[test]

@@ -15,10 +15,29 @@ use crate::parsing::tokens::{Kind, Token, is_blank, tokenize};
 /// What is worth a closer look, makers aside.
 pub(crate) const WORDS: [&[u8]; 4] = [b"__DATE__", b"__TIME", b"incbin", b".include"];
 
+/// What may stand within a name, in some language.
+pub(crate) fn is_part(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..)
+}
+
+/// Whether this begins with one of [`WORDS`] that can mean something: `__TIME` is the beginning of two of them.
+pub(crate) fn is_word(text: &[u8]) -> bool {
+    // A `$` is part of a name only in some languages.
+    let is_whole = |rest: &[u8]| !rest.first().is_some_and(|b| is_part(b) && *b != b'$');
+    WORDS.iter().any(|word| {
+        text.strip_prefix(*word).is_some_and(|rest| match *word {
+            b"__TIME" => [&b"__"[..], b"STAMP__"]
+                .iter()
+                .any(|end| rest.strip_prefix(*end).is_some_and(is_whole)),
+            _ => is_whole(rest),
+        })
+    })
+}
+
 /// Finds the stretches of a file worth a closer look, by the bytes alone.
 pub(crate) struct Finder {
     hits: Vec<usize>,
-    /// Something was found, so that a maker may be mentioned somewhere.
+    /// A maker may be mentioned somewhere.
     pub(crate) pragmas: bool,
     /// A splice stands within a word, so a search for bytes does not find all words.
     pub(crate) split_words: bool,
@@ -26,7 +45,6 @@ pub(crate) struct Finder {
 
 /// Splices in the middle of a word, which hide it from a search for its bytes.
 fn split_words(src: &[u8]) -> impl Iterator<Item = usize> + '_ {
-    let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | 0x80..);
     memchr::memchr_iter(b'\\', src).filter(move |&at| {
         let blanks = src[at + 1..].iter().take_while(|&&b| is_blank(b)).count();
         at > 0
@@ -42,8 +60,7 @@ impl Finder {
     pub(crate) fn new(src: &[u8], makers: &Makers) -> Self {
         let mut hits: Vec<usize> = split_words(src).collect();
         let split_words = !hits.is_empty();
-        makers.find_all(src, &mut hits);
-        let pragmas = !hits.is_empty();
+        let pragmas = makers.find_all(src, &mut hits) || split_words;
         hits.sort_unstable();
         Finder {
             hits,
