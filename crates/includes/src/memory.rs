@@ -4,6 +4,7 @@ pub(crate) mod answers;
 mod changes;
 pub(crate) mod environment;
 pub(crate) mod flat;
+pub(crate) mod layers;
 pub(crate) mod names;
 mod renewal;
 pub(crate) mod summary;

@@ -247,6 +247,7 @@ impl Worker {
     /// Words of memory of what this worker may forget, about.
     pub(crate) fn weight(&self) -> usize {
         self.summaries.weight
+            + self.env.layers.weight()
             + self.flats.weight
             + self.answers.weight
             + self.folders.weight

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::memory::layers::Layers;
 use crate::tree::{Changes, Stamp};
 use crate::worker::{Worker, lock};
 
@@ -90,6 +91,7 @@ impl Worker {
         self.visits.clear();
         self.visit_ids.clear();
         self.summaries.clear();
+        self.env.layers = Layers::default();
         self.transfers.clear();
         self.flats.clear();
         self.compared.clear();

@@ -1,13 +1,14 @@
 //! The environment: the value of every name now, and a record of what each open frame read and wrote.
 //!
 //! A name's cell holds the stamp of its last write; older than the start of the translation unit means
-//! "look into the base", the compiler's own macros. A frame is the evaluation of one included file. It records
+//! "look into the base": the compiler's own macros, and what the first big headers made of them (`layers`). A frame is the evaluation of one included file. It records
 //! a read when the name was neither written nor read since the frame began: these are the conditions under
 //! which doing it again gives the same result. When a frame closes, what its parent must know is passed on
 //! without a look-up, because each record holds the stamps it found.
 
 use std::sync::Arc;
 
+use crate::memory::layers::{Layers, MANY_EFFECTS};
 use crate::memory::names::Id;
 
 /// A value that a frame found outside of itself.
@@ -53,7 +54,13 @@ pub(crate) struct Record {
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
     cells: Vec<Cell>,
+    /// The compiler's own macros, and on top of them what the first includes left.
     base: Arc<Vec<Id>>,
+    /// The compiler's own macros.
+    ground: Arc<Vec<Id>>,
+    pub(crate) layers: Layers,
+    /// Names written in this unit, as far as they are noted: these do not have the base's values.
+    written: Vec<Id>,
     clock: u32,
     unit: u32,
     frames: Vec<Frame>,
@@ -62,6 +69,9 @@ pub(crate) struct Environment {
     reads: Vec<Read>,
     writes: Vec<Write>,
 }
+
+/// Names noted as written. Beyond that, no more layers are put on the unit's base.
+const WRITTEN: usize = 256;
 
 /// Stamps are forgotten before they can wrap.
 const LAST_STAMP: u32 = u32::MAX - (1 << 24);
@@ -75,7 +85,9 @@ impl Environment {
         }
         self.clock += 1;
         self.unit = self.clock;
-        self.base = base;
+        self.base = Arc::clone(&base);
+        self.ground = base;
+        self.written.clear();
         self.frames.clear();
         self.reads.clear();
         self.writes.clear();
@@ -84,7 +96,19 @@ impl Environment {
 
     /// Exchanges the base for one that knows more answers.
     pub(crate) fn extend_base(&mut self, base: Arc<Vec<Id>>) {
-        self.base = base;
+        let mut values = Arc::clone(&base);
+        if !Arc::ptr_eq(&self.base, &self.ground) {
+            let values = Arc::make_mut(&mut values);
+            values.resize(values.len().max(self.base.len()), 0);
+            for (at, &value) in self.base.iter().enumerate() {
+                // Answers are no macros: what differs was left by an include.
+                if value != self.ground.get(at).copied().unwrap_or(0) {
+                    values[at] = value;
+                }
+            }
+        }
+        self.base = values;
+        self.ground = base;
     }
 
     /// The value of `name`, 0 if it has none.
@@ -141,22 +165,53 @@ impl Environment {
                 written: cell.written,
             });
         }
+        if cell.written < self.unit && self.written.len() < WRITTEN {
+            self.written.push(name);
+        }
         cell.written = self.clock;
         cell.value = value;
     }
 
     /// Writes all effects of a summary. Below the main file nothing is recorded, and there are up to 17,000 of them.
-    pub(crate) fn apply(&mut self, effects: &[(Id, Id)]) {
-        let (clock, outside) = (self.clock, self.recording == 0);
-        for &(name, value) in effects {
+    pub(crate) fn apply(&mut self, effects: &Arc<[(Id, Id)]>) {
+        if self.recording == 0 && effects.len() >= MANY_EFFECTS && self.put_on(effects) {
+            return;
+        }
+        let mut rest = effects.iter();
+        while self.recording != 0 || self.written.len() < WRITTEN {
+            let Some(&(name, value)) = rest.next() else {
+                return;
+            };
+            self.write(name, value);
+        }
+        // Nothing is recorded and nothing noted.
+        let clock = self.clock;
+        for &(name, value) in rest {
             match self.cells.get_mut(name as usize) {
-                Some(cell) if outside => {
+                Some(cell) => {
                     cell.written = clock;
                     cell.value = value;
                 }
-                _ => self.write(name, value),
+                None => self.write(name, value),
             }
         }
+    }
+
+    /// Takes the values after these effects for the base. False: they must be written one by one.
+    fn put_on(&mut self, effects: &Arc<[(Id, Id)]>) -> bool {
+        if self.written.len() == WRITTEN {
+            return false;
+        }
+        let Some(above) = self.layers.above(&self.base, effects) else {
+            return false;
+        };
+        for &name in &self.written {
+            if let Some(value) = above.given(name) {
+                self.cells[name as usize].value = value;
+            }
+        }
+        self.base = Arc::clone(&above.values);
+        true
     }
 
     /// Opens a frame.
@@ -236,6 +291,42 @@ mod tests {
             (outer.reads, &*outer.effects),
             (vec![(1, 10), (3, 30)], &[(2, 21), (1, 0)][..])
         );
+    }
+
+    /// Effects on the names 1 to 1,000, without 100.
+    fn many(value: Id) -> Arc<[(Id, Id)]> {
+        let names = (1..=1000).filter(|name| *name != 100);
+        names.map(|name| (name, value)).collect()
+    }
+
+    #[test]
+    fn layers_leave_what_writes_leave() {
+        let mut env = Environment::default();
+        let base = Arc::new(vec![7; 2000]);
+        let (one, two) = (many(1), many(2));
+        for _ in 0..4 {
+            env.begin(Arc::clone(&base));
+            env.write(5, 50);
+            env.write(100, 50);
+            env.apply(&one);
+            assert_eq!([5, 6, 100, 1001].map(|n| env.read(n)), [1, 1, 50, 7]);
+            env.write(6, 60);
+            env.apply(&two);
+            env.open();
+            assert_eq!([5, 6, 100, 1001].map(|n| env.read(n)), [2, 2, 50, 7]);
+            env.apply(&one);
+            assert_eq!(env.read(5), 1);
+            let record = env.close(true).expect("open above");
+            assert_eq!(record.reads, [(5, 2), (6, 2), (100, 50), (1001, 7)]);
+            assert_eq!(record.effects.len(), one.len());
+            env.write(5, 51);
+            let mut longer = base.to_vec();
+            longer.push(9);
+            env.extend_base(Arc::new(longer));
+            assert_eq!([5, 6, 100, 1001].map(|n| env.read(n)), [51, 1, 50, 7]);
+            assert_eq!(env.read(2000), 9);
+        }
+        assert!(env.layers.weight() > 0);
     }
 
     #[test]
