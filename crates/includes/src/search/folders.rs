@@ -113,19 +113,29 @@ impl Folders {
         if self.interest_below.contains_key(folder) {
             return true;
         }
-        for &id in self.by_real.get(folder).map_or(&[][..], Vec::as_slice) {
-            let folder = &self.list[id as usize];
-            if folder.asked.contains_key(name)
+        let ids = self.by_real.get(folder).map_or(&[][..], Vec::as_slice);
+        let matters = |folder: &Folder| {
+            folder.asked.contains_key(name)
                 || (folder.asked_precompiled && name.ends_with(PRECOMPILED))
-            {
-                return true;
-            }
-            if let Some(entries) = &mut self.list[id as usize].entries {
-                match self.tree.look(entry) {
-                    Found::Absent => entries.remove(name),
-                    _ => entries.insert(name.into(), EntryKind::Other),
-                };
-            }
+        };
+        if ids.iter().any(|&id| matters(&self.list[id as usize])) {
+            return true;
+        }
+        let mut found = None;
+        for &id in ids {
+            let Some(entries) = &mut self.list[id as usize].entries else {
+                continue;
+            };
+            let kind = match found.get_or_insert_with(|| self.tree.look(entry)) {
+                Found::Absent => {
+                    entries.remove(name);
+                    continue;
+                }
+                Found::File => EntryKind::File,
+                Found::Folder => EntryKind::Folder,
+                Found::Link(_) => EntryKind::Other,
+            };
+            entries.insert(name.into(), kind);
         }
         false
     }
