@@ -5,13 +5,15 @@
 //! are compared by stamp.
 
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::tree::watcher::Watcher;
 use crate::tree::{Changes, EntryKind, Found, Stamp, Tree};
@@ -112,7 +114,6 @@ fn fresh_stamp(at: &[u8]) -> Option<Stamp> {
 
 impl Tree for RealTree {
     fn read(&self, file: &[u8]) -> Option<(Vec<u8>, Stamp)> {
-        use std::io::Read;
         for last in (0..READS).rev() {
             let mut file = std::fs::File::open(path(file)).ok()?;
             let before = file.metadata().ok()?;
@@ -121,11 +122,14 @@ impl Tree for RealTree {
                 return None;
             }
             let mut stamp_before = stamp(&before);
-            let mut bytes = Vec::with_capacity(usize::try_from(before.size()).unwrap_or(0) + 1);
-            (&mut file)
-                .take(LONGEST_FILE + 1)
-                .read_to_end(&mut bytes)
-                .ok()?;
+            let size = usize::try_from(before.size()).unwrap_or(0);
+            let mut bytes = Vec::with_capacity(size + 1);
+            retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut bytes))).ok()?;
+            // With this many the end is reached, if the size is found to be the same below.
+            if bytes.len() != size || size == 0 {
+                let mut rest = (&mut file).take(LONGEST_FILE + 1);
+                rest.read_to_end(&mut bytes).ok()?;
+            }
             if bytes.len() as u64 > LONGEST_FILE {
                 return None;
             }

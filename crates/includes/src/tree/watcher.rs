@@ -8,19 +8,19 @@
 //!
 //! Not seen by anyone before the writer closes the file or ends the mapping: stores through a shared mapping.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::{Errno, ioctl_fionread};
 
+use crate::memory::names::FastMap;
 use crate::tree::{Changes, join, split};
 
 /// The watches of one tree and the record of what they told.
@@ -34,7 +34,7 @@ pub(crate) struct Watcher {
 struct State {
     by_path: BTreeMap<Vec<u8>, i32>,
     /// Several paths lead to one watch if they are names of one file, or a folder is mounted twice.
-    by_watch: HashMap<i32, Vec<Vec<u8>>>,
+    by_watch: FastMap<i32, Vec<Vec<u8>>>,
     /// Changed entries; `None`: anything may have changed.
     log: Vec<Option<Vec<u8>>>,
     /// Entries dropped from the front of the log.
@@ -50,7 +50,13 @@ struct Mounts {
 }
 
 /// Bytes of an event without a name: `struct inotify_event`.
-const EVENT_LEN: u64 = 16;
+const EVENT_LEN: usize = 16;
+
+/// Bytes of one with the longest name, which is padded.
+const LONGEST_EVENT: usize = EVENT_LEN + 256;
+
+/// Bytes read at once.
+const BUFFER: usize = 4 << 10;
 
 /// Log entries kept; a reader that lags further compares everything.
 const LOG_LIMIT: usize = 20_000;
@@ -149,56 +155,14 @@ impl Watcher {
         state.by_path.contains_key(split(file).0) && state.add(&self.queue, file, FLAGS)
     }
 
-    /// Takes what the kernel queued into the record; its length.
+    /// Takes what the kernel queued into the record; its length. One system call if there is nothing.
     pub(crate) fn drain(&self) -> u64 {
         let mut state = self.state();
-        let mut buffer = [MaybeUninit::uninit(); 16 << 10];
-        let mut reader = Reader::new(&self.queue, &mut buffer);
-        // Repeated only since this drain began: what others have read of the log already does not count.
-        let mut new = HashSet::new();
-        let mut lost = false;
-        // Only what is queued by now counts: a folder that changes without end must not hold an answer up.
-        let queued = ioctl_fionread(&self.queue).unwrap_or(u64::MAX);
-        let mut seen = 0;
-        while seen < queued || !reader.is_buffer_empty() {
-            // The queue is empty at the first error (`EAGAIN`).
-            let Ok(event) = reader.next() else {
-                break;
-            };
-            // At most what the event took of the queue, which pads the name.
-            seen += EVENT_LEN
-                + event
-                    .file_name()
-                    .map_or(0, |name| name.count_bytes() as u64);
-            let flags = event.events();
-            lost |= flags.contains(ReadFlags::QUEUE_OVERFLOW);
-            let Some(paths) = state.by_watch.get(&event.wd()).cloned() else {
-                continue;
-            };
-            let is_gone = flags.intersects(
-                ReadFlags::DELETE_SELF
-                    | ReadFlags::MOVE_SELF
-                    | ReadFlags::IGNORED
-                    | ReadFlags::UNMOUNT,
-            );
-            let is_other = flags.intersects(
-                ReadFlags::CREATE | ReadFlags::DELETE | ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO,
-            );
-            for path in paths {
-                let entry = match event.file_name() {
-                    Some(name) => join(&path, name.to_bytes()),
-                    None => path,
-                };
-                if is_gone || is_other {
-                    // What the watches at and below this path tell of is no longer there.
-                    state.unwatch_below(&self.queue, &entry);
-                }
-                if new.insert(entry.clone()) {
-                    state.log.push(Some(entry));
-                }
-            }
+        let [is_queued, has_mounts_changed] = self.is_anything_new(&state);
+        let mut lost = has_mounts_changed && state.mounts.as_mut().is_some_and(Mounts::changed);
+        if is_queued {
+            lost |= self.read_events(&mut state);
         }
-        lost |= state.mounts.as_mut().is_some_and(Mounts::changed);
         if lost {
             // Folders may have moved away or been mounted over without a word.
             state.unwatch_below(&self.queue, b"/");
@@ -210,6 +174,60 @@ impl Watcher {
             state.dropped += surplus as u64;
         }
         state.dropped + state.log.len() as u64
+    }
+
+    /// Whether events are queued, and whether something was mounted. Where that cannot be told, it may be.
+    fn is_anything_new(&self, state: &State) -> [bool; 2] {
+        let mut list = [
+            PollFd::new(&self.queue, PollFlags::IN),
+            match &state.mounts {
+                Some(mounts) => PollFd::new(&mounts.file, PollFlags::PRI),
+                None => PollFd::new(&self.queue, PollFlags::empty()),
+            },
+        ];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        match poll(&mut list, Some(&at_once)) {
+            Ok(_) => list.map(|polled| !polled.revents().is_empty()),
+            Err(_) => [true; 2],
+        }
+    }
+
+    /// Reads the queue; true: the kernel had no room for some events.
+    fn read_events(&self, state: &mut State) -> bool {
+        // Repeated only since this drain began: what others have read of the log already does not count.
+        let mut new = HashSet::new();
+        let mut lost = false;
+        let mut buffer = [0; BUFFER];
+        // Only what is queued by now counts: a folder that changes without end must not hold an answer up.
+        let mut queued = None;
+        loop {
+            let len = match rustix::io::read(&self.queue, &mut buffer) {
+                Ok(len) => len,
+                Err(Errno::INTR) => continue,
+                // Nothing is left (`EAGAIN`).
+                Err(_) => break,
+            };
+            for event in events(&buffer[..len]) {
+                lost |= event.flags.contains(ReadFlags::QUEUE_OVERFLOW);
+                state.note(&self.queue, &event, &mut new);
+            }
+            // The kernel stops early only where the next event has no room.
+            if len + LONGEST_EVENT <= buffer.len() {
+                break;
+            }
+            let left = queued.get_or_insert_with(|| {
+                ioctl_fionread(&self.queue)
+                    .map_or(usize::MAX, |len| usize::try_from(len).unwrap_or(usize::MAX))
+            });
+            if *left == 0 {
+                break;
+            }
+            *left = left.saturating_sub(len);
+        }
+        lost
     }
 
     /// The record after its first `position` entries.
@@ -232,7 +250,59 @@ impl Watcher {
     }
 }
 
+/// One event: what happened to the watch, or to this entry of the folder it watches.
+struct Event<'b> {
+    watch: i32,
+    flags: ReadFlags,
+    name: Option<&'b [u8]>,
+}
+
+/// The events in a buffer: `struct inotify_event`, one after the other.
+fn events(mut buffer: &[u8]) -> impl Iterator<Item = Event<'_>> {
+    std::iter::from_fn(move || {
+        let (head, rest) = buffer.split_first_chunk::<EVENT_LEN>()?;
+        let word = |at: usize| -> u32 {
+            let bytes = head[at..].first_chunk().copied();
+            u32::from_ne_bytes(bytes.unwrap_or_default())
+        };
+        let (name, rest) = rest.split_at_checked(usize::try_from(word(12)).ok()?)?;
+        buffer = rest;
+        let end = memchr::memchr(0, name).unwrap_or(name.len());
+        Some(Event {
+            watch: word(0).cast_signed(),
+            flags: ReadFlags::from_bits_retain(word(4)),
+            name: (end > 0).then_some(&name[..end]),
+        })
+    })
+}
+
 impl State {
+    /// Takes an event into the record, once for each entry of `new`.
+    fn note(&mut self, queue: &OwnedFd, event: &Event<'_>, new: &mut HashSet<Vec<u8>>) {
+        let Some(paths) = self.by_watch.get(&event.watch).cloned() else {
+            return;
+        };
+        let is_gone = event.flags.intersects(
+            ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED | ReadFlags::UNMOUNT,
+        );
+        let is_other = event.flags.intersects(
+            ReadFlags::CREATE | ReadFlags::DELETE | ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO,
+        );
+        for path in paths {
+            let entry = match event.name {
+                Some(name) => join(&path, name),
+                None => path,
+            };
+            if is_gone || is_other {
+                // What the watches at and below this path tell of is no longer there.
+                self.unwatch_below(queue, &entry);
+            }
+            if new.insert(entry.clone()) {
+                self.log.push(Some(entry));
+            }
+        }
+    }
+
     fn add(&mut self, queue: &OwnedFd, at: &[u8], flags: WatchFlags) -> bool {
         match inotify::add_watch(queue, path(at), flags) {
             Ok(watch) => {
@@ -279,15 +349,8 @@ impl Mounts {
         Some(Mounts { file, text })
     }
 
+    /// Whether the list differs, once the kernel has said that it may.
     fn changed(&mut self) -> bool {
-        let mut list = [PollFd::new(&self.file, PollFlags::PRI)];
-        let at_once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        if !matches!(poll(&mut list, Some(&at_once)), Ok(1..)) {
-            return false;
-        }
         // Many events come in pairs that undo each other.
         let Ok(text) = std::fs::read("/proc/self/mountinfo") else {
             return true;
