@@ -1,5 +1,30 @@
 //! Dialect: how bytes become lines and tokens, as the compiler itself answered.
 
+use std::sync::LazyLock;
+
+use aho_corasick::packed::Searcher;
+use memchr::memmem::Finder;
+
+static LINE_COMMENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("//"));
+static ELIF: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("elif"));
+
+/// Pairs of bytes that most files do not hold, so that all of a file is searched for them: at once.
+const RARE_PAIRS: [&[u8]; 3] = [b"R\"", b"??", b"%:"];
+static RARE: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(RARE_PAIRS));
+
+/// Which of [`RARE_PAIRS`] the text holds.
+fn rare_pairs(text: &[u8]) -> [bool; 3] {
+    let Some(searcher) = &*RARE else {
+        return RARE_PAIRS.map(|pair| memchr::memmem::find(text, pair).is_some());
+    };
+    let mut found = [false; 3];
+    // No two of them overlap but `??` itself.
+    for hit in searcher.find_iter(text) {
+        found[hit.pattern().as_usize()] = true;
+    }
+    found
+}
+
 /// The bits of a dialect.
 pub(crate) type DialectCode = [u8; 3];
 
@@ -39,18 +64,25 @@ impl Dialect {
     /// The rules that can matter when this text is parsed. The others count when conditions are evaluated and macros
     /// expanded, so one parse serves many standards.
     pub(crate) fn that_matter_to(text: &[u8]) -> Self {
-        let has = |what: &[u8]| memchr::memmem::find(text, what).is_some();
+        let [raw_strings, trigraphs, digraphs] = rare_pairs(text);
+        let [mut unicode_characters, mut utf8_characters] = [false; 2];
+        for quote in memchr::memchr_iter(b'\'', text) {
+            let before = &text[..quote];
+            unicode_characters |= matches!(before.last(), Some(b'u' | b'U'));
+            utf8_characters |= before.ends_with(b"u8");
+        }
         // Every rule is named here: one that parsing looks at must not be forgotten.
         Dialect {
-            raw_strings: has(b"R\""),
+            raw_strings,
             digit_separators: memchr::memchr(b'\'', text).is_some(),
-            trigraphs: has(b"??"),
-            line_comments: has(b"//"),
-            elifdef: memchr::memmem::find_iter(text, b"elif")
+            trigraphs,
+            line_comments: LINE_COMMENT.find(text).is_some(),
+            elifdef: ELIF
+                .find_iter(text)
                 .any(|at| matches!(text.get(at + 4), Some(b'd' | b'n' | b'\\' | b'?'))),
-            digraphs: has(b"%:"),
-            unicode_characters: has(b"u'") || has(b"U'"),
-            utf8_characters: has(b"u8'"),
+            digraphs,
+            unicode_characters,
+            utf8_characters,
             cplusplus: true,
             asm: true,
             clang: true,
@@ -175,6 +207,35 @@ impl Dialect {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_matter_where_their_signs_stand() {
+        let check = |text: &str, expected: &[&str]| {
+            let matter = Dialect::that_matter_to(text.as_bytes());
+            let all = [
+                ("raw", matter.raw_strings),
+                ("trigraphs", matter.trigraphs),
+                ("digraphs", matter.digraphs),
+                ("quote", matter.digit_separators),
+                ("unicode", matter.unicode_characters),
+                ("utf8", matter.utf8_characters),
+                ("comment", matter.line_comments),
+                ("elifdef", matter.elifdef),
+            ];
+            let found = all.iter().filter(|(_, is)| *is).map(|(name, _)| *name);
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{text}");
+        };
+        check("int x; /* */ #elif 1 ? : R %", &[]);
+        check("R\"(\")", &["raw"]);
+        check("a ??? b", &["trigraphs"]);
+        check("%:", &["digraphs"]);
+        check("1'000 u8'a'", &["quote", "utf8"]);
+        check("U'a'", &["quote", "unicode"]);
+        check(
+            "//\n#elifndef R\"%:??",
+            &["raw", "trigraphs", "digraphs", "comment", "elifdef"],
+        );
+    }
 
     #[test]
     fn a_code_keeps_every_bit() {

@@ -7,6 +7,9 @@ mod clean;
 mod literals;
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::parsing::dialect::Dialect;
 use crate::parsing::tokens::is_blank;
@@ -22,8 +25,10 @@ pub(crate) struct Scanner<'a> {
     pub(crate) raw_strings: Vec<usize>,
     /// Something the scanner does not model stands at this offset.
     pub(crate) unmodelled: Option<usize>,
-    /// Neither raw strings nor digraphs: text can be searched for directives.
+    /// No digraphs: text can be searched for directives.
     searchable: bool,
+    /// A raw string may begin here and not before, from where the text was searched last.
+    next_raw: usize,
 }
 
 /// What stands between two stops of the scanner.
@@ -40,6 +45,8 @@ pub(crate) enum Piece {
         plain: Option<Range<usize>>,
     },
 }
+
+static RAW: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("R\""));
 
 const TEXT_STOPS: [bool; 256] = {
     let mut stops = [false; 256];
@@ -66,7 +73,8 @@ impl<'a> Scanner<'a> {
             hidden: Vec::new(),
             raw_strings: Vec::new(),
             unmodelled: None,
-            searchable: !has(dialect.raw_strings, b"R\"") && !has(dialect.digraphs, b"%:"),
+            searchable: !has(dialect.digraphs, b"%:"),
+            next_raw: 0,
         }
     }
 
@@ -185,18 +193,32 @@ impl<'a> Scanner<'a> {
         last.is_some_and(|last| before[last] == b'\\')
     }
 
-    /// From within a line of text to the next line that may be none, by looking only at what could begin a directive
-    /// or a comment. Literals matter where they could hide a comment's beginning, and nowhere else.
+    /// The first place from `from` on where a raw string may begin, or the file's end.
+    fn raw_from(&mut self, from: usize) -> usize {
+        if !self.dialect.raw_strings {
+            return self.src.len();
+        }
+        if self.next_raw < from || from == 0 {
+            let found = RAW.find(&self.src[from..]);
+            self.next_raw = found.map_or(self.src.len(), |at| from + at);
+        }
+        self.next_raw
+    }
+
+    /// From within a line of text to the next line that may be none, by looking only at what could begin a directive,
+    /// a comment or a raw string. Other literals matter where they could hide one's beginning, and nowhere else.
     fn skip_text(&mut self) {
         // No literal and no comment is open here.
         let mut outside = self.at;
         let mut from = self.at;
         loop {
-            let Some(hit) = memchr::memchr2(b'#', b'/', &self.src[from..]) else {
-                self.at = self.src.len();
+            let raw = self.raw_from(from);
+            let hit = memchr::memchr2(b'#', b'/', &self.src[from..raw]);
+            let at = hit.map_or(raw, |hit| from + hit);
+            if at == self.src.len() {
+                self.at = at;
                 return;
-            };
-            let at = from + hit;
+            }
             from = at + 1;
             let comment = match self.src[at] {
                 b'/' => match self.comment(at) {
@@ -211,6 +233,11 @@ impl<'a> Scanner<'a> {
             let mut start = line_before(at).unwrap_or(outside);
             while start > outside && self.continues(start) {
                 start = line_before(start - 1).unwrap_or(outside);
+            }
+            if at == raw {
+                self.at = start;
+                self.text_line();
+                return;
             }
             let before = &self.src[start..at];
             if start > outside
@@ -320,11 +347,15 @@ mod tests {
         assert_eq!(got, expected, "{src}");
     }
 
-    /// All pieces of `src`, each with its text.
-    fn pieces(src: &[u8], is_searched: bool) -> Vec<(bool, Range<usize>, Vec<u8>)> {
+    /// A piece: whether it is a directive, where it stands, and its text.
+    type Said = (bool, Range<usize>, Vec<u8>);
+
+    /// All pieces of `src`, and its raw strings: all, and those that hide something.
+    fn pieces(src: &[u8], is_searched: bool) -> (Vec<Said>, [Vec<usize>; 2]) {
         let dialect = Dialect {
             line_comments: true,
             digit_separators: true,
+            raw_strings: true,
             ..Dialect::default()
         };
         let mut scanner = Scanner::new(src, dialect);
@@ -340,23 +371,23 @@ mod tests {
                 }
             });
         }
-        pieces
+        (pieces, [scanner.raw_strings, scanner.hidden])
     }
 
     #[test]
     fn searching_text_finds_what_reading_it_finds() {
-        const WORDS: [&str; 16] = [
+        const WORDS: [&str; 20] = [
             "\n", "\n", "\n#d", "#", "/*", "*/", "//", "/", "\"", "'", "\\", "\\\n", "\\ \n", " ",
-            "x", "1'0",
+            "x", "1'0", "R\"(", ")\"", "R", "\n#endif",
         ];
         let mut state = 1_u64;
-        for _ in 0..20_000 {
+        for _ in 0..50_000 {
             let mut src = String::new();
             for _ in 0..24 {
                 state = state
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1);
-                src += WORDS[usize::try_from(state >> 60).unwrap_or(0)];
+                src += WORDS[usize::try_from(state >> 33).unwrap_or(0) % WORDS.len()];
             }
             assert_eq!(
                 pieces(src.as_bytes(), true),
