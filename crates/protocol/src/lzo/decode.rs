@@ -1,7 +1,7 @@
 //! The decoder: one walk through a block's instructions, for its content or only for its length.
 //!
 //! Most literals and matches are short, so they are moved as blocks of 16 bytes, of which what is too much is
-//! overwritten next. An object file is unpacked with a fifth of the instructions that `lzokay` takes for it.
+//! overwritten next. An object file is unpacked with half of the instructions that a walk for its length and `lzokay` take.
 
 use super::LzoError;
 
