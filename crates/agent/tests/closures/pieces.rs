@@ -27,8 +27,16 @@ fn clients_of_ours_get_what_any_client_sends() {
             // Known already, and asked for first.
             let ours = server.ask_for_pieces(&src, argv.clone()).unwrap();
             assert_eq!(ours.answer(), any);
-            let again = server.ask_for_pieces(&src, argv).unwrap();
-            assert_eq!(again.pieces, ours.pieces);
+            // What is so young that it could change unseen is stored anew each time.
+            let mut last = ours.pieces;
+            let is_stored_once = (0..100).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                let again = server.ask_for_pieces(&src, argv.clone()).unwrap();
+                let is_same = again.pieces == last;
+                last = again.pieces;
+                is_same
+            });
+            assert!(is_stored_once, "{last:?}");
             assert!(any.values().any(|sent| matches!(sent, Sent::Link(_))));
         }
     }
