@@ -54,9 +54,10 @@ fn commands() {
             let Plan::Distribute(compile) = plan(&argv) else {
                 return;
             };
-            let [root, object, deps] = ["/tmp/x/root", "/tmp/x/out.o", "/tmp/x/d"].map(OsStr::new);
+            let [root, object, deps] =
+                ["/scratch/root", "/scratch/out.o", "/scratch/d"].map(OsStr::new);
             for command in [
-                compile.source_command("/tmp/x/a.i".as_ref(), object),
+                compile.source_command("/scratch/a.i".as_ref(), object),
                 compile.tree_command(root, object, deps),
                 compile.in_place_command(object, deps),
                 compile.preprocess_command(),
@@ -83,7 +84,7 @@ fn rules_of_compilers() {
     Target::new("dependency file")
         .seeds([
             "a.o: a.c inc/a.h \\\n /usr/include/stdio.h\n",
-            "out/a\\ b.o d$$: a\\ b.c \\\n  /tmp/x/root/home/u/a.h\n\na.h:\n",
+            "out/a\\ b.o d$$: a\\ b.c \\\n  /scratch/root/home/u/a.h\n\na.h:\n",
         ])
         .words([
             " \\\n",
@@ -91,12 +92,12 @@ fn rules_of_compilers() {
             "\\#",
             "$$",
             "\\ ",
-            "/tmp/x/root",
-            "/tmp/x/root/",
+            "/scratch/root",
+            "/scratch/root/",
             "\n",
         ])
         .run(|text| {
-            let root = OsStr::new("/tmp/x/root");
+            let root = OsStr::new("/scratch/root");
             let translated = client_dependencies(text, root);
             assert!(translated.len() <= text.len());
             let names = makefile::prerequisites(text, "a.c".as_ref());
