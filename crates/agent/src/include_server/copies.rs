@@ -7,8 +7,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use protocol::lzo;
+
 use super::refusal::Refusal;
-use super::source::{Identity, Text};
+use super::source::{self, Identity, Text};
 
 /// A place for copies. What is there already and has not changed costs no more than finding it.
 pub(crate) trait Copies {
@@ -42,11 +44,45 @@ pub(crate) trait Copies {
     fn folder(&self, at: &Path) -> Result<Self::Copy, Refusal>;
 }
 
+/// A text as it travels.
+pub(crate) struct Packed {
+    pub(crate) block: Vec<u8>,
+    /// The identity stands for this text from now on.
+    pub(crate) is_settled: bool,
+}
+
+/// The text of the file of this identity, packed; read if it is not at hand.
+///
+/// # Errors
+/// As [`Copies::file`], but for the mirror's.
+pub(crate) fn packed(
+    real: &Path,
+    identity: Option<Identity>,
+    line: Option<&OsStr>,
+    text: Option<Text>,
+) -> Result<Packed, Refusal> {
+    let text = match text {
+        Some(text) => text,
+        None => source::read(real)?,
+    };
+    if text.identity != identity {
+        return Err(Refusal::Unsettled);
+    }
+    let block = match line {
+        Some(line) => lzo::compress_once(&with_line(line, &text.content)),
+        None => lzo::compress_once(&text.content),
+    };
+    Ok(Packed {
+        block,
+        is_settled: text.is_settled,
+    })
+}
+
 /// `content` with a first line that makes compilers name it `spelled`.
 ///
 /// Messages, `__FILE__` and debug information then have the client's name and not that of the
 /// server's copy. (The compile unit of a main file keeps the server's name in all compilers.)
-pub(crate) fn with_line(spelled: &OsStr, content: &[u8]) -> Vec<u8> {
+fn with_line(spelled: &OsStr, content: &[u8]) -> Vec<u8> {
     // Compilers pass over a byte order mark at the very start only.
     const MARK: &[u8] = b"\xef\xbb\xbf";
     let (mark, content) = match content.strip_prefix(MARK) {

@@ -20,12 +20,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::include::MUST_EXIST;
-use protocol::lzo;
 
 use super::client_root::{ClientRoot, RootFolder};
-use super::copies::{Copies, with_line};
+use super::copies::{Copies, Packed, packed};
 use super::refusal::Refusal;
-use super::source::{self, Identity, Text};
+use super::source::{Identity, Text};
 
 /// More versions of one path than any build has.
 const MOST_ROOTS: usize = 64;
@@ -172,22 +171,12 @@ impl Copies for Mirror {
         if written.is_some() && *written == identity {
             return Ok(place.into());
         }
-        let text = match text {
-            Some(text) => text,
-            None => source::read(real)?,
-        };
-        if text.identity != identity {
-            return Err(Refusal::Unsettled);
-        }
-        let block = match line {
-            Some(line) => lzo::compress_once(&with_line(line, &text.content)),
-            None => lzo::compress_once(&text.content),
-        };
+        let Packed { block, is_settled } = packed(real, identity, line, text)?;
         let scratch = self.scratch_name();
         fs::write(&scratch, block)
             .and_then(|()| fs::rename(&scratch, &place))
             .map_err(Refusal::mirror(&place))?;
-        *written = if text.is_settled { identity } else { None };
+        *written = if is_settled { identity } else { None };
         Ok(place.into())
     }
 
@@ -255,7 +244,9 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source;
     use super::*;
+    use protocol::lzo;
 
     /// A mirror whose roots stand in a folder of the test's own, and that folder.
     fn mirror() -> (Mirror, tempfile::TempDir) {

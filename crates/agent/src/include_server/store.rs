@@ -13,15 +13,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::include::MUST_EXIST;
-use protocol::lzo;
 use protocol::pieces::{Piece, Pieces};
 use protocol::request::{put_file, put_link};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{Resource, getrlimit};
 
-use super::copies::{Copies, with_line};
+use super::copies::{Copies, Packed, packed};
 use super::refusal::Refusal;
-use super::source::{self, Identity, Text};
+use super::source::{Identity, Text};
 
 /// How large a file gets. Edits make it grow.
 const MOST_BYTES: u64 = 1 << 30;
@@ -166,21 +165,11 @@ impl Copies for Store {
         {
             return Ok(known.stored.clone());
         }
-        let text = match text {
-            Some(text) => text,
-            None => source::read(real)?,
-        };
-        if text.identity != identity {
-            return Err(Refusal::Unsettled);
-        }
-        let block = match line {
-            Some(line) => lzo::compress_once(&with_line(line, &text.content)),
-            None => lzo::compress_once(&text.content),
-        };
+        let Packed { block, is_settled } = packed(real, identity, line, text)?;
         let mut packet = Vec::with_capacity(block.len() + 256);
         put_file(&mut packet, real.as_os_str(), &block);
         let stored = self.append(&packet).map_err(Refusal::mirror(real))?;
-        *place = text.is_settled.then(|| Known {
+        *place = is_settled.then(|| Known {
             identity,
             stored: stored.clone(),
         });
@@ -234,7 +223,9 @@ pub(crate) fn pieces(stored: &[Stored], files: usize) -> Option<(Pieces, Arc<Fil
 
 #[cfg(test)]
 mod tests {
+    use super::super::source;
     use super::*;
+    use protocol::lzo;
     use std::fs;
 
     /// What a client sends of an answer.
