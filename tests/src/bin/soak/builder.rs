@@ -36,20 +36,23 @@ pub(crate) fn build(site: &Site<'_>, number: u64, mut chance: Chance, end: Insta
     let out = sources::results(site.tree, number);
     let state = site.tree.folder(format!("state/{number}/distcc"));
     let temp = site.tree.folder(format!("state/{number}/tmp"));
-    while Instant::now() < end {
+    for count in 0_u64.. {
+        if Instant::now() >= end {
+            break;
+        }
         let run = Run {
             side: *chance.of(&[Side::Ours, Side::Packaged]),
             protocol: 1 + chance.below(3),
             server: chance.of(site.servers),
             compile: chance.of(site.compiles),
             fallback: chance.one_in(2),
-            object: out.join("result.o"),
+            // Each its own: a client that is killed leaves its local compiler running, which writes later.
+            object: out.join(format!("{count}.o")),
         };
         // In plain mode the folder of a compile is the server's, for clients of 3.4.
         if run.compile.names_paths && (run.protocol != 3 || run.server.name != "sandboxed") {
             continue;
         }
-        let _ = std::fs::remove_file(&run.object); // There may be none.
         let mut child = run
             .command(site, &state, &temp)
             .spawn()
@@ -63,6 +66,7 @@ pub(crate) fn build(site: &Site<'_>, number: u64, mut chance: Chance, end: Insta
         });
         let started = Instant::now();
         run.judge(site.findings, &mut child, killed);
+        let _ = std::fs::remove_file(&run.object); // There may be none.
         if started.elapsed() > LONG {
             site.findings.count("compiles of more than 15 s");
         }
@@ -140,8 +144,11 @@ impl Run<'_> {
             (Some(0), Some(expected)) if object.as_ref() == Some(expected) => {
                 findings.count("compiles with the right object");
             }
-            (Some(0), _) => {
-                findings.wrong(format!("{name}: a wrong object, or success without reason"))
+            (Some(0), expected) => {
+                let [got, due] = [&object, expected].map(|object| object.as_ref().map(Vec::len));
+                findings.wrong(format!(
+                    "{name}: a wrong object, or success without reason: bytes {got:?}, not {due:?}, {killed:?}"
+                ));
             }
             (Some(1), None) => findings.count("errors in sources told"),
             _ if killed.is_some() => findings.count("clients killed"),
