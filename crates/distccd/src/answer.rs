@@ -67,6 +67,10 @@ pub(crate) fn send(
     let dependencies = open(DEPENDENCIES)?;
     let [stdout, stderr] = [&messages.stdout, &messages.stderr].map(Output::of);
     let [stdout, stderr] = [stdout?, stderr?];
+    if messages.may_be_cut() {
+        let full = io::Error::from(rustix::io::Errno::NOSPC);
+        return Err(Fault::server("keeping messages")(full));
+    }
     let content = [&object, &dependencies].into_iter().flatten();
     let content: u64 = content.map(|output| output.bytes).sum();
     let with_dependencies = succeeded && version == Version::Pump;

@@ -1,7 +1,7 @@
 //! Which sandbox compilers run in, and what it shows them of this machine.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sandbox::{Config, Limits, Mode, Sandbox, StartError, View};
 
@@ -41,7 +41,7 @@ impl Confinement {
         sandboxing: Sandboxing,
         clients: &Clients,
         view: &View,
-        scratch: &Path,
+        scratch: &[PathBuf],
         machine: Machine,
         log: &Log,
     ) -> Result<Self, String> {
@@ -49,7 +49,7 @@ impl Confinement {
             let config = Config {
                 mode,
                 view: view.clone(),
-                scratch: scratch.to_owned(),
+                scratch: scratch.to_vec(),
                 limits: limits(machine),
             };
             Sandbox::start(config)

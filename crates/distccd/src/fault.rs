@@ -82,6 +82,14 @@ impl Fault {
         move |error| Self::Server { doing, error }
     }
 
+    /// What the system said, where a file could not be written.
+    pub(crate) fn io_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Server { error, .. } | Self::Tree(TreeError::Io { error, .. }) => Some(error),
+            _ => None,
+        }
+    }
+
     /// How much its line matters. What happens to honest clients every day is no warning.
     pub(crate) fn level(&self) -> Level {
         match self {

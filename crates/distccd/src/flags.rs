@@ -54,6 +54,9 @@ pub(crate) struct Flags {
     /// Whether compilers run in a sandbox: auto, required, off
     #[arg(long, value_name = "WHETHER", allow_hyphen_values = true)]
     pub(crate) sandbox: Option<OsString>,
+    /// How much of jobs' files may be in memory (/dev/shm)
+    #[arg(long, value_name = "MIB", allow_hyphen_values = true)]
+    pub(crate) scratch_memory: Option<OsString>,
 
     /// TCP port to listen on
     #[arg(
@@ -171,6 +174,11 @@ the file $DISTCC_CMDLIST.
 --sandbox=auto, which is the default, takes what this machine allows: namespaces, else
 Landlock, else it warns and accepts only compiler options that are known to be harmless;
 required refuses to start without; off takes none, like the last.
+
+--scratch-memory: files of jobs live for a moment only, and cost least in memory. By
+default an eighth of the machine's memory may be used, and half of what is free in /dev/shm,
+unless TMPDIR says where files go; 0 for none. What does not fit goes to TMPDIR, or /tmp.
+Only where compilers run in namespaces.
 
 --same-user is for private servers, as `pump` starts them: it serves only connections
 over the loopback address (or a Unix socket) whose other end belongs to the user that

@@ -119,12 +119,14 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
     let text = format_args!("compile from {input} to {output}");
     server.log.info(NO_FUNCTION, text);
 
-    let scratch = Scratch::create(&server.settings.temp_folder, server.settings.keep_scratch)
+    let mut scratch = server
+        .folders
+        .create(client)
         .map_err(Fault::server("making a scratch folder"))?;
     let confinement = &server.confinement;
     let ready = match &head.cwd {
-        None => ready::receive_source(&mut incoming, &scratch, compile, confinement)?,
-        Some(cwd) => ready::receive_tree(&mut incoming, &scratch, compile, cwd, confinement)?,
+        None => ready::receive_source(&mut incoming, &mut scratch, compile, confinement)?,
+        Some(cwd) => ready::receive_tree(&mut incoming, &mut scratch, compile, cwd, confinement)?,
     };
     log_received(server, incoming.received());
     let _held = incoming.end();

@@ -7,7 +7,7 @@
 //! - [`job`]: the life of one connection, step by step. It uses [`wire`] (reading, writing and
 //!   watching a connection), [`receive`] (a request, into memory and onto disk), [`ready`] (what
 //!   of it the compiler finds where), [`tree`] (the
-//!   client's files, protocol 3), [`scratch`] (the job's folder), [`slots`] (whose turn it is), [`pool`] and [`shares`] (memory, disk, and who may have how much of it),
+//!   client's files, protocol 3), [`scratch`] (the job's folder) and [`folders`] (in memory or on disk), [`slots`] (whose turn it is), [`pool`] and [`shares`] (memory, disk, and who may have how much of it),
 //!   [`run`] (the compiler) in the sandbox that [`confinement`] chose, [`answer`] and [`words`] (its results and messages), [`fault`] (why
 //!   there is no answer) and [`summary`] (the line in the log).
 //! - [`serve`]: who gets a thread, and how the server ends. Who may connect is decided by
@@ -29,6 +29,7 @@ mod environment;
 mod event;
 mod fault;
 mod flags;
+mod folders;
 mod job;
 mod known_options;
 mod listen;

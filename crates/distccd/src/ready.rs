@@ -5,7 +5,6 @@
 //! the command says so.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -36,15 +35,13 @@ pub(crate) struct Ready {
 /// Receives preprocessed source (protocols 1 and 2).
 pub(crate) fn receive_source(
     incoming: &mut Incoming<'_, '_>,
-    scratch: &Scratch,
+    scratch: &mut Scratch,
     compile: &Compile,
     confinement: &Confinement,
 ) -> Result<Ready, Fault> {
     let place = confinement.place();
     let name = source_name(compile.input());
-    let create = || Fault::server("creating the source file");
-    let mut file = File::create_new(scratch.work().join(&name)).map_err(create())?;
-    incoming.source(scratch, &mut file)?;
+    incoming.source(scratch, &name)?;
     let (cwd, object) = match place {
         // Always the same, so that objects do not differ that name it.
         Place::InPlace => (PathBuf::from(TEMP_FOLDER), Path::new(OUT).join(OBJECT)),
@@ -86,7 +83,11 @@ fn trees(scratch: &Scratch, place: Place, folder: &str, at: &str) -> Vec<sandbox
         Place::InPlace => (scratch.name().join(folder), at.into()),
         Place::BelowRoot => (scratch.name().to_owned(), scratch.path().to_owned()),
     };
-    vec![sandbox::Tree { folder, at }]
+    vec![sandbox::Tree {
+        scratch: scratch.place(),
+        folder,
+        at,
+    }]
 }
 
 /// The client's file name, with the extension that tells the compiler that it is preprocessed.
@@ -106,17 +107,17 @@ fn source_name(input: &OsStr) -> OsString {
 /// Receives the client's files (protocol 3).
 pub(crate) fn receive_tree(
     incoming: &mut Incoming<'_, '_>,
-    scratch: &Scratch,
+    scratch: &mut Scratch,
     compile: &Compile,
     cwd: &OsStr,
     confinement: &Confinement,
 ) -> Result<Ready, Fault> {
     let place = confinement.place();
-    let root = scratch.root();
-    let made = Tree::create(root.clone(), place, JOB_BYTES);
+    let made = Tree::create(scratch.root(), place, JOB_BYTES);
     let mut tree = made.map_err(Fault::server("making a tree"))?;
     tree.folder(cwd).map_err(Fault::Tree)?;
     incoming.tree(scratch, &mut tree)?;
+    let root = scratch.root();
     if let Confinement::Namespaces(sandbox) = confinement {
         hide_folders(&mut tree, compile, &sandbox.config().view)?;
     }

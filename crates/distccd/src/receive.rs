@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 use protocol::lzo::{LzoError, decompress, decompressed_len};
 use protocol::request::{Head, Limits, RequestDecoder, Step};
 use protocol::{Header, Version, stream};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::pool::{NoShare, Pool, Share};
-use crate::scratch::Scratch;
+use crate::scratch::{NAME_BYTES, Scratch};
 use crate::server::Server;
 use crate::settings::Patience;
 use crate::shares::{Client, Growing, Part, Shares};
@@ -175,15 +176,26 @@ impl<'w, 'a> Incoming<'w, 'a> {
         }
     }
 
-    /// Reads the preprocessed source into `file` (protocols 1 and 2).
-    pub(crate) fn source(&mut self, scratch: &Scratch, file: &mut File) -> Result<(), Fault> {
+    /// Reads the preprocessed source into a new file `name` of the working folder (protocols 1 and 2).
+    pub(crate) fn source(&mut self, scratch: &mut Scratch, name: &OsStr) -> Result<(), Fault> {
         self.after_pause()?;
         loop {
             match self.decoder.step() {
                 Step::Header => self.header()?,
                 Step::Source { wire_bytes } => {
                     let content = self.content("source".as_ref(), wire_bytes, scratch)?;
-                    self.store(&content, file)?;
+                    if !scratch.take(content.len()) {
+                        scratch.move_to_disk().map_err(Fault::server(MOVING))?;
+                    }
+                    let mut file = match create_source(scratch, name, content.len()) {
+                        Err(error) if is_full(&error) && scratch.is_in_memory() => {
+                            scratch.move_to_disk().map_err(Fault::server(MOVING))?;
+                            create_source(scratch, name, content.len())
+                        }
+                        other => other,
+                    }
+                    .map_err(Fault::server("creating the source file"))?;
+                    self.store(&content, &mut file)?;
                 }
                 Step::End => return Ok(()),
                 step => unreachable!("{step:?} in protocols 1 and 2"),
@@ -192,7 +204,7 @@ impl<'w, 'a> Incoming<'w, 'a> {
     }
 
     /// Reads the client's files and links into a tree (protocol 3).
-    pub(crate) fn tree(&mut self, scratch: &Scratch, tree: &mut Tree) -> Result<(), Fault> {
+    pub(crate) fn tree(&mut self, scratch: &mut Scratch, tree: &mut Tree) -> Result<(), Fault> {
         self.after_pause()?;
         loop {
             match self.decoder.step() {
@@ -201,18 +213,46 @@ impl<'w, 'a> Incoming<'w, 'a> {
                 Step::File { name, wire_bytes } => {
                     let content = self.content(&name, wire_bytes, scratch)?;
                     tree.take(&name, content.len()).map_err(Fault::Tree)?;
-                    // None is a placeholder for a folder, which has no content.
-                    if let Some(mut file) = tree.file(&name).map_err(Fault::Tree)? {
-                        self.store(&content, &mut file)?;
+                    if !scratch.take(content.len()) {
+                        move_to_disk(scratch, tree)?;
                     }
+                    self.on_disk_if_full(scratch, tree, |incoming, tree| {
+                        // None is a placeholder for a folder, which has no content.
+                        match tree.file(&name).map_err(Fault::Tree)? {
+                            Some(mut file) => incoming.store(&content, &mut file),
+                            None => Ok(()),
+                        }
+                    })?;
                 }
                 Step::Link { name, text } => {
                     self.take_disk(0)?;
-                    tree.link(&name, &text).map_err(Fault::Tree)?;
+                    if !scratch.take(0) {
+                        move_to_disk(scratch, tree)?;
+                    }
+                    self.on_disk_if_full(scratch, tree, |_, tree| {
+                        tree.link(&name, &text).map_err(Fault::Tree)
+                    })?;
                 }
                 Step::End => return Ok(()),
                 step => unreachable!("{step:?} in protocol 3"),
             }
+        }
+    }
+
+    /// Does `what`; once more on disk, if memory turns out to be full. That is only sound for what takes
+    /// nothing from the connection: contents of packed files and links.
+    fn on_disk_if_full(
+        &mut self,
+        scratch: &mut Scratch,
+        tree: &mut Tree,
+        what: impl Fn(&mut Self, &mut Tree) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        match what(self, tree) {
+            Err(fault) if scratch.is_in_memory() && fault.io_error().is_some_and(is_full) => {
+                move_to_disk(scratch, tree)?;
+                what(self, tree)
+            }
+            other => other,
         }
     }
 
@@ -396,9 +436,32 @@ impl Content<'_> {
     }
 }
 
-/// What a file takes on disk besides its content.
-const NAME_BYTES: u64 = 4096;
+fn move_to_disk(scratch: &mut Scratch, tree: &mut Tree) -> Result<(), Fault> {
+    scratch
+        .move_to_disk()
+        .and_then(|()| tree.continue_in(scratch.root()))
+        .map_err(Fault::server(MOVING))
+}
 
+/// Makes a file, in memory with all the room that it needs: what comes from the connection is written as it comes.
+fn create_source(scratch: &Scratch, name: &OsStr, bytes: u64) -> io::Result<File> {
+    let path = scratch.work().join(name);
+    let file = File::create_new(&path)?;
+    if scratch.is_in_memory()
+        && bytes > 0
+        && let Err(errno) = fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes)
+    {
+        std::fs::remove_file(path)?;
+        return Err(errno.into());
+    }
+    Ok(file)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::StorageFull
+}
+
+const MOVING: &str = "moving a job's files to disk";
 const SPOOLING: &str = "spooling a packed file";
 const WRITING: &str = "writing a client's file";
 

@@ -13,10 +13,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, fstatvfs};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, geteuid, kill_process_group, pidfd_open, prlimit,
 };
 
 use sandbox::Used;
@@ -69,6 +69,19 @@ impl Messages {
             for_compiler: [File::create_new(&stdout)?, File::create_new(&stderr)?],
             stdout: File::open(stdout)?,
             stderr: File::open(stderr)?,
+        })
+    }
+
+    /// Whether the disk is full, so that some may be missing: compilers do not mind, and a warning would be lost
+    /// in silence.
+    pub(crate) fn may_be_cut(&self) -> bool {
+        fstatvfs(&self.stderr).is_ok_and(|space| {
+            let left = match geteuid().is_root() {
+                true => space.f_bfree,
+                false => space.f_bavail,
+            };
+            // Without blocks it is a tmpfs without a limit.
+            space.f_blocks > 0 && left == 0
         })
     }
 }

@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, statat};
 use rustix::process::geteuid;
 
+use crate::shares::Growing;
+
 /// The compiler's results, wherever it writes them.
 pub(crate) const OBJECT: &str = "out.o";
 pub(crate) const DEPENDENCIES: &str = "deps.d";
@@ -40,7 +42,23 @@ pub(crate) struct Scratch {
     keep: bool,
     /// The folder, locked.
     _lock: OwnedFd,
+    /// Set as long as it is in memory.
+    memory: Option<InMemory>,
 }
+
+/// What there is of memory for a job.
+#[derive(Debug)]
+struct InMemory {
+    room: Growing,
+    used: u64,
+    /// Where to go when that is not enough.
+    disk: PathBuf,
+}
+
+/// What a job may have in memory, so that a move to disk is soon done.
+const MOST_IN_MEMORY: u64 = 64 << 20;
+/// What a file takes besides its content, in memory as on disk.
+pub(crate) const NAME_BYTES: u64 = 4096;
 
 impl Scratch {
     /// Makes one in `temp_folder`; `keep` leaves it there in the end.
@@ -54,12 +72,61 @@ impl Scratch {
             path: folder.keep(),
             keep,
             _lock: lock,
+            memory: None,
         };
         fs::create_dir(scratch.work())?;
         if !keep {
             File::create_new(scratch.path.join(MARK))?;
         }
         Ok(scratch)
+    }
+
+    /// Makes one in a folder in memory, of whose `room` it takes what it needs; later it may
+    /// move to the folder `disk`.
+    pub(crate) fn create_in_memory(
+        memory_folder: &Path,
+        room: Growing,
+        disk: &Path,
+    ) -> io::Result<Self> {
+        let mut scratch = Self::create(memory_folder, false)?;
+        let disk = disk.to_owned();
+        scratch.memory = Some(InMemory {
+            room,
+            used: 0,
+            disk,
+        });
+        Ok(scratch)
+    }
+
+    /// Which of all folders it is in: 0 on disk, 1 in memory.
+    pub(crate) fn place(&self) -> usize {
+        usize::from(self.memory.is_some())
+    }
+
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    /// Takes room for a file with so many bytes; false if that is more than may be in memory.
+    pub(crate) fn take(&mut self, bytes: u64) -> bool {
+        let Some(memory) = &mut self.memory else {
+            return true;
+        };
+        let bytes = bytes.saturating_add(NAME_BYTES);
+        memory.used = memory.used.saturating_add(bytes);
+        memory.used <= MOST_IN_MEMORY && memory.room.grow(bytes)
+    }
+
+    /// Goes on in a folder on disk, with all that was received. No compiler has run here yet.
+    pub(crate) fn move_to_disk(&mut self) -> io::Result<()> {
+        let Some(memory) = &self.memory else {
+            return Ok(());
+        };
+        let moved = Self::create(&memory.disk, self.keep)?;
+        copy_content(&self.path, &moved.path)?;
+        // What is replaced is removed.
+        *self = moved;
+        Ok(())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -95,8 +162,12 @@ impl Scratch {
         self.path.join("stderr")
     }
 
-    /// A new file for bytes that only pass through, to be written and then read again.
+    /// A new file for bytes that only pass through, to be written and then read again: always on disk, since it is
+    /// there to save memory.
     pub(crate) fn spool(&self) -> io::Result<File> {
+        if let Some(memory) = &self.memory {
+            return tempfile::tempfile_in(&memory.disk);
+        }
         let path = self.path.join("spool");
         let file = OpenOptions::new()
             .read(true)
@@ -121,6 +192,26 @@ impl Drop for Scratch {
     }
 }
 
+/// Copies folders, files and links; folders that are there are fine.
+fn copy_content(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            match fs::create_dir(&to) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => copy_content(&from, &to)?,
+            }
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&from)?, &to)?;
+        } else {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
 fn lock(folder: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::open(folder, flags, Mode::empty())?;
@@ -143,6 +234,7 @@ pub(crate) fn remove_abandoned(temp_folder: &Path) -> usize {
             path,
             keep: false,
             _lock: lock,
+            memory: None,
         })
     });
     abandoned.map(drop).count()
@@ -162,6 +254,7 @@ fn open_folders(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shares::{Client, Shares};
 
     #[test]
     fn is_private_and_leaves_nothing() {
@@ -193,6 +286,51 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         drop(Scratch::create(temp.path(), true).unwrap());
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_does_not_fit_into_memory_goes_on_on_disk() {
+        let [memory, disk] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+        let shares = Shares::new(10 << 20);
+        let create = || {
+            let room = Growing::new(&shares, Client::Local);
+            Scratch::create_in_memory(memory.path(), room, disk.path()).unwrap()
+        };
+        let mut scratch = create();
+        assert_eq!(
+            (scratch.place(), scratch.path().parent()),
+            (1, Some(memory.path()))
+        );
+        fs::create_dir_all(scratch.root().join("a/b")).unwrap();
+        fs::write(scratch.root().join("a/b/file"), "text").unwrap();
+        std::os::unix::fs::symlink("b/none", scratch.root().join("a/link")).unwrap();
+        // A client alone may have half.
+        assert!(scratch.take(3 << 20) && !scratch.take(3 << 20));
+        let other = Growing::new(&shares, Client::V4([1; 4])).grow(2 << 20);
+        assert!(other);
+        scratch.move_to_disk().unwrap();
+        assert_eq!(
+            (scratch.place(), scratch.path().parent()),
+            (0, Some(disk.path()))
+        );
+        assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 0);
+        assert_eq!(fs::read(scratch.root().join("a/b/file")).unwrap(), b"text");
+        let link = fs::read_link(scratch.root().join("a/link")).unwrap();
+        assert_eq!(link, Path::new("b/none"));
+        assert!(scratch.work().is_dir() && scratch.take(u64::MAX));
+        // What it had taken is there for others.
+        assert!(create().take(4 << 20));
+        drop(scratch);
+        assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn no_job_has_much_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = Growing::new(&Shares::new(u64::MAX), Client::Local);
+        let made = Scratch::create_in_memory(folder.path(), room, folder.path());
+        let mut scratch = made.unwrap();
+        assert!(scratch.take(MOST_IN_MEMORY - NAME_BYTES) && !scratch.take(0));
     }
 
     #[test]

@@ -10,12 +10,14 @@ use crate::confinement::{self, Confinement, Machine};
 use crate::counts::Counts;
 use crate::environment::{Environment, SearchPath};
 use crate::event::Event;
+use crate::folders::Folders;
 use crate::log::Log;
 use crate::machine;
 use crate::receive::Memory;
 use crate::settings::{Clients, Settings};
 use crate::shares::Shares;
 use crate::slots::Slots;
+use crate::tree::Place;
 
 /// Connections at the same time.
 const MAX_CONNECTIONS: u64 = 2048;
@@ -32,6 +34,8 @@ pub(crate) struct Server {
     pub(crate) memory: Memory,
     /// Each has a thread and a few descriptors.
     pub(crate) connections: Arc<Shares>,
+    /// For all jobs.
+    pub(crate) folders: Folders,
     /// For the files of clients.
     pub(crate) disk: Arc<Shares>,
     /// One for each compiler that may run.
@@ -73,19 +77,33 @@ impl Server {
             jobs: settings.jobs,
             oom_score: settings.oom_score,
         };
+        let folders = Folders::find(
+            &settings.temp_folder,
+            settings.in_memory,
+            settings.keep_scratch,
+            machine_bytes,
+            &log,
+        );
         let confinement = Confinement::choose(
             settings.sandboxing,
             &clients,
             &confinement::view(&variables, &compilers),
-            &settings.temp_folder,
+            &folders.all(),
             machine,
             &log,
         )?;
         log.info("dcc_sandbox", confinement.describe());
+        let folders = match confinement.place() {
+            Place::InPlace => folders,
+            // There compilers write into them what nobody has counted.
+            Place::BelowRoot => folders.without_memory(),
+        };
+        log.info("dcc_setup_tempdir", folders.describe());
         let event = || Event::new().map_err(|error| format!("making events: {error}"));
         Ok(Self {
             compilers,
             confinement,
+            folders,
             clients,
             log,
             memory: Memory::new(machine_bytes),

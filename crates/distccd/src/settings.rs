@@ -52,6 +52,16 @@ pub(crate) enum Sandboxing {
     Off,
 }
 
+/// How much of jobs' files may be in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InMemory {
+    /// As much as the machine can well spare.
+    AsFits,
+    /// So many bytes.
+    AtMost(u64),
+    Never,
+}
+
 /// How long the server waits for a connection to move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience {
@@ -89,6 +99,7 @@ pub(crate) struct Settings {
     pub(crate) log_level: Level,
     /// Where scratch folders go; absolute.
     pub(crate) temp_folder: PathBuf,
+    pub(crate) in_memory: InMemory,
     pub(crate) keep_scratch: bool,
     /// Remarks on the options, to be logged as warnings once there is a log.
     pub(crate) warnings: Vec<String>,
@@ -188,6 +199,7 @@ impl Settings {
             log,
             log_level,
             temp_folder: temp_folder(environment, cwd),
+            in_memory: in_memory(flags.scratch_memory.as_deref(), environment)?,
             keep_scratch: boolean(environment.save_temps.as_deref()),
             warnings,
         })
@@ -246,6 +258,22 @@ fn sandboxing(word: Option<&OsStr>) -> Result<Sandboxing, String> {
             Err(format!("--sandbox={other}: auto, required or off"))
         }
     }
+}
+
+fn in_memory(word: Option<&OsStr>, environment: &Environment) -> Result<InMemory, String> {
+    Ok(match number("--scratch-memory", word)? {
+        // Who says where files go means all of them.
+        None if environment.temp_folder.is_some() => InMemory::Never,
+        None => InMemory::AsFits,
+        Some(0) => InMemory::Never,
+        Some(mib) => match u64::try_from(mib)
+            .ok()
+            .and_then(|mib| mib.checked_mul(1 << 20))
+        {
+            Some(bytes) => InMemory::AtMost(bytes),
+            None => return Err("--scratch-memory argument must be 0 or more".into()),
+        },
+    })
 }
 
 fn patience(environment: &Environment) -> Result<Patience, String> {
@@ -325,6 +353,7 @@ mod tests {
         assert_eq!(settings.log, Target::Syslog);
         assert_eq!(settings.log_level, Level::Notice);
         assert_eq!(settings.temp_folder, Path::new("/tmp"));
+        assert_eq!(settings.in_memory, InMemory::AsFits);
         assert_eq!(settings.patience.pause.as_secs(), 300);
     }
 
@@ -336,6 +365,9 @@ mod tests {
         check_error(&["-j0"], "--jobs argument must be more than 0");
         check_error(&["-a", "1.2.3.4/99"], "invalid mask \"99\"");
         check_error(&["--sandbox=on"], "--sandbox=on: auto, required or off");
+        let text = "--scratch-memory argument must be 0 or more";
+        check_error(&["--scratch-memory=-1"], text);
+        check_error(&["--scratch-memory=9223372036854775807"], text);
     }
 
     #[test]
@@ -388,6 +420,9 @@ mod tests {
         );
         assert_eq!(settings.patience.head.as_secs(), 20);
         assert_eq!(settings.temp_folder, Path::new("/cwd/tmp"));
+        assert_eq!(settings.in_memory, InMemory::Never);
+        let asked = settings_in(&["--scratch-memory=3"], &environment).unwrap();
+        assert_eq!(asked.in_memory, InMemory::AtMost(3 << 20));
         assert_eq!(settings.pid_file, Some("/cwd/tmp/pid".into()));
         let bad = Environment {
             io_timeout: Some("soon".into()),

@@ -23,7 +23,6 @@ use crate::listen::{self, Stdin};
 use crate::log::{Level, Log};
 use crate::peer::Peer;
 use crate::privileges::{User, give_up_root};
-use crate::scratch::remove_abandoned;
 use crate::serve;
 use crate::server::Server;
 use crate::settings::{Clients, Mode, Programs, Settings};
@@ -275,7 +274,7 @@ fn daemon(server: &Arc<Server>, listener: OwnedFd, into_background: bool) -> Res
         "dcc_standalone_server",
         format_args!("allowing up to {} active jobs", settings.jobs),
     );
-    let abandoned = remove_abandoned(&settings.temp_folder);
+    let abandoned = server.folders.remove_abandoned();
     if abandoned > 0 {
         log.notice(
             "dcc_standalone_server",

@@ -78,6 +78,14 @@ impl Tree {
         })
     }
 
+    /// Goes on in another folder, which has all that this one has.
+    pub(crate) fn continue_in(&mut self, root: PathBuf) -> io::Result<()> {
+        self.root = rustix::fs::open(&root, FOLDER, Mode::empty())?;
+        self.root_path = root;
+        self.last = None;
+        Ok(())
+    }
+
     /// Where a client's path is on this machine.
     pub(crate) fn path_of(&self, client_path: &OsStr) -> PathBuf {
         let below = Path::new(client_path).strip_prefix("/");

@@ -70,6 +70,7 @@ fn attempt(
     let request = read_framed(connection).map_err(failed("reading a request"))?;
     let job = Job::decode(&request).map_err(|error| failed("reading a request")(error.into()))?;
     drop(request);
+    let messages = [File::from(stdout), File::from(stderr)];
     let config = &workshop.config;
     let mut children = None;
     let mut walls = None;
@@ -115,12 +116,12 @@ fn attempt(
     }
     unblock_signals().map_err(failed("unblocking signals"))?;
     let command = match walls {
-        None => spawn(&job, stdout, stderr),
-        Some(walls) => spawn_behind(walls, &job, stdout, stderr),
+        None => spawn(&job, &messages),
+        Some(walls) => spawn_behind(walls, &job, &messages),
     };
     let command =
         command.map_err(|error| Ended::NotStarted(error.raw_os_error().unwrap_or(libc::EINVAL)))?;
-    let status = watch(workshop, command, connection);
+    let status = watch(workshop, command, connection, &messages);
     match children {
         Some(mut children) => children.end(command),
         // Otherwise the kernel does it, a moment after our answer.
@@ -134,22 +135,22 @@ fn attempt(
 }
 
 /// Starts the first of the programs that can be started.
-fn spawn(job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Pid> {
+fn spawn(job: &Job, messages: &[File; 2]) -> io::Result<Pid> {
     // Waited for by its number.
-    first_that_starts(job, stdout, stderr, |command| {
+    first_that_starts(job, messages, |command| {
         command.spawn().map(|child| Pid::from_child(&child))
     })
 }
 
 /// The same, in a process that has closed `walls` around itself.
-fn spawn_behind(walls: Walls, job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Pid> {
+fn spawn_behind(walls: Walls, job: &Job, messages: &[File; 2]) -> io::Result<Pid> {
     let (mut failure, mut report) = io::pipe()?;
     match clone_process(UnshareFlags::empty())? {
         Cloned::Child => {
             drop(failure);
-            let never: io::Result<()> = walls.close().and_then(|()| {
-                first_that_starts(job, stdout, stderr, |command| Err(command.exec()))
-            });
+            let never: io::Result<()> = walls
+                .close()
+                .and_then(|()| first_that_starts(job, messages, |command| Err(command.exec())));
             let errno = never.err().and_then(|error| error.raw_os_error());
             // Nobody could do anything about an error here.
             let _ = report.write_all(&errno.unwrap_or(libc::EINVAL).to_ne_bytes());
@@ -173,11 +174,9 @@ fn spawn_behind(walls: Walls, job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io
 /// Prepares the programs one after the other until `start` can start one.
 fn first_that_starts<T>(
     job: &Job,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    [stdout, stderr]: &[File; 2],
     start: impl Fn(&mut Command) -> io::Result<T>,
 ) -> io::Result<T> {
-    let (stdout, stderr) = (File::from(stdout), File::from(stderr));
     let mut first_error = None;
     for name in &job.programs {
         let tried = find(name, &job.environment).and_then(|program| {
@@ -227,7 +226,12 @@ fn find(name: &OsStr, environment: &[(OsString, OsString)]) -> io::Result<PathBu
 }
 
 /// Waits for the command; the server hanging up and the limits end it.
-fn watch(workshop: &Workshop, command: Pid, connection: &UnixStream) -> Result<(u32, Used), Ended> {
+fn watch(
+    workshop: &Workshop,
+    command: Pid,
+    connection: &UnixStream,
+    messages: &[File; 2],
+) -> Result<(u32, Used), Ended> {
     let over = pidfd_open(command, PidfdFlags::empty());
     let over = over.map_err(|errno| failed("watching the command")(errno.into()))?;
     loop {
@@ -237,7 +241,7 @@ fn watch(workshop: &Workshop, command: Pid, connection: &UnixStream) -> Result<(
         ];
         match poll(&mut fds, Some(&LOOK)) {
             Ok(0) if workshop.plan.is_some() => {
-                if let Some(text) = usage::exceeded(&workshop.config.limits) {
+                if let Some(text) = usage::exceeded(&workshop.config.limits, messages) {
                     return Err(Ended::Exceeded(text));
                 }
             }

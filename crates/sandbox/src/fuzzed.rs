@@ -13,6 +13,7 @@ fn job() -> Job {
         environment: vec![("PATH".into(), "/bin".into())],
         cwd: "/c".into(),
         trees: vec![Tree {
+            scratch: 0,
             folder: "a/b".into(),
             at: "/".into(),
         }],
@@ -43,7 +44,7 @@ fn settings() {
     let config = Config {
         mode: Mode::Namespaces,
         view: View::of_this_machine(&[]),
-        scratch: "/tmp".into(),
+        scratch: vec!["/tmp".into()],
         limits: Limits {
             memory_bytes: 1,
             written_bytes: 2,

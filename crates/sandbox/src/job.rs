@@ -18,8 +18,8 @@ pub struct Config {
     pub mode: Mode,
     /// What of this machine jobs see.
     pub view: View,
-    /// The folder with what jobs get, absolute and without links.
-    pub scratch: PathBuf,
+    /// The folders with what jobs get, at least one, absolute and without links.
+    pub scratch: Vec<PathBuf>,
     /// What a job may use.
     pub limits: Limits,
 }
@@ -39,7 +39,7 @@ pub struct Limits {
     /// Memory of all its processes together, looked at several times a second; and of each of
     /// them at any time.
     pub memory_bytes: u64,
-    /// All that it writes below `/tmp` together (in namespaces).
+    /// All that it writes below `/tmp` together (in namespaces); and messages, looked at several times a second.
     pub written_bytes: u64,
     /// The size of any one file, messages included.
     pub file_bytes: u64,
@@ -60,14 +60,16 @@ pub struct Job {
     pub environment: Vec<(OsString, OsString)>,
     /// The working folder, as the job sees it.
     pub cwd: PathBuf,
-    /// What it gets of the scratch folder.
+    /// What it gets of the scratch folders.
     pub trees: Vec<Tree>,
 }
 
 /// A folder that a job gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
-    /// The folder, relative to the scratch folder.
+    /// Which of the scratch folders it is in.
+    pub scratch: usize,
+    /// The folder, relative to that one.
     pub folder: PathBuf,
     /// Where its content shall appear, read-only. With Landlock it stays where it is, and may be
     /// written to.
@@ -118,7 +120,7 @@ impl Config {
         let mut out = Writer::default();
         let limits = self.limits;
         out.number(u64::from(self.mode == Mode::Landlock));
-        out.path(&self.scratch);
+        out.list(&self.scratch, |out, folder| out.path(folder));
         for number in [
             limits.memory_bytes,
             limits.written_bytes,
@@ -138,7 +140,7 @@ impl Config {
             0 => Mode::Namespaces,
             _ => Mode::Landlock,
         };
-        let scratch = from.path()?;
+        let scratch = from.list(Reader::path)?;
         let limits = Limits {
             memory_bytes: from.number()?,
             written_bytes: from.number()?,
@@ -171,6 +173,7 @@ impl Job {
         });
         out.path(&self.cwd);
         out.list(&self.trees, |out, tree| {
+            out.number(tree.scratch as u64);
             out.path(&tree.folder);
             out.path(&tree.at);
         });
@@ -186,6 +189,7 @@ impl Job {
             cwd: from.path()?,
             trees: from.list(|from| {
                 Ok(Tree {
+                    scratch: usize::try_from(from.number()?).map_err(|_| Malformed)?,
                     folder: from.path()?,
                     at: from.path()?,
                 })
@@ -263,6 +267,7 @@ mod tests {
             environment: vec![("PATH".into(), "/bin".into())],
             cwd: "/c d".into(),
             trees: vec![Tree {
+                scratch: 1,
                 folder: "a/b".into(),
                 at: "/".into(),
             }],
@@ -279,7 +284,7 @@ mod tests {
         let config = Config {
             mode: Mode::Landlock,
             view: View::of_this_machine(&["/usr/bin".into()]),
-            scratch: "/tmp".into(),
+            scratch: vec!["/tmp".into(), "/dev/shm".into()],
             limits: Limits {
                 memory_bytes: 1,
                 written_bytes: 2,

@@ -65,8 +65,10 @@ fn rules(config: &Config, job: &Job) -> Result<RulesetCreated, RulesetError> {
         // A link's target counts, and may be gone.
         folders.extend(fs::canonicalize(path).ok().map(|path| (path, read)));
     }
-    let tree = |folder: &Path| (config.scratch.join(folder), all);
-    folders.extend(job.trees.iter().map(|entry| tree(&entry.folder)));
+    for tree in &job.trees {
+        let scratch = config.scratch.get(tree.scratch);
+        folders.extend(scratch.map(|scratch| (scratch.join(&tree.folder), all)));
+    }
     for name in DEVICES {
         let device = AccessFs::ReadFile | AccessFs::WriteFile;
         folders.push((Path::new("/dev").join(name), device));

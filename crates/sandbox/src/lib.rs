@@ -2,7 +2,7 @@
 //!
 //! A [`Sandbox`] is a helper process (this program started anew with a single thread, see
 //! [`helper_main`]) that lives in kept namespaces: user, mount, network (empty), ipc, uts. It holds
-//! nothing but the folders of a [`View`] and the server's scratch folder, all read-only. For each
+//! nothing but the folders of a [`View`] and the server's scratch folders, all read-only. For each
 //! [`Job`] it clones a process into a new mount and pid namespace, which makes a root on a small
 //! tmpfs, puts the client's trees where the client has them, gives up all rights and runs the
 //! command. Nothing is cleaned up: the kernel does when the job's first process ends.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /base     what jobs see of this machine, each at its own path, read-only, and /base/dev
-//! /scratch  the server's scratch folder, read-only
+//! /scratch  the server's scratch folders, read-only: /scratch/0 and so on
 //! /proc     the machine's, since a user namespace only gives a new one to who has one
 //! /job      where each job mounts its root
 //! ```
@@ -26,6 +26,7 @@ use rustix::process::{chdir, getegid, geteuid, pivot_root};
 use rustix::thread::UnshareFlags;
 
 use crate::job::Config;
+use crate::root::scratch_place;
 use crate::sys::{Restriction, restrict, unshare};
 
 /// Devices that a compiler may use.
@@ -76,7 +77,10 @@ fn make_root(config: &Config) -> Result<(), String> {
         };
         shown.push((path, what));
     }
-    let scratch = take(&config.scratch).map_err(failed("taking the scratch folder"))?;
+    let mut scratch = Vec::new();
+    for folder in &config.scratch {
+        scratch.push(take(folder).map_err(failed("taking a scratch folder"))?);
+    }
     let proc = take(Path::new("/proc")).map_err(failed("taking /proc"))?;
     let mut devices = Vec::new();
     for name in DEVICES {
@@ -84,13 +88,19 @@ fn make_root(config: &Config) -> Result<(), String> {
         devices.push((name, device));
     }
     // On any folder; this one exists.
-    new_tmpfs(&config.scratch).map_err(errno("mounting a root"))?;
-    chdir(&config.scratch).map_err(errno("entering the root"))?;
+    let any = config.scratch.first().ok_or("no scratch folder")?;
+    new_tmpfs(any).map_err(errno("mounting a root"))?;
+    chdir(any).map_err(errno("entering the root"))?;
     for folder in ["base", "scratch", "proc", "job"] {
         make_folder(Path::new(folder)).map_err(failed("making folders"))?;
     }
-    restrict(&scratch, Restriction::Data).map_err(failed("protecting the scratch folder"))?;
-    put(&scratch, Path::new("scratch")).map_err(failed("mounting the scratch folder"))?;
+    for (number, folder) in scratch.iter().enumerate() {
+        let place = scratch_place(number);
+        let place = place.strip_prefix("/").unwrap_or(&place);
+        make_folder(place).map_err(failed("making folders"))?;
+        restrict(folder, Restriction::Data).map_err(failed("protecting a scratch folder"))?;
+        put(folder, place).map_err(failed("mounting a scratch folder"))?;
+    }
     put(&proc, Path::new("proc")).map_err(failed("mounting /proc"))?;
 
     let base = Path::new("base");

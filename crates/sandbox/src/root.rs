@@ -44,6 +44,8 @@ pub(crate) enum NoRoot {
 pub(crate) const JOB: &str = "/job";
 /// Where the helper has what jobs see of the machine.
 pub(crate) const BASE: &str = "/base";
+/// Where it has the scratch folders, by their numbers.
+pub(crate) const SCRATCH: &str = "/scratch";
 /// Folders of a job's own, where mount points can be made.
 const OWN: [&str; 2] = ["", "tmp"];
 
@@ -73,6 +75,11 @@ impl Plan {
     }
 }
 
+/// Where the helper has a scratch folder.
+pub(crate) fn scratch_place(number: usize) -> PathBuf {
+    Path::new(SCRATCH).join(number.to_string())
+}
+
 /// Makes a root for `job` and enters it; returns the folder for its results.
 pub(crate) fn make(plan: &Plan, config: &Config, job: &Job) -> Result<OwnedFd, NoRoot> {
     let failed = |doing: &'static str| {
@@ -93,7 +100,7 @@ pub(crate) fn make(plan: &Plan, config: &Config, job: &Job) -> Result<OwnedFd, N
         }
     }
     for tree in &job.trees {
-        let from = Path::new("/scratch").join(&tree.folder);
+        let from = scratch_place(tree.scratch).join(&tree.folder);
         place::place(&config.view, &from, &tree.at).map_err(|error| match error {
             NotPlaced::Misfit(text) => NoRoot::Misplaced(text),
             NotPlaced::System(text) => NoRoot::Failed(text),

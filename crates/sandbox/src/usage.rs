@@ -2,12 +2,12 @@
 //!
 //! A compile of a fraction of a second never gets here.
 
-use std::fs;
+use std::fs::{self, File};
 
 use crate::job::Limits;
 
-/// What a job has used too much of, if anything. `/proc` has to be the job's own.
-pub(crate) fn exceeded(limits: &Limits) -> Option<String> {
+/// What a job has used too much of, if anything; `messages` is what it says. `/proc` has to be the job's own.
+pub(crate) fn exceeded(limits: &Limits, messages: &[File; 2]) -> Option<String> {
     let mut processes = 0;
     let mut bytes: u64 = 0;
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -23,6 +23,11 @@ pub(crate) fn exceeded(limits: &Limits) -> Option<String> {
     if processes > limits.processes {
         let most = limits.processes;
         return Some(format!("more than {most} processes"));
+    }
+    let said = messages.iter().filter_map(|file| file.metadata().ok());
+    if said.map(|data| data.len()).sum::<u64>() > limits.written_bytes {
+        let most = limits.written_bytes >> 20;
+        return Some(format!("more than {most} MiB of messages"));
     }
     let most = limits.memory_bytes >> 20;
     (bytes > limits.memory_bytes).then(|| format!("more than {most} MiB of memory"))
@@ -53,14 +58,18 @@ mod tests {
     fn limits_are_seen_to() {
         let limits = |memory_bytes, processes| Limits {
             memory_bytes,
-            written_bytes: 0,
+            written_bytes: 1 << 20,
             file_bytes: 0,
             processes,
             oom_score: 0,
         };
         // The test is a process among others.
-        assert_eq!(exceeded(&limits(u64::MAX, u64::MAX)), None);
-        assert!(exceeded(&limits(u64::MAX, 0)).is_some());
-        assert!(exceeded(&limits(1, u64::MAX)).is_some());
+        let messages = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
+        assert_eq!(exceeded(&limits(u64::MAX, u64::MAX), &messages), None);
+        assert!(exceeded(&limits(u64::MAX, 0), &messages).is_some());
+        assert!(exceeded(&limits(1, u64::MAX), &messages).is_some());
+        messages[1].set_len((1 << 20) + 1).unwrap();
+        let text = exceeded(&limits(u64::MAX, u64::MAX), &messages);
+        assert_eq!(text.as_deref(), Some("more than 1 MiB of messages"));
     }
 }

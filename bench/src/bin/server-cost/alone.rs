@@ -18,7 +18,7 @@ pub(crate) fn compare(tree: &Tree, compiler: &Path, runs: usize) -> Result<(), F
     let config = Config {
         mode: Mode::Namespaces,
         view: View::of_this_machine(&[compiler.parent().unwrap_or(compiler).to_owned()]),
-        scratch: scratch.clone(),
+        scratch: vec![scratch.clone()],
         limits: Limits {
             memory_bytes: 1 << 30,
             written_bytes: 64 << 20,
@@ -71,6 +71,7 @@ fn run(sandbox: &Sandbox, compiler: &Path, messages: &File) -> Result<(), Failur
         environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
         cwd: "/home/client".into(),
         trees: vec![sandbox::Tree {
+            scratch: 0,
             folder: "job".into(),
             at: "/".into(),
         }],

@@ -161,6 +161,24 @@ impl Setup {
         self
     }
 
+    /// Starts it where `/dev/shm` is a tmpfs of its own, of so many MiB.
+    pub(crate) fn with_shared_memory(mut self, mib: u32) -> Self {
+        let program = std::mem::replace(&mut self.program, "unshare".into());
+        let script = format!(
+            "mount -t tmpfs -o size={mib}m,mode=1777 own /dev/shm && \
+             exec setpriv --ambient-caps=-all --inh-caps=-all \"$0\" \"$@\""
+        );
+        let user = ["--user", "--map-current-user", "--keep-caps"];
+        let user = match rustix::process::getuid().is_root() {
+            true => &user[..0],
+            false => &user[..],
+        };
+        let words = user.iter().chain(&["--mount", "sh", "-c"]);
+        let words = words.map(OsString::from).chain([script.into()]);
+        self.args = words.chain([program.into()]).chain(self.args).collect();
+        self
+    }
+
     /// Starts it as a user without rights, from where that user may.
     pub(crate) fn run_by_nobody(mut self) -> Self {
         let program = self.file("distccd");

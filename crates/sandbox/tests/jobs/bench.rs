@@ -23,7 +23,7 @@ impl Bench {
         let config = Config {
             mode,
             view: View::of_this_machine(programs),
-            scratch: scratch.path().canonicalize().unwrap(),
+            scratch: vec![scratch.path().canonicalize().unwrap()],
             limits: Limits {
                 memory_bytes: 256 << 20,
                 written_bytes: 32 << 20,
@@ -57,6 +57,7 @@ impl Bench {
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
             cwd: cwd.into(),
             trees: vec![Tree {
+                scratch: 0,
                 folder: "job".into(),
                 at: at.into(),
             }],
