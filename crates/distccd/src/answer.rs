@@ -14,8 +14,8 @@ use protocol::response::Response;
 use rustix::fs::{Mode, OFlags, openat};
 
 use crate::fault::Fault;
+use crate::messages::Messages;
 use crate::receive::is_slow;
-use crate::run::Messages;
 use crate::scratch::{DEPENDENCIES, OBJECT, Scratch};
 use crate::server::Server;
 use crate::wire::{Stopped, Wire};

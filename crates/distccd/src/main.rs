@@ -6,9 +6,9 @@
 //!
 //! - [`job`]: the life of one connection, step by step. It uses [`wire`] (reading, writing and
 //!   watching a connection), [`receive`] (a request, into memory and onto disk), [`ready`] (what
-//!   of it the compiler finds where), [`tree`] (the
+//!   of it the compiler finds where), [`tree`] and [`link_text`] (the
 //!   client's files, protocol 3), [`scratch`] (the job's folder) and [`folders`] (in memory or on disk), [`slots`] (whose turn it is), [`pool`] and [`shares`] (memory, disk, and who may have how much of it),
-//!   [`run`] (the compiler) in the sandbox that [`confinement`] chose, [`answer`] and [`words`] (its results and messages), [`fault`] (why
+//!   [`run`] (the compiler, which says [`messages`]) in the sandbox that [`confinement`] chose, [`answer`] and [`words`] (its results and messages), [`fault`] (why
 //!   there is no answer) and [`summary`] (the line in the log).
 //! - [`serve`]: who gets a thread, and how the server ends. Who may connect is decided by
 //!   [`access`] and [`same_user`] (by [`sock_diag`]), what may run by [`compilers`],
@@ -32,9 +32,11 @@ mod flags;
 mod folders;
 mod job;
 mod known_options;
+mod link_text;
 mod listen;
 mod log;
 mod machine;
+mod messages;
 mod peer;
 mod pool;
 mod privileges;

@@ -5,7 +5,6 @@
 //! is left of the compiler's process group is killed before its slot is free.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -13,10 +12,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags, fstatvfs};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, geteuid, kill_process_group, pidfd_open, prlimit,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process_group, pidfd_open, prlimit,
 };
 
 use sandbox::Used;
@@ -25,6 +24,7 @@ use crate::confinement::Confinement;
 use crate::event::Event;
 use crate::fault::{Fault, Refusal, reason};
 use crate::log::Level;
+use crate::messages::Messages;
 use crate::scratch::Scratch;
 use crate::wire::{Wire, Woken};
 
@@ -48,42 +48,6 @@ pub(crate) struct Job<'a> {
     pub(crate) time_limit: Option<Duration>,
     /// How likely the kernel ends it if memory gets short; a sandbox has it already.
     pub(crate) oom_score: Option<i16>,
-}
-
-/// What a compiler says: opened before it starts, since what has these names afterwards may be
-/// anything that it has put there.
-#[derive(Debug)]
-pub(crate) struct Messages {
-    for_compiler: [File; 2],
-    /// To be read when the compiler has ended.
-    pub(crate) stdout: File,
-    /// The same.
-    pub(crate) stderr: File,
-}
-
-impl Messages {
-    /// Makes both files.
-    pub(crate) fn create(scratch: &Scratch) -> io::Result<Self> {
-        let [stdout, stderr] = [scratch.stdout(), scratch.stderr()];
-        Ok(Self {
-            for_compiler: [File::create_new(&stdout)?, File::create_new(&stderr)?],
-            stdout: File::open(stdout)?,
-            stderr: File::open(stderr)?,
-        })
-    }
-
-    /// Whether the disk is full, so that some may be missing: compilers do not mind, and a warning would be lost
-    /// in silence.
-    pub(crate) fn may_be_cut(&self) -> bool {
-        fstatvfs(&self.stderr).is_ok_and(|space| {
-            let left = match geteuid().is_root() {
-                true => space.f_bfree,
-                false => space.f_bavail,
-            };
-            // Without blocks it is a tmpfs without a limit.
-            space.f_blocks > 0 && left == 0
-        })
-    }
 }
 
 /// How a compiler ended.

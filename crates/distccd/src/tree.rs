@@ -20,6 +20,7 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat, readlinkat, symlinkat};
 use rustix::io::Errno;
 
 use crate::fault::reason;
+use crate::link_text::{LinkText, climbs_behind_a_name, components};
 
 /// Where a compiler will find a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,57 +245,6 @@ impl<'a> ClientPath<'a> {
             Some((base, parents)) if !name.as_bytes().ends_with(b"/") => Ok((base, parents)),
             _ => Err(TreeError::Name(shown(name))),
         }
-    }
-}
-
-/// Whether a text goes up from a folder that it names: that may be a link, whose parent is
-/// somewhere else than it looks. Going up first is exact, since a link's own folders are no links.
-fn climbs_behind_a_name(text: &[u8]) -> bool {
-    let after = components(text).skip_while(|&c| c == b"." || c == b"..");
-    after.into_iter().any(|c| c == b"..")
-}
-
-fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/').filter(|c| !c.is_empty())
-}
-
-/// What the text of a link means.
-#[derive(Debug, PartialEq, Eq)]
-enum LinkText<'a> {
-    /// Absolute text: the client's absolute path, so below the root.
-    BelowRoot(&'a [u8]),
-    /// A way that stays in the root.
-    Relative(&'a [u8]),
-    /// The name itself, reached by climbing to `/` from any depth (`../../../usr/include` for
-    /// `/usr/include`): the server's own folder of this name. System headers travel like this.
-    System,
-}
-
-impl<'a> LinkText<'a> {
-    /// Reads the text of the link with these components; `None` if it would lead elsewhere.
-    fn read(text: &'a [u8], name: &[&[u8]]) -> Option<Self> {
-        if text.is_empty() {
-            return None;
-        }
-        let absolute = text.starts_with(b"/");
-        let mut depth = if absolute { 0 } else { name.len() - 1 };
-        for component in components(text) {
-            depth = match component {
-                b"." => depth,
-                b".." if depth > 0 => depth - 1,
-                b".." => return Self::system(text, absolute, name),
-                _ => depth + 1,
-            };
-        }
-        Some(match absolute {
-            true => Self::BelowRoot(text),
-            false => Self::Relative(text),
-        })
-    }
-
-    fn system(text: &[u8], absolute: bool, name: &[&[u8]]) -> Option<Self> {
-        let path = components(text).skip_while(|&c| c == b"..");
-        (!absolute && path.eq(name.iter().copied())).then_some(Self::System)
     }
 }
 
