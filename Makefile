@@ -113,6 +113,10 @@ install: ## install below $(DESTDIR)$(PREFIX) (PREFIX=/usr/local)
 	for compiler in $$(scripts/compilers); do \
 	    ln -sfn ../../bin/distcc "$(into)/lib/distcc/$$compiler"; \
 	done
+	install -d "$(into)/share/man/man1" "$(into)/share/man/man8"
+	$(install_text) man/*.1 "$(into)/share/man/man1/"
+	$(install_text) man/*.8 "$(into)/share/man/man8/"
+	ln -sfn pump.1 "$(into)/share/man/man1/distcc-pump.1"
 	$(install_text) README.md DESIGN.md LICENSE-MIT LICENSE-APACHE "$(into)/share/doc/pumpcc/"
 	$(install_text) docs/*.md "$(into)/share/doc/pumpcc/docs/"
 

@@ -47,6 +47,13 @@ fn an_installed_tree_works_where_it_is() {
             "{text}"
         );
     }
+    for page in [
+        "man1/distcc.1",
+        "man1/distcc-pump.1",
+        "man8/update-distcc-symlinks.8",
+    ] {
+        assert!(prefix.join("share/man").join(page).is_file(), "{page}");
+    }
     let version = run(command(prefix.join("bin/distcc")).arg("--version")).expect_success();
     assert!(version.text().0.starts_with("distcc "));
     let usage = run(command(prefix.join("bin/distcc-pump")).arg("--help")).expect_success();

@@ -30,6 +30,8 @@ Hosts come from $DISTCC_HOSTS, $DISTCC_DIR/hosts, ~/.distcc/hosts or /etc/distcc
    HOST...,lzo            Send compressed.
    HOST...,cpp,lzo        Pump mode: preprocess on the server; run the build under pump.
    --randomize            Shuffle the list.
+   --localslots=N         Compiles at once on this machine, if they cannot run elsewhere; 4.
+   --localslots_cpp=N     Preprocessors at once on this machine; 8.
 
 Environment, among others:
    DISTCC_VERBOSE=1       Say everything that is done, and why.

@@ -38,6 +38,7 @@ Values follow their letter without a blank:
   -x          list also hosts that are down, marked \",down\"
   -d          append this machine's domain to the names
   -v          tell on standard error what happens
+  --help      show this; the exit code is 1
 ";
 
 /// A command line, understood.
