@@ -72,7 +72,7 @@ impl Installed {
         // Tests that run in the background of a script inherit ignored signals.
         let mut command = Command::new("/usr/bin/env");
         command
-            .arg("--default-signal=INT,QUIT")
+            .arg("--default-signal=HUP,INT,QUIT,TERM")
             .arg(self.tree.path("bin/pump"))
             .args(arguments)
             .env_clear()
