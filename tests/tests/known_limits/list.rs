@@ -92,7 +92,9 @@ fn each_test_that_is_named_exists() {
             let text = sources
                 .as_deref()
                 .unwrap_or_else(|| panic!("{entry}: {name} stands in no folder"));
-            let found = text.contains(&format!("fn {name}()"));
+            let declared = format!("fn {name}()");
+            let mut tests_of_folder = text.split("#[test]").skip(1);
+            let found = tests_of_folder.any(|rest| rest.trim_start().starts_with(&declared));
             assert!(found, "{entry}: there is no test {name}");
             tests += 1;
         }
