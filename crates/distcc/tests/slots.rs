@@ -73,6 +73,20 @@ fn this_machine_is_a_next_host_like_any_other() {
     assert_eq!(place.text("a.o"), "done\n");
 }
 
+const DEADLY: [Signal; 4] = [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP];
+
+/// `distcc` with these hosts and words, which dies of all signals that end it: those that whoever
+/// runs the tests ignores (`nohup`) would stay ignored. A core has nothing to tell.
+fn mortal_distcc(place: &Place, hosts: &str, words: &str) -> Command {
+    let script = r#"ulimit -c 0; exec env --default-signal=HUP,INT,QUIT,TERM "$@""#;
+    let mut command = place.command("/bin/sh");
+    command
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_distcc")])
+        .args(words.split(' '))
+        .env("DISTCC_HOSTS", hosts);
+    command
+}
+
 fn pid(child: &Child) -> Pid {
     Pid::from_child(child)
 }
@@ -99,14 +113,14 @@ fn check_signal(
 
 #[test]
 fn a_signal_while_waiting_for_a_slot() {
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    for signal in DEADLY {
         let (server, go) = patient_server();
         let place = Place::new();
         place.write("b.c", HELLO);
         let host = format!("{}/1", server.host());
         let mut first = place.distcc(&host, "gcc -c a.c").spawn().unwrap();
         wait_until("the first job", || server.connections() == 1);
-        let mut second = place.distcc(&host, "gcc -c b.c");
+        let mut second = mortal_distcc(&place, &host, "gcc -c b.c");
         let mut second = second
             .env("DISTCC_PAUSE_TIME_MSEC", "100000")
             .env("DISTCC_LOG", place.path("log"))
@@ -154,10 +168,10 @@ fn a_slot_that_becomes_free_is_taken_at_once_and_without_asking_again_and_again(
 
 #[test]
 fn a_signal_while_a_server_works() {
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    for signal in DEADLY {
         let (server, _go) = patient_server();
         let place = Place::new();
-        let mut distcc = place.distcc(&server.host(), "gcc -c a.c");
+        let mut distcc = mortal_distcc(&place, &server.host(), "gcc -c a.c");
         let records = || {
             fs::read_dir(place.path("state-dir/state"))
                 .is_ok_and(|mut files| files.next().is_some())
@@ -173,7 +187,7 @@ fn a_signal_while_a_server_works() {
 fn a_signal_reaches_the_local_compiler() {
     let place = Place::new();
     place.script("cc", "echo $$ >pid.new; mv pid.new pid; exec sleep 1000");
-    let mut distcc = place.distcc("localhost", "./cc -c a.c");
+    let mut distcc = mortal_distcc(&place, "localhost", "./cc -c a.c");
     check_signal(&place, &mut distcc, Signal::TERM, || place.exists("pid"));
     let compiler = place.text("pid").trim().parse().unwrap();
     let compiler = Pid::from_raw(compiler).unwrap();
@@ -191,7 +205,7 @@ fn a_signal_reaches_the_preprocessor_and_what_it_runs() {
         "cc",
         "sh -c 'echo $$ >pid.new; mv pid.new pid; exec sleep 1000'",
     );
-    let mut distcc = place.distcc(&server.host(), "./cc -c a.c");
+    let mut distcc = mortal_distcc(&place, &server.host(), "./cc -c a.c");
     check_signal(&place, &mut distcc, Signal::INT, || {
         place.exists("pid") && place.records() == 1
     });
