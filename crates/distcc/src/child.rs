@@ -36,7 +36,8 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 pub(crate) fn command(words: &[OsString], environment: &ChildEnvironment) -> Command {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
-    command.env(SAFEGUARD, (environment.depth + 1).to_string());
+    let depth = environment.depth.max(0).saturating_add(1);
+    command.env(SAFEGUARD, depth.to_string());
     if environment.path_changed {
         command.env("PATH", &environment.path);
     }

@@ -34,7 +34,7 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
     match settings.children.depth {
         0 => {}
         // The distcc above us had a masquerade folder in its PATH behind its own.
-        1 if settings.children.path_changed => {
+        depth if depth < 0 || depth == 1 && settings.children.path_changed => {
             return run_here(words, &WhyLocal::Nested, settings);
         }
         _ => {

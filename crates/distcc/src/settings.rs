@@ -71,7 +71,7 @@ pub(crate) struct PumpSettings {
 #[derive(Debug)]
 pub(crate) struct ChildEnvironment {
     /// `_DISTCC_SAFEGUARD` as we found it: how many of our kind are above us.
-    pub(crate) depth: u32,
+    pub(crate) depth: i64,
     /// `PATH` as we found it, or what is left of it behind the masquerade folder.
     pub(crate) path: OsString,
     /// Whether it is what is left of it.
@@ -217,13 +217,12 @@ fn switch(value: Option<&OsStr>, default: bool) -> bool {
     }
 }
 
-/// The recursion level; what is not a number counts as 1.
-fn depth(value: Option<&OsStr>) -> u32 {
-    match value {
+/// The recursion level, as 3.4 reads it: what is not a number, or 0, counts as 1.
+fn depth(value: Option<&OsStr>) -> i64 {
+    match value.map(|value| number(Some(value))) {
         None => 0,
-        Some(value) => number(Some(value))
-            .and_then(|level| u32::try_from(level).ok())
-            .unwrap_or(1),
+        Some(None | Some(0)) => 1,
+        Some(Some(level)) => level,
     }
 }
 
@@ -291,7 +290,8 @@ mod tests {
     #[test]
     fn depth_that_is_no_number_is_one() {
         assert_eq!(depth(None), 0);
-        assert_eq!(depth(Some("2".as_ref())), 2);
-        assert_eq!(depth(Some("x".as_ref())), 1);
+        for (value, level) in [("2", 2), ("3x", 3), ("x", 1), ("", 1), ("0", 1), ("-1", -1)] {
+            assert_eq!(depth(Some(value.as_ref())), level, "{value}");
+        }
     }
 }

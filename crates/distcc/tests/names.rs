@@ -221,6 +221,8 @@ fn in_a_compilers_place_it_finds_the_next_one() {
             ("m:real", "gcc -c a.c", Some("1"), 0, None),
             ("m:real", "gcc -c a.c", Some("2"), 111, None),
             ("m:real", "gcc -c a.c", Some("x"), 0, None),
+            ("m:real", "gcc -c a.c", Some("0"), 0, None),
+            ("m:real", "gcc -c a.c", Some("-1"), 0, None),
             // Nothing behind it: it would call itself.
             ("m", "gcc -c a.c", None, 111, None),
             ("real:m", "./m/gcc -c a.c", None, 0, Some(sent)),
@@ -240,7 +242,7 @@ fn in_a_compilers_place_it_finds_the_next_one() {
 #[test]
 fn a_client_that_a_client_calls_stops() {
     for program in BOTH {
-        for depth in ["1", "2", "x"] {
+        for depth in ["1", "2", "x", "0", "", "99999999999"] {
             let place = Place::new();
             let server = Server::start();
             let mut command = client(&place, program, "/usr/bin:/bin", &server);
