@@ -80,7 +80,9 @@ impl NoHosts {
 /// [`NoHosts`], which the caller reports where it matters.
 pub(crate) fn read(settings: &Settings) -> Result<HostList, NoHosts> {
     let (source, text) = find(settings)?;
-    let mut list = hosts::parse(&text).map_err(NoHosts::Bad)?;
+    let located = |error| located(error, &source, &text);
+    let mut list = hosts::parse(&text).map_err(|error| NoHosts::Bad(located(error)))?;
+    list.complaints = list.complaints.into_iter().map(located).collect();
     if list.hosts.is_empty() && !list.zeroconf {
         return Err(NoHosts::Empty(source));
     }
@@ -88,6 +90,16 @@ pub(crate) fn read(settings: &Settings) -> Result<HostList, NoHosts> {
         shuffle(&mut list.hosts, seed());
     }
     Ok(list)
+}
+
+/// What is wrong in a file is said with the file and the line, in front of 3.4's words.
+fn located(mut error: HostError, source: &Source, text: &[u8]) -> HostError {
+    if let Source::File(path) = source {
+        let before = &text[..error.offset];
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        error.message = format!("{}:{line}: {}", path.display(), error.message);
+    }
+    error
 }
 
 /// Complains about what makes no sense in a list, but does not spoil it.

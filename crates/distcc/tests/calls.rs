@@ -53,6 +53,27 @@ fn a_bad_list_is_no_failure_when_shown() {
 }
 
 #[test]
+fn what_is_wrong_in_a_file_is_said_with_its_line() {
+    let place = Place::new();
+    place.write(
+        "state-dir/hosts",
+        "good\n# a:x\n --localslots=x bad:x y\nz\n",
+    );
+    let file = place.path("state-dir/hosts");
+    let file = file.display();
+    let mut distcc = place.distcc("", "--show-hosts");
+    let shown = run(distcc.env_remove("DISTCC_HOSTS"));
+    let error = "invalid tcp port specification in \"x y";
+    shown.assert_says(0, &format!("{file}:3: {error}"));
+
+    // One that is got over.
+    place.write("state-dir/hosts", "good\n\n--localslots_cpp=x\n");
+    let shown = run(&mut distcc);
+    assert_eq!(shown.stdout, "good\n");
+    shown.assert_says(0, &format!("{file}:3: bad multiplier"));
+}
+
+#[test]
 fn a_bad_number_of_local_slots_is_named_and_passed_over() {
     let place = Place::new();
     let server = FakeServer::answering(success(Version::Plain, b"OBJECT"));
