@@ -1,7 +1,7 @@
 //! lsdistcc among hundreds of hosts, and beside the lsdistcc of distcc 3.4.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
@@ -42,15 +42,15 @@ const KINDS: [Kind; 5] = [Up, Silent, Stalled, Refusing, Closing];
 
 const ANSWER: &[u8] = b"DONE00000001STAT00000000SERR00000000SOUT00000000DOTO00000001x";
 
-/// Listens for as long as the test's process lives.
-fn start(kind: Kind, address: SocketAddrV4) -> Vec<OwnedFd> {
-    match kind {
+/// Listens for as long as the test's process lives, unless the port is taken.
+fn start(kind: Kind, address: SocketAddrV4) -> io::Result<Vec<OwnedFd>> {
+    Ok(match kind {
         Refusing => Vec::new(),
-        Silent => vec![TcpListener::bind(address).unwrap().into()],
+        Silent => vec![TcpListener::bind(address)?.into()],
         Stalled => {
             let flags = SocketFlags::CLOEXEC;
             let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
-            bind(&socket, &address).unwrap();
+            bind(&socket, &address)?;
             listen(&socket, 0).unwrap();
             let mut held = vec![socket];
             for _ in 0..3 {
@@ -63,7 +63,7 @@ fn start(kind: Kind, address: SocketAddrV4) -> Vec<OwnedFd> {
             held
         }
         Up | Closing => {
-            let listener = TcpListener::bind(address).unwrap();
+            let listener = TcpListener::bind(address)?;
             std::thread::spawn(move || {
                 for mut client in listener.incoming().flatten() {
                     if let Closing = kind {
@@ -82,25 +82,43 @@ fn start(kind: Kind, address: SocketAddrV4) -> Vec<OwnedFd> {
             });
             Vec::new()
         }
-    }
+    })
 }
 
-/// A port that is free on all addresses, most likely.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// Starts these hosts on a port that is free on all addresses. It is not one of those that the
+/// kernel gives away by itself, so nobody takes it for a moment.
+fn start_all(hosts: impl Iterator<Item = (Kind, Ipv4Addr)> + Clone) -> (u16, Vec<OwnedFd>) {
+    let first = std::process::id() % 10_000;
+    let ports = (0..10_000).map(|nth| 20_000 + (first + nth * 37) % 10_000);
+    for port in ports.map(|port| u16::try_from(port).unwrap()) {
+        // Closed again at once: only whether it is free matters.
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_err() {
+            continue;
+        }
+        let mut held = Vec::new();
+        let taken = hosts.clone().find_map(|(kind, address)| {
+            match start(kind, SocketAddrV4::new(address, port)) {
+                Ok(more) => {
+                    held.extend(more);
+                    None
+                }
+                Err(error) => Some(error),
+            }
+        });
+        match taken {
+            None => return (port, held),
+            Some(error) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}"),
+        }
+    }
+    panic!("no port is free");
 }
 
 #[test]
 fn hundreds_of_hosts_are_told_apart_within_the_time() {
     const HOSTS: u32 = 400;
-    let port = free_port();
     let first = Ipv4Addr::new(127, 77, 3, 1).to_bits();
     let hosts = || (0..HOSTS).map(|at| (KINDS[at as usize % 5], Ipv4Addr::from_bits(first + at)));
-    let mut held = Vec::new();
-    for (kind, address) in hosts() {
-        held.extend(start(kind, SocketAddrV4::new(address, port)));
-    }
+    let (port, _held) = start_all(hosts());
     // One after the other, the hosts that are down would take 80 x 2 + 80 x 4 seconds and more.
     let mut args: Vec<String> = ["-t60", "-c2000", "-k4000", "-pcc", "-x"]
         .map(String::from)
@@ -124,9 +142,8 @@ fn hundreds_of_hosts_are_told_apart_within_the_time() {
 
 #[test]
 fn the_packaged_program_says_the_same() {
-    let port = free_port();
     let up = Ipv4Addr::new(127, 77, 9, 1);
-    start(Up, SocketAddrV4::new(up, port));
+    let (port, _held) = start_all([(Up, up)].into_iter());
     let times = ["-t60", "-c20000", "-k20000", "-h20000"];
     for line in [
         "127.77.9.1",
