@@ -6,10 +6,10 @@
 //!
 //! Targets that are no regular files are treated as the compiler would (gcc with GNU as): a link
 //! to a file with content is replaced, one to an empty or missing file is followed, and devices
-//! are written to.
+//! are written to. An empty file, which may be one of `mktemp`, gives its rights to the result.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
@@ -22,8 +22,8 @@ const MAX_NAMES: u32 = 100;
 pub(crate) fn write(target: &OsStr, content: &[u8]) -> io::Result<()> {
     let target = Path::new(target);
     match kind(target)? {
-        Target::Absent => replace(target, content, false),
-        Target::Replaced => replace(target, content, true),
+        Target::Absent => put(target, content, None),
+        Target::Replaced(found) => put(target, content, Some(&found)),
         Target::WrittenTo => File::create(target)?.write_all(content),
     }
 }
@@ -38,7 +38,7 @@ pub(crate) fn append(target: &OsStr, content: &[u8]) -> io::Result<()> {
 enum Target {
     Absent,
     /// Something that makes room for a new file.
-    Replaced,
+    Replaced(Metadata),
     /// Something that stays.
     WrittenTo,
 }
@@ -55,20 +55,23 @@ fn kind(target: &Path) -> io::Result<Target> {
         found.is_file()
     };
     Ok(match is_replaced {
-        true => Target::Replaced,
+        true => Target::Replaced(found),
         false => Target::WrittenTo,
     })
 }
 
-fn replace(target: &Path, content: &[u8], exists: bool) -> io::Result<()> {
+/// Makes a new file in the place of what was `found` there.
+fn put(target: &Path, content: &[u8], found: Option<&Metadata>) -> io::Result<()> {
     let _blocked = Blocked::new();
     let (temporary, mut file) = create_beside(target)?;
-    let written = file
-        .write_all(content)
+    let empty = found.filter(|found| found.is_file() && found.len() == 0);
+    let written = empty
+        .map_or(Ok(()), |empty| file.set_permissions(empty.permissions()))
+        .and_then(|()| file.write_all(content))
         // ext4 writes a file to the disk at once when it is renamed over another, which took as
         // long as all else in here. Removed first, as compilers do.
         .and_then(|()| {
-            if exists {
+            if found.is_some() {
                 fs::remove_file(target)
             } else {
                 Ok(())
@@ -114,7 +117,7 @@ pub(crate) fn print(stdout: &[u8], stderr: &[&[u8]]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::PathBuf;
 
     struct Case {
@@ -152,6 +155,18 @@ mod tests {
         assert_eq!(absent.write("t"), "new");
         assert_ne!(absent.target.metadata().unwrap().ino(), before);
         assert_eq!(absent.files(), 1);
+    }
+
+    #[test]
+    fn an_empty_file_gives_its_rights_to_the_result() {
+        for (content, kept) in [("", true), ("old", false)] {
+            let case = case(Some(content));
+            let private = fs::Permissions::from_mode(0o601);
+            fs::set_permissions(&case.target, private).unwrap();
+            assert_eq!(case.write("t"), "new");
+            let mode = case.target.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777 == 0o601, kept, "{mode:o}");
+        }
     }
 
     #[test]
