@@ -39,6 +39,8 @@ pub enum WhyLocal {
     LooseObject(OsString),
     /// Output to standard output.
     OutputToStdout,
+    /// An output with the source's name: the compiler here refuses to destroy its input.
+    OutputIsInput,
     /// An option whose effect depends on this machine, or whose result is not the object alone.
     Option(OsString),
     /// A value, like the one in `-D -c`, that 3.4 would take for an option.
@@ -63,6 +65,7 @@ impl fmt::Display for WhyLocal {
             Self::TwoOutputs => write!(f, "two output files"),
             Self::LooseObject(name) => write!(f, "object file {} without -o", name.display()),
             Self::OutputToStdout => write!(f, "output to standard output"),
+            Self::OutputIsInput => write!(f, "output has the name of the source"),
             Self::Option(word) => write!(f, "option {} belongs to this machine", word.display()),
             Self::AmbiguousValue(word) => {
                 write!(f, "value {} looks like an option", word.display())
@@ -176,6 +179,12 @@ fn read(argv: &[OsString]) -> Result<Compile, WhyLocal> {
     if compile.output() == "-" {
         return Err(WhyLocal::OutputToStdout);
     }
+    // Both may stand in folders that are one, however they are spelled.
+    if extension::basename(compile.output().as_bytes())
+        == extension::basename(argv[input].as_bytes())
+    {
+        return Err(WhyLocal::OutputIsInput);
+    }
     // 3.4 takes `foo.o` in `-c a.c foo.o` for the output, and brings back an empty one.
     if let Some(object) = loose_object {
         return Err(WhyLocal::LooseObject(object.clone()));
@@ -286,6 +295,18 @@ mod tests {
     fn sends_with(words: &str) {
         let command = format!("cc {words} -c a.c -o a.o");
         sends(&command, "a.c", "a.o", &command);
+    }
+
+    #[test]
+    fn a_source_is_not_overwritten() {
+        for command in [
+            "gcc -c a.c -o a.c",
+            "gcc -c d/a.i -o ./d/../d/a.i",
+            "gcc -oa.c -c a.c",
+        ] {
+            local(command, WhyLocal::OutputIsInput);
+        }
+        sends_with("-MF a.c");
     }
 
     #[test]

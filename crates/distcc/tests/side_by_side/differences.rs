@@ -34,6 +34,11 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         mend: |theirs, ours| stays(theirs, ours, &["reads what is not sent"]),
     },
     Difference {
+        row: "`gcc -c a.c -o a.c`",
+        modes: BOTH,
+        mend: |theirs, ours| stays(theirs, ours, &["output has the name of the source"]),
+    },
+    Difference {
         row: "`-fplugin=`, `-specs=my.specs`, `-wrapper`, `--config` and other options that run code",
         modes: BOTH,
         mend: |theirs, ours| stays(theirs, ours, &["runs code"]),
