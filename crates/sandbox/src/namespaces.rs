@@ -1,7 +1,8 @@
 //! The helper's own namespaces: a root with nothing in it but what jobs are made of.
 //!
 //! ```text
-//! /base     what jobs see of this machine, each at its own path, read-only, and /base/dev
+//! /base     what jobs see of this machine, each at its own path, read-only, and /base/dev; what
+//!           jobs have at the top is a mount each, so that they can move it into their roots
 //! /scratch  the server's scratch folders, read-only: /scratch/0 and so on
 //! /proc     the machine's, since a user namespace only gives a new one to who has one
 //! /job      where each job mounts its root
@@ -10,6 +11,7 @@
 //! A mount namespace this small is cheap to copy, which happens for each job; the machine's own
 //! may hold hundreds of mounts.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -26,7 +28,7 @@ use rustix::process::{chdir, getegid, geteuid, pivot_root};
 use rustix::thread::UnshareFlags;
 
 use crate::job::Config;
-use crate::root::scratch_place;
+use crate::root::{scratch_place, top_of};
 use crate::sys::{Restriction, restrict, unshare};
 
 /// Devices that a compiler may use.
@@ -105,7 +107,11 @@ fn make_root(config: &Config) -> Result<(), String> {
 
     let base = Path::new("base");
     new_tmpfs(base).map_err(errno("mounting a tmpfs"))?;
-    make_folder(&base.join("dev")).map_err(failed("making folders"))?;
+    for top in tops(config) {
+        let place = base.join(top);
+        fs::create_dir_all(&place).map_err(failed("making folders"))?;
+        new_tmpfs(&place).map_err(errno("mounting a tmpfs"))?;
+    }
     for (name, device) in devices {
         let place = base.join("dev").join(name);
         restrict(&device, Restriction::Devices)
@@ -119,11 +125,25 @@ fn make_root(config: &Config) -> Result<(), String> {
         show(base, path, what).map_err(|error| format!("showing {}: {error}", path.display()))?;
     }
     let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID;
+    for top in tops(config) {
+        mount_remount(base.join(top), flags, c"").map_err(errno("protecting the base"))?;
+    }
     mount_remount(base, flags, c"").map_err(errno("protecting the base"))?;
 
     pivot_root(".", ".").map_err(errno("changing the root"))?;
     unmount(".", UnmountFlags::DETACH).map_err(errno("leaving the old root"))?;
     chdir("/").map_err(errno("entering the root"))
+}
+
+/// The folders that jobs have in folders of their own (`/` and `/tmp`), and that only lead to what is shown.
+fn tops(config: &Config) -> BTreeSet<PathBuf> {
+    let leading = config.view.shown().iter().filter_map(|path| {
+        let inside = path.strip_prefix("/").ok()?;
+        let top = top_of(inside);
+        // A link leads elsewhere, and is shown as one.
+        (top != inside && !Path::new("/").join(&top).is_symlink()).then_some(top)
+    });
+    leading.chain([PathBuf::from("dev")]).collect()
 }
 
 /// Puts a path of this machine below `base`.

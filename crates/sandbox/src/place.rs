@@ -25,7 +25,7 @@ use rustix::fs::{Mode, mkdir};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_bind_recursive};
 
-use crate::root::{BASE, JOB};
+use crate::root::{BASE, JOB, top_of};
 use crate::view::View;
 
 /// Why a tree is not where it belongs.
@@ -135,6 +135,13 @@ fn meet(
 fn make_own(at: &Path) -> Result<(), NotPlaced> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let target = in_root(at);
+    // What is there has been moved from the base, and is covered now.
+    let top = top_of(at.strip_prefix("/").unwrap_or(at));
+    let kept = Path::new(BASE).join(&top);
+    if fs::read_dir(&kept).map_err(system(at))?.next().is_none() {
+        let top = Path::new(JOB).join(top);
+        mount_bind_recursive(top, &kept).map_err(errno(at))?;
+    }
     mount("tmpfs", &target, "tmpfs", flags, c"mode=0755,size=1m").map_err(errno(at))?;
     let base = Path::new(BASE).join(at.strip_prefix("/").unwrap_or(at));
     for entry in fs::read_dir(base).map_err(system(at))? {

@@ -72,7 +72,7 @@ pub(crate) const ALLOWED: &[libc::c_long] = &[
     libc::SYS_sendmsg, libc::SYS_recvmsg, libc::SYS_sendto, libc::SYS_recvfrom,
     libc::SYS_shutdown,
     // The helper's, see `TAKEN`.
-    libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root, libc::SYS_unshare,
+    libc::SYS_mount, libc::SYS_chroot, libc::SYS_unshare,
 ];
 
 /// Older spellings, which newer machines do not have.
@@ -95,7 +95,7 @@ pub(crate) const OLD: &[libc::c_long] = &[];
 /// What the helper needs to make a job, and the job shall not have.
 #[rustfmt::skip] // A line holds what belongs together.
 pub(crate) const TAKEN: &[libc::c_long] = &[
-    libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root, libc::SYS_unshare,
+    libc::SYS_mount, libc::SYS_chroot, libc::SYS_unshare,
 ];
 
 /// What a job behind Landlock shall not have either: Landlock closes files, but not what is said

@@ -8,7 +8,7 @@
 //! disk, below `/tmp`. On ext4 most of a pump compile's cost is the file system's, which passes over inodes that were
 //! freed in the last minutes when it looks for one: so that figure depends on what ran before.
 //! What a server takes to start and to end is measured, too, and taken off. The packaged pump mode is no row: it does
-//! not work on Debian 12. Figures are medians; all ways take turns.
+//! not work on Debian 12. Figures of the table are medians, the others are the least of many; all ways take turns.
 
 #![allow(clippy::print_stdout, reason = "prints tables")]
 
