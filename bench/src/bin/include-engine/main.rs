@@ -24,6 +24,10 @@ use crate::projects::{Project, Row};
 use crate::spread::Spread;
 use crate::threads::SpeedUps;
 
+/// As the programs have it that use the engine.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn Error>;
 
 /// Compare the include engine with clang-scan-deps and the compilers' own -M.
