@@ -9,6 +9,7 @@ mod commands;
 mod output;
 mod progress;
 mod scan;
+mod stretches;
 mod verify;
 
 use std::ffi::OsString;

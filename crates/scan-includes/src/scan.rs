@@ -1,7 +1,6 @@
 //! The scan: asks the engine for every command, on several threads, as often as wanted, and reports.
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use includes::{Closure, Command, Engine, RealCompiler, RealTree, Refusal, Settin
 use scan_includes::database::Compile;
 
 use crate::progress::Progress;
+use crate::stretches::Stretches;
 use crate::verify::{self, Failure, Theirs, Verdict};
 use crate::{Flags, commands, output};
 
@@ -116,16 +116,14 @@ fn in_parallel<T: Send>(
     compiles: &[Compile],
     work: impl Fn(&Compile) -> T + Sync,
 ) -> Vec<T> {
-    let next = AtomicUsize::new(0);
+    let threads = jobs.max(1);
+    let stretches = Stretches::new(compiles.len(), threads);
     let progress = Progress::new(what, compiles.len());
     let results = Mutex::new(Vec::with_capacity(compiles.len()));
-    let share = || {
+    let share = |thread: usize| {
         let mut mine = Vec::new();
-        while let Some((at, compile)) = {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            compiles.get(at).map(|compile| (at, compile))
-        } {
-            mine.push((at, work(compile)));
+        while let Some(at) = stretches.next(thread) {
+            mine.push((at, work(&compiles[at])));
             progress.step();
         }
         results
@@ -134,10 +132,11 @@ fn in_parallel<T: Send>(
             .extend(mine);
     };
     std::thread::scope(|scope| {
-        for _ in 1..jobs {
-            scope.spawn(share);
+        for thread in 1..threads {
+            let share = &share;
+            scope.spawn(move || share(thread));
         }
-        share();
+        share(0);
     });
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(at, _)| *at);

@@ -1,6 +1,7 @@
 //! How much faster two threads are than one. They live through all passes, as those of an include server do, so that
 //! each meets the worker again that it had before. Each has the same half of the compiles in every pass, since workers
 //! share neither answers nor summaries: with halves left to chance, later passes would measure how lucky they were.
+//! Halves are stretches of the database, as `scan-includes` has them.
 
 use std::fmt;
 use std::path::Path;
@@ -88,12 +89,13 @@ impl Crew {
         threads: usize,
     ) -> Crew {
         let (tell, done) = channel();
+        let start = move |thread: usize| commands.len() * thread / threads;
         let orders = (0..threads).map(|first| {
             let (give, orders) = channel::<Arc<Engine>>();
             let tell = tell.clone();
             scope.spawn(move || {
                 for engine in orders {
-                    let result = share(&engine, commands.iter().skip(first).step_by(threads));
+                    let result = share(&engine, &commands[start(first)..start(first + 1)]);
                     drop(engine);
                     if tell.send(result).is_err() {
                         return;
@@ -121,7 +123,7 @@ impl Crew {
     }
 }
 
-fn share<'c>(engine: &Engine, commands: impl Iterator<Item = &'c Command>) -> Result<(), String> {
+fn share(engine: &Engine, commands: &[Command]) -> Result<(), String> {
     for command in commands {
         let closure = engine.closure(command);
         closure.map_err(|refusal| format!("{:?}: {refusal}", command.argv.last()))?;
