@@ -14,6 +14,7 @@ use command::{Compile, Plan, extension, plan};
 use hosts::{Host, Transport};
 
 use crate::account::Account;
+use crate::colours;
 use crate::compiler_name;
 use crate::conclusion::Here;
 use crate::exchange::Fault;
@@ -46,6 +47,9 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
         }
     }
     match look_at(words, settings) {
+        Ok(compile) if settings.colours => {
+            distribute(words, &colours::asked_for(compile), settings)
+        }
         Ok(compile) => distribute(words, &compile, settings),
         Err(why) => run_here(words, &why, settings),
     }

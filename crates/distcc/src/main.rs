@@ -3,7 +3,7 @@
 //! Started once per source file, thousands of times per build: one thread, blocking, few system
 //! calls, no argument parser. In reading order:
 //!
-//! - what was asked: [`invocation`], [`settings`], [`response_file`], [`compiler_name`], [`this_machine`],
+//! - what was asked: [`invocation`], [`settings`], [`response_file`], [`compiler_name`], [`colours`], [`this_machine`],
 //!   [`usage`], [`scan_includes`];
 //! - the life of a compile: [`compile`] (the hot path), [`host_list`], [`schedule`], [`remote`]
 //!   with [`preprocess`] ([`text`]) or [`pump`] ([`include_server`], [`tree`]), [`exchange`] over
@@ -15,6 +15,7 @@
 mod invocation;
 mod settings;
 
+mod colours;
 mod compiler_name;
 mod response_file;
 mod scan_includes;

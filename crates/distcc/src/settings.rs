@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use statedir::StateDir;
 
+use crate::colours;
 use crate::log::{Log, Wishes};
 
 /// The environment, understood.
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     /// Where what compilers say of themselves is kept: `$XDG_CACHE_HOME/pumpcc`, or the same
     /// below `~/.cache`.
     pub(crate) cache: Option<PathBuf>,
+    /// Compilers here would colour what they say.
+    pub(crate) colours: bool,
     /// What children get to see.
     pub(crate) children: ChildEnvironment,
     /// `DISTCC_IO_TIMEOUT` and `DISTCC_MAX_DISCREPANCY` as they are written: see [`Limits`].
@@ -162,6 +165,10 @@ impl Settings {
                 .map(PathBuf::from)
                 .or_else(|| Some(PathBuf::from(filled("HOME")?).join(".cache")))
                 .map(|folder| folder.join("pumpcc")),
+            colours: colours::are_chosen(
+                filled("TERM").as_deref(),
+                var_os("GCC_COLORS").as_deref(),
+            ),
             children: ChildEnvironment {
                 depth: depth(var_os("_DISTCC_SAFEGUARD").as_deref()),
                 path: var_os("PATH").unwrap_or_default(),
