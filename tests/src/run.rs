@@ -69,6 +69,27 @@ pub fn clean(command: &mut Command) {
     command.env_clear().env("PATH", PATH).env("LC_ALL", "C");
 }
 
+/// The same command, of an environment that was [cleaned](clean), dying of all signals that end it:
+/// those that whoever runs the tests ignores (`nohup`, a script's background) would stay ignored.
+pub fn mortal(command: &Command) -> Command {
+    let mut mortal = Command::new("env");
+    mortal
+        .arg("--default-signal=HUP,INT,QUIT,TERM")
+        .arg(command.get_program())
+        .args(command.get_args());
+    clean(&mut mortal);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => mortal.env(name, value),
+            None => mortal.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        mortal.current_dir(folder);
+    }
+    mortal
+}
+
 /// Runs a command to its end.
 #[track_caller]
 pub fn run(command: &mut Command) -> Done {

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use end_to_end::client::Client;
 use end_to_end::compilers::write_compiler;
 use end_to_end::programs::{Side, ours, packaged, stage};
-use end_to_end::run::{Done, LIMIT, processes_with, run, wait, wait_until};
+use end_to_end::run::{Done, LIMIT, mortal, processes_with, run, wait, wait_until};
 use end_to_end::server::{Server, Setup};
 use end_to_end::tree::{Tree, snapshot};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -293,7 +293,11 @@ fn an_interrupted_build_leaves_nothing() {
         let (server, project) = (slow_server(), project());
         let client =
             Client::of(Side::Ours, &server.server.host(3)).with_programs(&server.programs.path());
-        let mut pump = pump(&client, &["make", "-j3", "CC=distcc slow-gcc"], &project);
+        let mut pump = mortal(&pump(
+            &client,
+            &["make", "-j3", "CC=distcc slow-gcc"],
+            &project,
+        ));
         // As a shell does it for a terminal: a signal for all that belongs to the build.
         pump.process_group(0).stdin(Stdio::null());
         pump.stdout(Stdio::null()).stderr(Stdio::null());

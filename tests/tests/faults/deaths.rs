@@ -11,7 +11,7 @@ use end_to_end::client::Client;
 use end_to_end::compilers::write_compiler;
 use end_to_end::include_server::IncludeServer;
 use end_to_end::programs::{Side, command, ours, repository};
-use end_to_end::run::{LIMIT, is_alive, run, run_within, wait, wait_until};
+use end_to_end::run::{LIMIT, is_alive, mortal, run, run_within, wait, wait_until};
 use end_to_end::server::{Server, Setup};
 use end_to_end::tree::{Tree, snapshot};
 use rustix::process::{Pid, Signal, kill_process};
@@ -76,7 +76,7 @@ impl Job {
         tree.write("a.c", "int f(void) { return 3; }\n");
         let client = client.with_programs(&compiler.programs.path());
         let argv = ["slow-gcc", "-c", "a.c", "-o", "a.o"].map(OsString::from);
-        let mut distcc = client.distcc(&argv, &tree.path());
+        let mut distcc = mortal(&client.distcc(&argv, &tree.path()));
         distcc.stdin(Stdio::null()).stdout(Stdio::null());
         distcc.stderr(fs::File::create(client.distcc_dir().join("stderr")).unwrap());
         let child = distcc.spawn().unwrap();
