@@ -217,8 +217,10 @@ fn nothing_is_left_after_a_signal() {
 /// the pattern `answered` matches.
 fn check_end_with_compiler(tree: &Tree, answered: &str) {
     let server = Server::start();
+    // It may be asked several questions at once, and end at any moment: the file is always whole.
     let script = format!(
-        "case \"$*\" in {answered}) exec gcc \"$@\";; esac\necho $$ >{}\nsleep 1000 & wait\n",
+        "case \"$*\" in {answered}) exec gcc \"$@\";; esac\necho $$ >{0}.$$; mv {0}.$$ {0}\n\
+         sleep 1000 & wait\n",
         tree.path("running").display()
     );
     tree.script("cc", &script);
