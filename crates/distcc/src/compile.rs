@@ -160,7 +160,9 @@ fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exi
             }
             Err(Failure::Host(fault)) => {
                 report(host, &fault, settings);
-                match fault.is_this_machines() {
+                // A host that refuses one command does others.
+                let is_fine = fault.is_this_machines() || matches!(fault, Fault::Refused(_));
+                match is_fine {
                     true => here.scheduler.pass_over(host),
                     false => here.scheduler.host_failed(host),
                 }

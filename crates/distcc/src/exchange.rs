@@ -43,6 +43,8 @@ pub(crate) enum Fault {
     Connect(ConnectError),
     /// It closed the connection without a word: its way to refuse.
     NoAnswer,
+    /// It does not do this, and says why.
+    Refused(String),
     /// It closed the connection before this was complete.
     Closed(&'static str),
     /// It was silent for too long.
@@ -96,6 +98,7 @@ impl fmt::Display for Fault {
                  the server have the compiler installed? Is the server configured to access the \
                  compiler?",
             ),
+            Self::Refused(reason) => write!(f, "server refused: {reason}"),
             Self::Closed(what) => write!(f, "unexpected eof while reading {what}"),
             Self::TimedOut => f.write_str("IO timeout"),
             Self::Io(error) => Reason(error).fmt(f),
@@ -148,6 +151,9 @@ pub(crate) fn receive(
         match decoder.step() {
             Step::Header => {
                 let header = stream::read_header(&mut from).map_err(|error| broken(error, due))?;
+                if due.is_none() && header.starts_with(&Token::NOPE.0) {
+                    return Err(refusal(&header, &mut from));
+                }
                 decoder.on_header(&header).map_err(Fault::Response)?;
                 answer.received += Header::LEN as u64;
                 if due.is_none() {
@@ -169,6 +175,19 @@ pub(crate) fn receive(
             Step::End => return Ok(answer),
         }
     }
+}
+
+/// What a server of ours says in place of an answer.
+fn refusal(header: &[u8; Header::LEN], from: &mut impl Read) -> Fault {
+    const LONGEST: u32 = 1000;
+    let length = Header::decode(header).map(|header| header.value.min(LONGEST));
+    let text = length
+        .ok()
+        .and_then(|length| stream::read_body(from, length).ok());
+    let text = text.unwrap_or_default();
+    // It goes to terminals.
+    let text = String::from_utf8_lossy(&text).replace(char::is_control, "?");
+    Fault::Refused(text)
 }
 
 fn read_body(

@@ -140,7 +140,7 @@ fn attempt_plain(
     let started = Instant::now();
     monitor.note(Phase::Connect, name, slot);
     let mut connection = connect(job, host)?;
-    let head = head.encode();
+    let head = head.encode_asking();
     send(&mut connection, &head)?;
     monitor.note(Phase::Preprocess, name, slot);
     let preprocessed = source.finish().map_err(Failure::Source)?;

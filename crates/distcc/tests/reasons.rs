@@ -89,6 +89,11 @@ fn hosts_that_do_not_help() {
     let closing = FakeServer::answering(Vec::new());
     let silent = format!("{}: server provided no answer", closing.host());
     local(&closing.host(), &silent, 1);
+    // A server of ours says why. It may do other commands, so it is asked again.
+    let refusing = FakeServer::answering(b"NOPE0000000fcc: not this\x1b one".to_vec());
+    let reason = format!("{}: server refused: cc: not this? o", refusing.host());
+    local(&refusing.host(), &reason, 1);
+    local(&refusing.host(), &reason, 1);
     let empty = FakeServer::answering(success(Version::Plain, b""));
     let made_nothing = format!("{} sent an empty object", empty.host());
     local(&empty.host(), &made_nothing, 0);

@@ -11,7 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use command::{Compile, Plan};
+use protocol::Token;
 use protocol::request::Head;
+use protocol::token::put_packet;
 
 use crate::answer::{self, Made};
 use crate::confinement::Confinement;
@@ -36,7 +38,8 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
     let log = &server.log;
     log.info("dcc_check_client", format_args!("connection from {peer}"));
     let mut linger = None;
-    let (verdict, status, code, names) = match attempt(server, &mut wire, peer) {
+    let mut is_asking = false;
+    let (verdict, status, code, names) = match attempt(server, &mut wire, peer, &mut is_asking) {
         Ok(done) => {
             if done.verdict == Verdict::CompileOk {
                 let longest = || Longest {
@@ -62,7 +65,13 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
             linger = match fault {
                 // Its client may be preprocessing still. It learns of this when it looks for an
                 // answer, as from 3.4.
-                Fault::Refused(_) => Some(server.settings.patience.pause),
+                Fault::Refused(refusal) => {
+                    if is_asking {
+                        // The client is told as much without it.
+                        let _ = wire.send_at_once(&reason(&refusal.text));
+                    }
+                    Some(server.settings.patience.pause)
+                }
                 // Closing at once would throw away what the client has not read yet.
                 Fault::NoRoom(_) => Some(LINGER),
                 _ => None,
@@ -86,6 +95,15 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
     code
 }
 
+/// What a client is told that takes reasons.
+fn reason(text: &str) -> Vec<u8> {
+    const LONGEST: usize = 1000;
+    let mut out = Vec::new();
+    let text = text.as_bytes();
+    put_packet(&mut out, Token::NOPE, &text[..text.len().min(LONGEST)]);
+    out
+}
+
 /// How long a client that is turned away may take to notice.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -105,11 +123,18 @@ struct Done {
     names: (OsString, OsString),
 }
 
-fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault> {
+/// `is_asking` is set when the client says that it takes the reason of a refusal.
+fn attempt(
+    server: &Server,
+    wire: &mut Wire,
+    peer: &Peer,
+    is_asking: &mut bool,
+) -> Result<Done, Fault> {
     let patience = server.settings.patience;
     let client = Client::of(peer);
     let mut incoming = Incoming::new(wire, server, client, patience);
     let head = incoming.head()?;
+    *is_asking = incoming.is_asking();
     let words = Words(&head.argv);
     server
         .log
@@ -155,6 +180,14 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
         }
         Ended::NotStarted(reason) => {
             let text = format!("failed to exec {}: {reason}", order.program.display());
+            if *is_asking {
+                return Err(Fault::Refused(Refusal {
+                    level: Level::Error,
+                    function: "dcc_execvp",
+                    text,
+                    code: 110,
+                }));
+            }
             server.log.error("dcc_execvp", &text);
             let note = format!(
                 "distccd[{}] (dcc_execvp) ERROR: {text}\n",

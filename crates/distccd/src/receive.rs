@@ -264,6 +264,11 @@ impl<'w, 'a> Incoming<'w, 'a> {
         }
     }
 
+    /// Whether the client takes the reason of a refusal.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.decoder.is_asking()
+    }
+
     /// Gives the connection back, and what is to be kept as long as the job.
     pub(crate) fn end(self) -> Held {
         self.held

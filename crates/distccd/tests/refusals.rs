@@ -5,11 +5,12 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 
 use protocol::Version;
 use support::{Daemon, SCRIPTED_COMPILER, Setup, source_request};
 
-/// What the log says about a command that is not answered.
+/// What the log says about a command that is not answered, and a client that asks for reasons is told.
 fn check(server: &Daemon, argv: &[&str], expected: &str) {
     let request = source_request(Version::Plain, argv, b"echo > $out");
     let before = server.log().lines().count();
@@ -33,6 +34,38 @@ fn check(server: &Daemon, argv: &[&str], expected: &str) {
         summary.contains(" OTHER exit:0 sig:0 core:0 ret:"),
         "{summary}"
     );
+    check_told(server, request, expected);
+}
+
+/// What a client is told that says that it takes reasons.
+fn check_told(server: &Daemon, mut request: Vec<u8>, expected: &str) {
+    request[4] = b'+';
+    let mut client = server.connect();
+    client.write_all(&request).unwrap();
+    let mut told = Vec::new();
+    client.read_to_end(&mut told).unwrap();
+    drop(client);
+    let summaries = || server.log().matches("(dcc_job_summary)").count();
+    let connections = || server.log().matches("connection from").count();
+    support::wait_until("it is over", || summaries() == connections());
+    let told = String::from_utf8(told).unwrap();
+    let length = format!("NOPE{:08x}", told.len() - 12);
+    assert!(
+        told.starts_with(&length) && told.ends_with(expected),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_compiler_that_is_not_there() {
+    let server = Setup::insecure().start();
+    let argv = ["nosuchcc", "-c", "a.c", "-o", "a.o"];
+    let request = source_request(Version::Plain, &argv, b"");
+    // Others get an answer, as from 3.4.
+    let reply = server.ask(Version::Plain, &request).unwrap();
+    assert_eq!(reply.status, 110 << 8);
+    let text = "failed to exec nosuchcc: No such file or directory";
+    check_told(&server, request, text);
 }
 
 fn check_served(server: &Daemon, argv: &[&str]) {

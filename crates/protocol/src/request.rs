@@ -41,7 +41,20 @@ impl Head {
         put_list(&mut out, &self.argv);
         out
     }
+
+    /// The same, from a client that reads [`Token::NOPE`]: the version is written `+0000001`, which is
+    /// the same number to every server that reads it by `strtoul`, as 3.4 does.
+    #[must_use]
+    pub fn encode_asking(&self) -> Vec<u8> {
+        let mut out = self.encode();
+        out[ASKING_AT] = ASKING;
+        out
+    }
 }
+
+/// Where and how a client says that it takes reasons.
+const ASKING_AT: usize = 4;
+const ASKING: u8 = b'+';
 
 /// Appends `ARGC` and an `ARGV` for each string.
 pub(crate) fn put_list(out: &mut Vec<u8>, strings: &[OsString]) {
@@ -194,6 +207,7 @@ pub struct RequestDecoder {
     cwd: Option<OsString>,
     files_left: u32,
     name: OsString,
+    is_asking: bool,
 }
 
 /// What has to come next.
@@ -227,7 +241,14 @@ impl RequestDecoder {
             cwd: None,
             files_left: 0,
             name: OsString::new(),
+            is_asking: false,
         }
+    }
+
+    /// Whether the client takes the reason of a refusal ([`Token::NOPE`]); known once its head is complete.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        self.is_asking
     }
 
     /// What to do next. Steps that carry something are given once.
@@ -258,7 +279,12 @@ impl RequestDecoder {
     /// # Errors
     /// [`RequestError`]: the connection cannot go on.
     pub fn on_header(&mut self, bytes: &[u8; Header::LEN]) -> Result<(), RequestError> {
-        let header = Header::decode(bytes).map_err(|error| match self.due {
+        let mut bytes = *bytes;
+        if self.due == Due::Dist && bytes[ASKING_AT] == ASKING {
+            self.is_asking = true;
+            bytes[ASKING_AT] = b'0';
+        }
+        let header = Header::decode(&bytes).map_err(|error| match self.due {
             Due::Dist => error.where_due(Token::DIST),
             _ => error,
         })?;
@@ -420,6 +446,39 @@ mod tests {
             version,
             cwd: cwd.map(Into::into),
             argv: argv.iter().map(Into::into).collect(),
+        }
+    }
+
+    #[test]
+    fn who_takes_reasons_says_so() {
+        let head = Head {
+            version: Version::Pump,
+            cwd: Some("/c".into()),
+            argv: vec!["cc".into()],
+        };
+        for (bytes, is_asking) in [(head.encode(), false), (head.encode_asking(), true)] {
+            let expected: &[u8] = if is_asking {
+                b"DIST+0000003CDIR"
+            } else {
+                b"DIST00000003CDIR"
+            };
+            assert!(bytes.starts_with(expected));
+            let mut decoder = RequestDecoder::new(Limits::default());
+            let mut rest = &bytes[..];
+            let got = loop {
+                match decoder.step() {
+                    Step::Header => {
+                        decoder.on_header(&crate::stream::read_header(&mut rest).unwrap())
+                    }
+                    Step::Text { bytes } => {
+                        decoder.on_text(crate::stream::read_body(&mut rest, bytes).unwrap())
+                    }
+                    Step::Head(head) => break head,
+                    step => panic!("{step:?}"),
+                }
+                .unwrap();
+            };
+            assert_eq!((got, decoder.is_asking()), (head.clone(), is_asking));
         }
     }
 

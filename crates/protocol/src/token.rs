@@ -32,6 +32,8 @@ impl Token {
     pub const LINK: Self = Self(*b"LINK");
     /// First packet of a response; the parameter is the protocol version.
     pub const DONE: Self = Self(*b"DONE");
+    /// All that a server says that refuses, a string: why. Not of 3.4, see [`crate::request::Head::encode_asking`].
+    pub const NOPE: Self = Self(*b"NOPE");
     /// The compiler's `wait` status.
     pub const STAT: Self = Self(*b"STAT");
     /// The compiler's standard error, bulk data.

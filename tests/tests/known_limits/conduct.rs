@@ -86,6 +86,25 @@ fn e05_times_of_jobs_are_in_the_log() {
 }
 
 #[test]
+fn e03_a_client_is_told_why_a_server_refuses() {
+    let server = Setup::of(Side::Ours).start();
+    let tree = Tree::new();
+    tree.write("a.c", "int a;\n");
+    // Not there on the server, which searches its own folders.
+    tree.script("only-here", "exec gcc \"$@\"");
+    let reason = "server refused: failed to exec ./only-here: No such file or directory";
+    for side in [Side::Ours, Side::Packaged] {
+        let client = Client::of(side, &server.host(2));
+        let mut distcc = client.distcc(&words("./only-here -c a.c"), &tree.path());
+        let done = run(distcc.env("DISTCC_VERBOSE", "1"));
+        done.expect_success();
+        // 3.4's sees another status than a compiler's.
+        let said = done.text().1;
+        assert_eq!(said.contains(reason), side == Side::Ours, "{said}");
+    }
+}
+
+#[test]
 fn e07_help_names_the_variables_that_are_read() {
     let sources = sources_below(&Path::new(repository()).join("crates"));
     for program in ["distcc", "pump"] {
