@@ -54,14 +54,14 @@ corpus-test: ## build redis and git, pumped, and compare; scan five projects bes
 # Counters in all code tell which inputs reach something new; the crate `fuzz` reads them.
 counted = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
           -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
-parsers = agent command distccd hosts includes protocol sandbox scan-includes statedir tools
+parsers = agent command distcc distccd hosts includes protocol sandbox scan-includes statedir tools
 
 .PHONY: fuzz
 fuzz: ## give each parser of foreign bytes random inputs for SECONDS=60 (some thirty parsers)
 	@scripts/setup build
 	FUZZ_SECONDS=$(SECONDS) RUSTFLAGS="$(counted)" cargo test --no-fail-fast --profile fuzz \
 	    --target $(arch)-unknown-linux-gnu --target-dir $(target_dir)/fuzz \
-	    $(addprefix -p ,$(parsers)) --lib --bin distccd --test in_memory fuzzed -- --nocapture --test-threads=1
+	    $(addprefix -p ,$(parsers)) --lib --bin distccd --bin distcc --test in_memory fuzzed -- --nocapture --test-threads=1
 
 .PHONY: soak
 soak: ## builds on our servers for MINUTES=10 while all is killed, filled, starved, slow; is anything left, or wrong?

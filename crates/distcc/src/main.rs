@@ -54,6 +54,9 @@ mod monitor;
 mod signals;
 mod timing;
 
+#[cfg(test)]
+mod fuzzed;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::Path;
@@ -63,7 +66,9 @@ use exit::Exit;
 use invocation::Call;
 use settings::Settings;
 
-#[global_allocator]
+// Tests count memory with another one (crate `fuzz`).
+#[cfg_attr(not(test), global_allocator)]
+#[cfg_attr(test, expect(dead_code, reason = "as said above"))]
 static MEMORY: arena::Arena = arena::Arena::new();
 
 fn main() -> ExitCode {

@@ -56,7 +56,7 @@ fn by_getent(name: &str, port: u16, environment: &ChildEnvironment) -> Vec<Socke
 }
 
 /// Lines are `ADDRESS KIND [NAME]`, each address once for each kind of socket.
-fn listed(text: &str, port: u16) -> Vec<SocketAddr> {
+pub(crate) fn listed(text: &str, port: u16) -> Vec<SocketAddr> {
     let streams = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let address: IpAddr = words.next()?.parse().ok()?;
