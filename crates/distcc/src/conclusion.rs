@@ -10,7 +10,7 @@ use protocol::Version;
 
 use crate::account::Account;
 use crate::discrepancy;
-use crate::exchange::Answer;
+use crate::exchange::{Answer, Fault};
 use crate::exit::{Ending, Exit};
 use crate::fresh_files;
 use crate::local::{self, WhyLocal};
@@ -82,9 +82,13 @@ impl Here<'_> {
                 format_args!("remote compilation of '{file}' failed, retrying locally"),
             );
         }
-        let why = WhyLocal::CompilerFailed {
-            host: host.spec.clone(),
-            status: answer.status,
+        let (spec, status) = (host.spec.clone(), answer.status);
+        let why = match not_started(answer) {
+            Some(reason) => WhyLocal::HostFailed {
+                host: spec,
+                fault: Fault::Refused(reason),
+            },
+            None => WhyLocal::CompilerFailed { host: spec, status },
         };
         match self.fall_back(Some(host), &why) {
             None => {
@@ -285,4 +289,15 @@ impl Here<'_> {
             mail::send(settings, to);
         }
     }
+}
+/// Why a server has not started the compiler, if that is how the job ended: it says so in place of the compiler's messages.
+fn not_started(answer: &Answer) -> Option<String> {
+    /// 3.4's for it.
+    const CODE: i32 = 110;
+    let said = String::from_utf8_lossy(&answer.stderr);
+    let reason = said
+        .lines()
+        .find_map(|line| line.split_once("(dcc_execvp) ERROR: "));
+    let reason = reason.filter(|_| answer.status.code() == Some(CODE));
+    reason.map(|(_, reason)| reason.replace(char::is_control, "?"))
 }

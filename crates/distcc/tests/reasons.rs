@@ -97,6 +97,10 @@ fn hosts_that_do_not_help() {
     let empty = FakeServer::answering(success(Version::Plain, b""));
     let made_nothing = format!("{} sent an empty object", empty.host());
     local(&empty.host(), &made_nothing, 0);
+    let said = "distccd[7] (dcc_execvp) ERROR: failed to exec gcc: No such file or directory\n";
+    let missing = FakeServer::answering(answer(Version::Plain, 110 << 8, said, b""));
+    let reason = "server refused: failed to exec gcc: No such file or directory";
+    local(&missing.host(), &format!("{}: {reason}", missing.host()), 0);
     let failing = FakeServer::answering(answer(Version::Plain, 42 << 8, "no\n", b""));
     let failed = format!("compile on {} failed with exit code 42", failing.host());
     local(&failing.host(), &failed, 0);

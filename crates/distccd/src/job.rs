@@ -180,14 +180,6 @@ fn attempt(
         }
         Ended::NotStarted(reason) => {
             let text = format!("failed to exec {}: {reason}", order.program.display());
-            if *is_asking {
-                return Err(Fault::Refused(Refusal {
-                    level: Level::Error,
-                    function: "dcc_execvp",
-                    text,
-                    code: 110,
-                }));
-            }
             server.log.error("dcc_execvp", &text);
             let note = format!(
                 "distccd[{}] (dcc_execvp) ERROR: {text}\n",

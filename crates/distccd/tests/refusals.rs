@@ -56,18 +56,6 @@ fn check_told(server: &Daemon, mut request: Vec<u8>, expected: &str) {
     );
 }
 
-#[test]
-fn a_compiler_that_is_not_there() {
-    let server = Setup::insecure().start();
-    let argv = ["nosuchcc", "-c", "a.c", "-o", "a.o"];
-    let request = source_request(Version::Plain, &argv, b"");
-    // Others get an answer, as from 3.4.
-    let reply = server.ask(Version::Plain, &request).unwrap();
-    assert_eq!(reply.status, 110 << 8);
-    let text = "failed to exec nosuchcc: No such file or directory";
-    check_told(&server, request, text);
-}
-
 fn check_served(server: &Daemon, argv: &[&str]) {
     let request = source_request(Version::Plain, argv, b"echo > $out");
     assert_eq!(server.ask(Version::Plain, &request).unwrap().status, 0);

@@ -96,8 +96,7 @@ fn e03_a_client_is_told_why_a_server_refuses() {
     for side in [Side::Ours, Side::Packaged] {
         let client = Client::of(side, &server.host(2));
         let mut distcc = client.distcc(&words("./only-here -c a.c"), &tree.path());
-        let done = run(distcc.env("DISTCC_VERBOSE", "1"));
-        done.expect_success();
+        let done = run(distcc.env("DISTCC_VERBOSE", "1")).expect_success();
         // 3.4's sees another status than a compiler's.
         let said = done.text().1;
         assert_eq!(said.contains(reason), side == Side::Ours, "{said}");
