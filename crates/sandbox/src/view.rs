@@ -115,7 +115,8 @@ impl View {
                 }
             }
         }
-        for program in programs {
+        // Others name nothing, such as an empty LD_LIBRARY_PATH; and everything is below an empty path.
+        for program in programs.iter().filter(|path| path.is_absolute()) {
             for folder in tool_chain(program) {
                 view.show(&folder);
                 view.kept_whole.push(folder.clone());
@@ -301,6 +302,12 @@ mod tests {
         ] {
             assert!(!view.keeps(Path::new(folder)), "{folder}");
         }
+    }
+
+    #[test]
+    fn paths_that_are_not_absolute_keep_nothing() {
+        let view = View::of_this_machine(&["".into(), "usr".into(), ".".into()]);
+        assert!(!view.keeps(Path::new("/usr/src")) && !view.keeps(Path::new("/home")));
     }
 
     #[test]
