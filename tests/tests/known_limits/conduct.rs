@@ -96,7 +96,10 @@ fn e03_a_client_is_told_why_a_server_refuses() {
     for side in [Side::Ours, Side::Packaged] {
         let client = Client::of(side, &server.host(2));
         let mut distcc = client.distcc(&words("./only-here -c a.c"), &tree.path());
-        let done = run(distcc.env("DISTCC_VERBOSE", "1")).expect_success();
+        let distcc = distcc
+            .env("DISTCC_VERBOSE", "1")
+            .env("DISTCC_FALLBACK", "1");
+        let done = run(distcc).expect_success();
         // 3.4's sees another status than a compiler's.
         let said = done.text().1;
         assert_eq!(said.contains(reason), side == Side::Ours, "{said}");
