@@ -151,9 +151,6 @@ pub(crate) fn receive(
         match decoder.step() {
             Step::Header => {
                 let header = stream::read_header(&mut from).map_err(|error| broken(error, due))?;
-                if due.is_none() && header.starts_with(&Token::NOPE.0) {
-                    return Err(refusal(&header, &mut from));
-                }
                 decoder.on_header(&header).map_err(Fault::Response)?;
                 answer.received += Header::LEN as u64;
                 if due.is_none() {
@@ -175,19 +172,6 @@ pub(crate) fn receive(
             Step::End => return Ok(answer),
         }
     }
-}
-
-/// What a server of ours says in place of an answer.
-fn refusal(header: &[u8; Header::LEN], from: &mut impl Read) -> Fault {
-    const LONGEST: u32 = 1000;
-    let length = Header::decode(header).map(|header| header.value.min(LONGEST));
-    let text = length
-        .ok()
-        .and_then(|length| stream::read_body(from, length).ok());
-    let text = text.unwrap_or_default();
-    // It goes to terminals.
-    let text = String::from_utf8_lossy(&text).replace(char::is_control, "?");
-    Fault::Refused(text)
 }
 
 fn read_body(

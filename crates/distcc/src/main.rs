@@ -22,6 +22,7 @@ mod scan_includes;
 mod this_machine;
 mod tools_chosen;
 mod usage;
+mod why;
 
 mod account;
 mod compile;

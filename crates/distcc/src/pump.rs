@@ -129,7 +129,7 @@ pub(crate) fn request(
     {
         job = job.naming_folder(&query.cwd, &folder);
     }
-    let mut bytes = head(&job, query.cwd, settings.dependencies_output.as_deref()).encode_asking();
+    let mut bytes = head(&job, query.cwd, settings.dependencies_output.as_deref()).encode();
     let rest = match files {
         Files::Named(files) => {
             tree::append(&mut bytes, &files).map_err(PumpError::Tree)?;

@@ -25,6 +25,7 @@ use crate::schedule::{LocalWork, Scheduler};
 use crate::settings::{Limits, Settings};
 use crate::text::Text;
 use crate::transport::Connection;
+use crate::why;
 
 /// A job to be done elsewhere.
 #[derive(Clone, Copy, Debug)]
@@ -60,10 +61,33 @@ pub(crate) fn attempt(
     scheduler: &Scheduler<'_>,
     monitor: &mut Monitor<'_>,
 ) -> Result<Answer, Failure> {
+    let mut port = None;
+    let done = attempt_from(&mut port, job, host, slot, source, scheduler, monitor);
+    match (done, port) {
+        (Err(Failure::Host(Fault::NoAnswer)), Some(port)) => {
+            let reason = why::ask(host, port, job.settings);
+            Err(Failure::Host(
+                reason.map_or(Fault::NoAnswer, Fault::Refused),
+            ))
+        }
+        (done, _) => done,
+    }
+}
+
+/// The same; notes the `port` of our end of the connection, if it has one.
+fn attempt_from(
+    port: &mut Option<u16>,
+    job: Job<'_>,
+    host: &Host,
+    slot: u32,
+    source: &mut Source,
+    scheduler: &Scheduler<'_>,
+    monitor: &mut Monitor<'_>,
+) -> Result<Answer, Failure> {
     let mut version = pump::version(host, job.compile, job.settings, job.limits);
     if version == Version::Pump {
         match pump_request(job, scheduler, monitor) {
-            Ok(request) => return attempt_pump(job, host, slot, &request, monitor),
+            Ok(request) => return attempt_pump(port, job, host, slot, &request, monitor),
             Err(error) => error.report(job.settings),
         }
         if job.settings.pump.testing {
@@ -74,7 +98,7 @@ pub(crate) fn attempt(
     source
         .start(job.compile, job.settings, scheduler)
         .map_err(Failure::Source)?;
-    attempt_plain(job, version, host, slot, source, monitor)
+    attempt_plain(port, job, version, host, slot, source, monitor)
 }
 
 /// Makes the request for pump mode, in a slot of this machine.
@@ -90,6 +114,7 @@ fn pump_request(
 
 /// Protocol 3: all is known before the connection is made.
 fn attempt_pump(
+    port: &mut Option<u16>,
     job: Job<'_>,
     host: &Host,
     slot: u32,
@@ -101,6 +126,7 @@ fn attempt_pump(
     let started = Instant::now();
     monitor.note(Phase::Connect, name, slot);
     let mut connection = connect(job, host)?;
+    *port = connection.port();
     monitor.note(Phase::Send, name, slot);
     match &request.rest {
         None => send(&mut connection, &request.bytes)?,
@@ -123,6 +149,7 @@ fn attempt_pump(
 
 /// Protocols 1 and 2: the head goes out while the preprocessor runs.
 fn attempt_plain(
+    port: &mut Option<u16>,
     job: Job<'_>,
     version: Version,
     host: &Host,
@@ -140,7 +167,8 @@ fn attempt_plain(
     let started = Instant::now();
     monitor.note(Phase::Connect, name, slot);
     let mut connection = connect(job, host)?;
-    let head = head.encode_asking();
+    *port = connection.port();
+    let head = head.encode();
     send(&mut connection, &head)?;
     monitor.note(Phase::Preprocess, name, slot);
     let preprocessed = source.finish().map_err(Failure::Source)?;

@@ -113,6 +113,14 @@ impl Connection {
         }
     }
 
+    /// The port of our end; ssh has none.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(stream) => Some(stream.local_addr().ok()?.port()),
+            Self::Ssh(_) => None,
+        }
+    }
+
     /// Writes some bytes, and then the start of a file without reading it.
     pub(crate) fn write_with_file(
         &mut self,

@@ -90,7 +90,7 @@ fn hosts_that_do_not_help() {
     let silent = format!("{}: server provided no answer", closing.host());
     local(&closing.host(), &silent, 1);
     // A server of ours says why. It may do other commands, so it is asked again.
-    let refusing = FakeServer::answering(b"NOPE0000000fcc: not this\x1b one".to_vec());
+    let refusing = FakeServer::refusing(b"NOPE0000000fcc: not this\x1b one");
     let reason = format!("{}: server refused: cc: not this? o", refusing.host());
     local(&refusing.host(), &reason, 1);
     local(&refusing.host(), &reason, 1);

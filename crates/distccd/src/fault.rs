@@ -57,6 +57,8 @@ pub(crate) enum Fault {
     Refused(Refusal),
     /// The compiler reported success and wrote no such file.
     NoOutput(&'static str),
+    /// It is no request, but the question why the connection from this port was closed.
+    AsksWhy(u32),
     /// The server itself failed.
     Server {
         doing: &'static str,
@@ -93,7 +95,7 @@ impl Fault {
     /// How much its line matters. What happens to honest clients every day is no warning.
     pub(crate) fn level(&self) -> Level {
         match self {
-            Self::NoRequest | Self::OnlyHead | Self::ClientGone => Level::Info,
+            Self::NoRequest | Self::OnlyHead | Self::ClientGone | Self::AsksWhy(_) => Level::Info,
             Self::Truncated
             | Self::BodyTruncated
             | Self::Silent(_)
@@ -125,7 +127,7 @@ impl Fault {
         const BUSY: i32 = 114;
         const TIMEOUT: i32 = 118;
         match self {
-            Self::NoRequest | Self::Truncated => (Verdict::Other, TRUNCATED),
+            Self::NoRequest | Self::Truncated | Self::AsksWhy(_) => (Verdict::Other, TRUNCATED),
             Self::OnlyHead | Self::BodyTruncated | Self::ClientGone | Self::Connection(_) => {
                 (Verdict::CliDisconn, IO)
             }
@@ -144,6 +146,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AsksWhy(port) => write!(f, "why was the connection from port {port} closed?"),
             Self::NoRequest => f.write_str("client closed the connection without a request"),
             Self::OnlyHead => f.write_str("client closed the connection before sending its source"),
             Self::Truncated | Self::BodyTruncated => {

@@ -38,8 +38,7 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
     let log = &server.log;
     log.info("dcc_check_client", format_args!("connection from {peer}"));
     let mut linger = None;
-    let mut is_asking = false;
-    let (verdict, status, code, names) = match attempt(server, &mut wire, peer, &mut is_asking) {
+    let (verdict, status, code, names) = match attempt(server, &mut wire, peer) {
         Ok(done) => {
             if done.verdict == Verdict::CompileOk {
                 let longest = || Longest {
@@ -50,6 +49,17 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
                 server.counts.success(done.ran, longest, Instant::now());
             }
             (done.verdict, done.status, 0, Some(done.names))
+        }
+        // No job.
+        Err(Fault::AsksWhy(port)) => {
+            if let Some(reason) = server.reasons.of(peer, port) {
+                let mut told = Vec::new();
+                put_packet(&mut told, Token::NOPE, reason.as_bytes());
+                // It would have to compile without it.
+                let _ = wire.send_at_once(&told);
+            }
+            wire.finish(LINGER);
+            return 0;
         }
         Err(fault) => {
             log.line(
@@ -66,10 +76,7 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
                 // Its client may be preprocessing still. It learns of this when it looks for an
                 // answer, as from 3.4.
                 Fault::Refused(refusal) => {
-                    if is_asking {
-                        // The client is told as much without it.
-                        let _ = wire.send_at_once(&reason(&refusal.text));
-                    }
+                    server.reasons.note(peer, &refusal.text);
                     Some(server.settings.patience.pause)
                 }
                 // Closing at once would throw away what the client has not read yet.
@@ -95,15 +102,6 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
     code
 }
 
-/// What a client is told that takes reasons.
-fn reason(text: &str) -> Vec<u8> {
-    const LONGEST: usize = 1000;
-    let mut out = Vec::new();
-    let text = text.as_bytes();
-    put_packet(&mut out, Token::NOPE, &text[..text.len().min(LONGEST)]);
-    out
-}
-
 /// How long a client that is turned away may take to notice.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -123,18 +121,11 @@ struct Done {
     names: (OsString, OsString),
 }
 
-/// `is_asking` is set when the client says that it takes the reason of a refusal.
-fn attempt(
-    server: &Server,
-    wire: &mut Wire,
-    peer: &Peer,
-    is_asking: &mut bool,
-) -> Result<Done, Fault> {
+fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault> {
     let patience = server.settings.patience;
     let client = Client::of(peer);
     let mut incoming = Incoming::new(wire, server, client, patience);
     let head = incoming.head()?;
-    *is_asking = incoming.is_asking();
     let words = Words(&head.argv);
     server
         .log

@@ -41,6 +41,7 @@ mod peer;
 mod pool;
 mod privileges;
 mod ready;
+mod reasons;
 mod receive;
 mod run;
 mod same_user;

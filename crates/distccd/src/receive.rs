@@ -171,6 +171,7 @@ impl<'w, 'a> Incoming<'w, 'a> {
                     self.version = head.version;
                     return Ok(head);
                 }
+                Step::Why { port } => return Err(Fault::AsksWhy(port)),
                 step => unreachable!("{step:?} before the head"),
             }
         }
@@ -262,11 +263,6 @@ impl<'w, 'a> Incoming<'w, 'a> {
             Some((from, before)) => (self.wire.received - before, from.elapsed()),
             None => (0, Duration::ZERO),
         }
-    }
-
-    /// Whether the client takes the reason of a refusal.
-    pub(crate) fn is_asking(&self) -> bool {
-        self.decoder.is_asking()
     }
 
     /// Gives the connection back, and what is to be kept as long as the job.

@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::folders::Folders;
 use crate::log::Log;
 use crate::machine;
+use crate::reasons::Reasons;
 use crate::receive::Memory;
 use crate::settings::{Clients, Settings};
 use crate::shares::Shares;
@@ -40,6 +41,8 @@ pub(crate) struct Server {
     pub(crate) disk: Arc<Shares>,
     /// One for each compiler that may run.
     pub(crate) slots: Slots,
+    /// For clients that ask why they got no answer.
+    pub(crate) reasons: Reasons,
     /// What the statistics page tells of its jobs.
     pub(crate) counts: Counts,
     /// No more requests are taken; what runs is finished.
@@ -110,6 +113,7 @@ impl Server {
             connections: Shares::new(MAX_CONNECTIONS),
             disk: Shares::new(disk_bytes(&settings.temp_folder)),
             slots: Slots::new(settings.jobs),
+            reasons: Reasons::default(),
             counts: Counts::new(Instant::now()),
             stop: Arc::new(event()?),
             kill: event()?,

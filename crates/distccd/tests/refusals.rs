@@ -8,9 +8,10 @@ use std::fs;
 use std::io::{Read, Write};
 
 use protocol::Version;
+use protocol::request::put_why;
 use support::{Daemon, SCRIPTED_COMPILER, Setup, source_request};
 
-/// What the log says about a command that is not answered, and a client that asks for reasons is told.
+/// What the log says about a command that is not answered, and a client is told that asks why.
 fn check(server: &Daemon, argv: &[&str], expected: &str) {
     let request = source_request(Version::Plain, argv, b"echo > $out");
     let before = server.log().lines().count();
@@ -37,23 +38,30 @@ fn check(server: &Daemon, argv: &[&str], expected: &str) {
     check_told(server, request, expected);
 }
 
-/// What a client is told that says that it takes reasons.
-fn check_told(server: &Daemon, mut request: Vec<u8>, expected: &str) {
-    request[4] = b'+';
+/// What a client is told that asks why it got no answer.
+fn check_told(server: &Daemon, request: Vec<u8>, expected: &str) {
     let mut client = server.connect();
+    let port = client.local_addr().unwrap().port();
     client.write_all(&request).unwrap();
-    let mut told = Vec::new();
-    client.read_to_end(&mut told).unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
     drop(client);
-    let summaries = || server.log().matches("(dcc_job_summary)").count();
-    let connections = || server.log().matches("connection from").count();
-    support::wait_until("it is over", || summaries() == connections());
-    let told = String::from_utf8(told).unwrap();
+    let ask = |port: u16| {
+        let mut why = Vec::new();
+        put_why(&mut why, port);
+        let mut client = server.connect();
+        client.write_all(&why).unwrap();
+        let mut told = String::new();
+        client.read_to_string(&mut told).unwrap();
+        told
+    };
+    let told = ask(port);
     let length = format!("NOPE{:08x}", told.len() - 12);
     assert!(
         told.starts_with(&length) && told.ends_with(expected),
         "{told}"
     );
+    // A connection that was not refused.
+    assert_eq!(ask(1), "");
 }
 
 fn check_served(server: &Daemon, argv: &[&str]) {

@@ -11,7 +11,7 @@ use crate::include::{Query, client_name, encode_answer};
 use crate::request::{self, Limits, RequestDecoder, put_file, put_file_count, put_link};
 use crate::response::{self, ResponseDecoder};
 use crate::session::Record;
-use crate::token::put_packet;
+use crate::token::{put_number, put_packet};
 use crate::{Header, Token, Version, lzo, stream};
 
 /// Small, so that short inputs reach them.
@@ -68,7 +68,7 @@ fn request(mut bytes: &[u8]) -> (Vec<(request::Step, Vec<u8>)>, bool) {
                 let body = stream::read_body(from, wire_bytes).ok();
                 body.map(|body| parts.push((step, body)))
             }
-            request::Step::Head(_) | request::Step::Link { .. } => {
+            request::Step::Head(_) | request::Step::Why { .. } | request::Step::Link { .. } => {
                 parts.push((step, Vec::new()));
                 Some(())
             }
@@ -92,6 +92,7 @@ fn encode(parts: &[(request::Step, Vec<u8>)]) -> Vec<u8> {
             request::Step::Source { .. } => put_packet(&mut out, Token::DOTI, body),
             request::Step::File { name, .. } => put_file(&mut out, name, body),
             request::Step::Link { name, text } => put_link(&mut out, name, text),
+            request::Step::Why { port } => put_number(&mut out, Token::WHYN, *port),
             other => panic!("{other:?} is no part"),
         }
     }

@@ -41,20 +41,13 @@ impl Head {
         put_list(&mut out, &self.argv);
         out
     }
-
-    /// The same, from a client that reads [`Token::NOPE`]: the version is written `+0000001`, which is
-    /// the same number to every server that reads it by `strtoul`, as 3.4 does.
-    #[must_use]
-    pub fn encode_asking(&self) -> Vec<u8> {
-        let mut out = self.encode();
-        out[ASKING_AT] = ASKING;
-        out
-    }
 }
 
-/// Where and how a client says that it takes reasons.
-const ASKING_AT: usize = 4;
-const ASKING: u8 = b'+';
+/// Appends the question why a server closed a connection without a byte. `port` is that of the client's own end of it.
+/// Servers of ours answer with [`Token::NOPE`]; others close this connection, too.
+pub fn put_why(out: &mut Vec<u8>, port: u16) {
+    put_number(out, Token::WHYN, u32::from(port));
+}
 
 /// Appends `ARGC` and an `ARGV` for each string.
 pub(crate) fn put_list(out: &mut Vec<u8>, strings: &[OsString]) {
@@ -161,6 +154,11 @@ pub enum Step {
     },
     /// The head is complete. Comes once.
     Head(Head),
+    /// No request, but the question why the connection from this port was closed ([`put_why`]).
+    Why {
+        /// As it was sent: not checked.
+        port: u32,
+    },
     /// The preprocessed source follows: take this many bytes from the stream.
     Source {
         /// Length in bytes on the wire, within the limits.
@@ -207,7 +205,6 @@ pub struct RequestDecoder {
     cwd: Option<OsString>,
     files_left: u32,
     name: OsString,
-    is_asking: bool,
 }
 
 /// What has to come next.
@@ -241,14 +238,7 @@ impl RequestDecoder {
             cwd: None,
             files_left: 0,
             name: OsString::new(),
-            is_asking: false,
         }
-    }
-
-    /// Whether the client takes the reason of a refusal ([`Token::NOPE`]); known once its head is complete.
-    #[must_use]
-    pub fn is_asking(&self) -> bool {
-        self.is_asking
     }
 
     /// What to do next. Steps that carry something are given once.
@@ -279,16 +269,15 @@ impl RequestDecoder {
     /// # Errors
     /// [`RequestError`]: the connection cannot go on.
     pub fn on_header(&mut self, bytes: &[u8; Header::LEN]) -> Result<(), RequestError> {
-        let mut bytes = *bytes;
-        if self.due == Due::Dist && bytes[ASKING_AT] == ASKING {
-            self.is_asking = true;
-            bytes[ASKING_AT] = b'0';
-        }
-        let header = Header::decode(&bytes).map_err(|error| match self.due {
+        let header = Header::decode(bytes).map_err(|error| match self.due {
             Due::Dist => error.where_due(Token::DIST),
             _ => error,
         })?;
         self.due = match self.due {
+            Due::Dist if header.token == Token::WHYN => {
+                let port = header.value;
+                Due::Give(Box::new(Step::Why { port }))
+            }
             Due::Dist => {
                 let number = header.expect(Token::DIST)?;
                 self.version = Version::from_number(number).ok_or(RequestError::Version(number))?;
@@ -450,36 +439,16 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_reasons_says_so() {
-        let head = Head {
-            version: Version::Pump,
-            cwd: Some("/c".into()),
-            argv: vec!["cc".into()],
-        };
-        for (bytes, is_asking) in [(head.encode(), false), (head.encode_asking(), true)] {
-            let expected: &[u8] = if is_asking {
-                b"DIST+0000003CDIR"
-            } else {
-                b"DIST00000003CDIR"
-            };
-            assert!(bytes.starts_with(expected));
-            let mut decoder = RequestDecoder::new(Limits::default());
-            let mut rest = &bytes[..];
-            let got = loop {
-                match decoder.step() {
-                    Step::Header => {
-                        decoder.on_header(&crate::stream::read_header(&mut rest).unwrap())
-                    }
-                    Step::Text { bytes } => {
-                        decoder.on_text(crate::stream::read_body(&mut rest, bytes).unwrap())
-                    }
-                    Step::Head(head) => break head,
-                    step => panic!("{step:?}"),
-                }
-                .unwrap();
-            };
-            assert_eq!((got, decoder.is_asking()), (head.clone(), is_asking));
-        }
+    fn a_client_may_ask_why() {
+        let mut bytes = Vec::new();
+        put_why(&mut bytes, 50_000);
+        assert_eq!(bytes, b"WHYN0000c350");
+        let mut decoder = RequestDecoder::new(Limits::default());
+        assert_eq!(decoder.step(), Step::Header);
+        let header = bytes.try_into().unwrap();
+        decoder.on_header(&header).unwrap();
+        assert_eq!(decoder.step(), Step::Why { port: 50_000 });
+        assert_eq!(decoder.step(), Step::End);
     }
 
     #[test]

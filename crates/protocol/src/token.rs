@@ -32,7 +32,10 @@ impl Token {
     pub const LINK: Self = Self(*b"LINK");
     /// First packet of a response; the parameter is the protocol version.
     pub const DONE: Self = Self(*b"DONE");
-    /// All that a server says that refuses, a string: why. Not of 3.4, see [`crate::request::Head::encode_asking`].
+    /// Asks why another connection was closed without an answer; the parameter is the client's port there. Between
+    /// programs of ours only.
+    pub const WHYN: Self = Self(*b"WHYN");
+    /// The answer to that, a string.
     pub const NOPE: Self = Self(*b"NOPE");
     /// The compiler's `wait` status.
     pub const STAT: Self = Self(*b"STAT");

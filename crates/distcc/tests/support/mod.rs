@@ -225,6 +225,7 @@ pub(crate) fn read_request(from: &mut impl Read) -> io::Result<Request> {
                 files.push((name, Content::File(unpacked(body, true))));
             }
             Step::Link { name, text } => files.push((name, Content::Link(text))),
+            Step::Why { .. } => return Err(io::Error::other("no request")),
             Step::End => {
                 return Ok(Request {
                     head: head.expect("the decoder gives it first"),
@@ -273,14 +274,39 @@ impl FakeServer {
         Self::accepting(TcpListener::bind("127.0.0.1:0").unwrap(), serve)
     }
 
-    fn accepting(listener: TcpListener, mut serve: impl FnMut(TcpStream) + Send + 'static) -> Self {
+    /// Closes each connection without a word, and tells whoever asks why.
+    pub(crate) fn refusing(reason: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let refuse = |mut connection: TcpStream| drop(read_request(&mut connection));
+        Self::telling(listener, reason, refuse)
+    }
+
+    fn accepting(listener: TcpListener, serve: impl FnMut(TcpStream) + Send + 'static) -> Self {
+        // As a server of 3.4 does.
+        Self::telling(listener, b"", serve)
+    }
+
+    /// The same, for clients that ask why they were refused, too: their connections do not count.
+    fn telling(
+        listener: TcpListener,
+        reason: &'static [u8],
+        mut serve: impl FnMut(TcpStream) + Send + 'static,
+    ) -> Self {
         let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
         thread::spawn(move || {
             for connection in listener.incoming() {
+                let mut connection = connection.unwrap();
+                let mut first = [0; 4];
+                // Requests begin with one write of more than that.
+                if connection.peek(&mut first).is_ok() && &first == b"WHYN" {
+                    let _ = connection.read(&mut [0; 12]);
+                    let _ = connection.write_all(reason);
+                    continue;
+                }
                 counter.fetch_add(1, Ordering::SeqCst);
-                serve(connection.unwrap());
+                serve(connection);
             }
         });
         Self { port, connections }
