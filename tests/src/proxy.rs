@@ -146,6 +146,8 @@ impl Relay {
             };
             match name.as_str() {
                 "DOTI" => return Ok(()),
+                // No request, but the question why one was refused. Nothing follows, which 3.4 waits for.
+                "WHYN" => return self.server.shutdown(Shutdown::Write),
                 "NFIL" => files = Some(number),
                 "FILE" | "LINK" => files = files.map(|left| left - 1),
                 _ => {}
@@ -173,7 +175,9 @@ impl Relay {
         let length = if has_body(&name) { number } else { 0 };
         let mut body = vec![0; usize::try_from(length).expect("memory is large")];
         from.read_exact(&mut body)?;
-        self.seen.push(name.clone());
+        if !["WHYN", "NOPE"].contains(&name.as_str()) {
+            self.seen.push(name.clone());
+        }
         let fault = self
             .spoil
             .filter(|&(token, _)| token == name && !self.is_spoiled);
@@ -216,7 +220,7 @@ impl Relay {
 
 fn has_body(name: &str) -> bool {
     [
-        "CDIR", "ARGV", "DOTI", "NAME", "FILE", "LINK", "SERR", "SOUT", "DOTO", "DOTD",
+        "CDIR", "ARGV", "DOTI", "NAME", "FILE", "LINK", "SERR", "SOUT", "DOTO", "DOTD", "NOPE",
     ]
     .contains(&name)
 }

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::process::{ChildStdin, ChildStdout, Stdio};
@@ -118,6 +118,14 @@ impl Connection {
         match self {
             Self::Tcp(stream) => Some(stream.local_addr().ok()?.port()),
             Self::Ssh(_) => None,
+        }
+    }
+
+    /// Shows the server that nothing follows. Not for requests: servers take it for our end.
+    pub(crate) fn say_no_more(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Ssh(_) => Ok(()),
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) fn ask(host: &Host, port: u16, settings: &Settings) -> Option<String>
     put_why(&mut question, port);
     let mut connection = Connection::open(&host.transport, settings, PATIENCE).ok()?;
     connection.write_all(&question).ok()?;
+    // 3.4 would read on, to see what follows what it does not understand.
+    connection.say_no_more().ok()?;
     read(&mut connection)
 }
 

@@ -118,7 +118,7 @@ fn reasons(token: &str, fault: Fault) -> &'static [&'static str] {
         (Fault::Reset | Fault::Close, true) if token == "DONE" => &[NO_ANSWER],
         (Fault::Reset | Fault::Close, true) => &[EOF],
         // Another command or source, which may even be one that a compiler looks at.
-        (_, false) => &[NO_ANSWER, FAILED, EOF],
+        (_, false) => &[NO_ANSWER, ": server refused: ", FAILED, EOF],
         (Fault::Name, true) => &[": protocol derailment: expected token "],
         (Fault::Number, true) => &[": failed to parse parameter of token "],
         (Fault::Huge, true) if token == "DONE" => &[": got version "],
