@@ -1,7 +1,8 @@
 //! Printing: make rules, JSON, figures, messages. All output leaves through here.
 
+use std::ffi::OsString;
 use std::io::Write;
-
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use includes::{Closure, Command, Refusal};
@@ -28,7 +29,7 @@ pub(crate) fn closure(
 ) -> Result<(), String> {
     let bytes = match format {
         Format::Make => match result {
-            Ok(closure) => make(closure),
+            Ok(closure) => make(closure, &command.argv),
             Err(_) => return Ok(()),
         },
         Format::Json => {
@@ -43,18 +44,55 @@ pub(crate) fn closure(
         .map_err(|error| format!("standard output: {error}"))
 }
 
-fn make(closure: &Closure) -> Vec<u8> {
+fn make(closure: &Closure, argv: &[OsString]) -> Vec<u8> {
     let mut out = Vec::new();
     let input = closure.files.first().map_or(&[][..], |f| &f.spelled[..]);
-    let name = input.rsplit(|&b| b == b'/').next().unwrap_or_default();
-    out.extend_from_slice(&name[..name.iter().rposition(|&b| b == b'.').unwrap_or(name.len())]);
-    out.extend_from_slice(b".o:");
+    let targets = targets(argv, input);
+    out.extend_from_slice(&targets.join(&b' '));
+    out.push(b':');
     for file in closure.files.iter().filter(|f| f.listed) {
         out.extend_from_slice(b" \\\n ");
         protect(&file.spelled, &mut out);
     }
     out.push(b'\n');
     out
+}
+
+/// What the compile's own dependency file would have in front of the colon: what `-MT` and `-MQ` say, or else the
+/// object.
+fn targets(argv: &[OsString], input: &[u8]) -> Vec<Vec<u8>> {
+    let mut targets = Vec::new();
+    let mut object = None;
+    let mut words = argv.iter().skip(1).map(|word| word.as_bytes());
+    while let Some(word) = words.next() {
+        let mut value = |option: &[u8]| match word.strip_prefix(option) {
+            Some([]) => words.next(),
+            glued => glued,
+        };
+        let quoted = |name: &[u8]| {
+            let mut quoted = Vec::new();
+            protect(name, &mut quoted);
+            quoted
+        };
+        if word.starts_with(b"-MT") {
+            targets.extend(value(b"-MT").map(<[u8]>::to_vec));
+        } else if word.starts_with(b"-MQ") {
+            targets.extend(value(b"-MQ").map(quoted));
+        } else if word.starts_with(b"-o") {
+            object = value(b"-o").map(quoted);
+        }
+    }
+    if targets.is_empty() {
+        targets.push(object.unwrap_or_else(|| {
+            let name = input.rsplit(|&b| b == b'/').next().unwrap_or_default();
+            let stem = name.iter().rposition(|&b| b == b'.').unwrap_or(name.len());
+            let mut object = Vec::new();
+            protect(&name[..stem], &mut object);
+            object.extend_from_slice(b".o");
+            object
+        }));
+    }
+    targets
 }
 
 /// Writes a path so that make reads it as one word, as the compilers do.
@@ -84,7 +122,11 @@ fn json(command: &Command, result: &Result<Arc<Closure>, Refusal>) -> Value {
         texts(&list)
     };
     match result {
-        Err(refusal) => json!({ "directory": text(&command.cwd), "refused": refusal.to_string() }),
+        Err(refusal) => json!({
+            "directory": text(&command.cwd),
+            "arguments": command.argv.iter().map(|word| text(word.as_bytes())).collect::<Vec<_>>(),
+            "refused": refusal.to_string(),
+        }),
         Ok(closure) => json!({
             "directory": text(&command.cwd),
             "files": closure.files.iter().map(|f| json!({
@@ -96,5 +138,28 @@ fn json(command: &Command, result: &Result<Arc<Closure>, Refusal>) -> Value {
             "time_macros": closure.time_macros,
             "assembler": closure.assembler.iter().map(|a| json!({ "within": text(&a.within), "file": a.name.as_deref().map(text) })).collect::<Vec<_>>(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_for_what_the_compile_makes() {
+        for (command, expected) in [
+            ("gcc -c d/a.b.c", "a.b.o"),
+            ("gcc -c a.c -o build/x.o", "build/x.o"),
+            ("gcc -c a.c -obuild/$x.o", "build/$$x.o"),
+            (
+                "gcc -c a.c -o x.o -MT one -MQtwo$ -MT $(three)",
+                "one two$$ $(three)",
+            ),
+        ] {
+            let argv: Vec<OsString> = command.split(' ').map(OsString::from).collect();
+            let input = argv[2].as_bytes();
+            let targets = targets(&argv, input).join(&b' ');
+            assert_eq!(String::from_utf8_lossy(&targets), expected, "{command}");
+        }
     }
 }

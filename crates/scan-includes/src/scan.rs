@@ -116,7 +116,8 @@ fn in_parallel<T: Send>(
     compiles: &[Compile],
     work: impl Fn(&Compile) -> T + Sync,
 ) -> Vec<T> {
-    let threads = jobs.max(1);
+    // More would have nothing to do.
+    let threads = jobs.min(compiles.len()).max(1);
     let stretches = Stretches::new(compiles.len(), threads);
     let progress = Progress::new(what, compiles.len());
     let results = Mutex::new(Vec::with_capacity(compiles.len()));

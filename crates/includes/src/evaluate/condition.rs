@@ -365,6 +365,8 @@ mod tests {
         check("u'\u{e9}'", None);
         check("u8'a' == 97 && u8'\\xff' - 1 < 0", Some(true));
         check("u8'ab'", None);
+        check("L'\\x80000000' < 0 && L'\\xffffffff' == -1", Some(true));
+        check("U'\\x80000000' > 0 && u'\\x80ff' == 33023", Some(true));
         check("u8'\u{e9}'", None);
         check("1\0==\x001", Some(true));
         check("'\0' == 0", Some(true));

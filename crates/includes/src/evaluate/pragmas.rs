@@ -12,6 +12,10 @@ use crate::parsing::steps::Bad;
 
 impl Unit<'_> {
     pub(super) fn mark_once(&mut self) {
+        // clang only warns of it in the main file, as long as that does not include itself.
+        if self.dialect.clang && self.depth == 0 {
+            return;
+        }
         let loaded = Arc::clone(&self.loaded);
         let mark = self.worker.once_mark(&loaded, self.dialect.clang);
         self.worker.env.write(mark, known::IS_ON);

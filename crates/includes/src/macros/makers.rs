@@ -300,7 +300,9 @@ fn is_harmless_call(tokens: &[Token], names: &mut Names) -> bool {
         .take(2)
         .take_while(|t| t.kind == TokenKind::Identifier)
         .count();
-    open.is(known::LPAREN) && written == 2 && pragma(&words[..2], names) == Ok(None)
+    open.is(known::LPAREN)
+        && written == 2
+        && pragma(&words[..2], Dialect::default(), names) == Ok(None)
 }
 
 #[cfg(test)]

@@ -64,7 +64,9 @@ impl Dialect {
     /// The rules that can matter when this text is parsed. The others count when conditions are evaluated and macros
     /// expanded, so one parse serves many standards.
     pub(crate) fn that_matter_to(text: &[u8]) -> Self {
-        let [raw_strings, trigraphs, digraphs] = rare_pairs(text);
+        let [mut raw_strings, trigraphs, digraphs] = rare_pairs(text);
+        // Its quote may be on the next line.
+        raw_strings |= memchr::memmem::find(text, b"R\\").is_some();
         let [mut unicode_characters, mut utf8_characters] = [false; 2];
         for quote in memchr::memchr_iter(b'\'', text) {
             let before = &text[..quote];

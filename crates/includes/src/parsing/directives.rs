@@ -5,11 +5,14 @@ mod lines;
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 use crate::macros;
 use crate::macros::calls::Calls;
 use crate::macros::makers::Makers;
 use crate::memory::names::{Id, Names, known};
 use crate::parsing::dialect::Dialect;
+use crate::parsing::line_ends;
 use crate::parsing::scanner::{Piece, Scanner};
 use crate::parsing::steps::{Bad, Form, Note, Parsed, Step};
 use crate::parsing::text;
@@ -32,6 +35,8 @@ struct Builder<'a> {
 
 /// Parses a file; `makers` are the macros whose mention in text matters.
 pub(crate) fn parse(bytes: &[u8], dialect: Dialect, makers: &Makers, names: &mut Names) -> Parsed {
+    let settled = line_ends::with_line_feeds(bytes, dialect);
+    let bytes = settled.as_deref().unwrap_or(bytes);
     let replaced = trigraphs::replaced(bytes, dialect);
     let src = replaced.as_deref().unwrap_or(bytes);
     let mut builder = Builder {
@@ -79,10 +84,35 @@ pub(crate) fn parse(bytes: &[u8], dialect: Dialect, makers: &Makers, names: &mut
             builder.out.hidden.push(narrow(builder.out.steps.len()));
         }
     }
+    if dialect.raw_strings && begins_across_splice(src) {
+        let what = "a raw string whose beginning is on two lines";
+        builder.out.broken = Some(Bad::Unmodelled(what.into()));
+    }
     if scanner.unmodelled.is_some() {
         builder.out.broken = Some(Bad::Unmodelled("a raw string that does not end".into()));
     }
     builder.finish()
+}
+
+/// Whether a splice may stand between the `R` of a raw string and its quote, or in the word that ends with this `R`.
+fn begins_across_splice(src: &[u8]) -> bool {
+    let quote = |at: usize| {
+        let rest = &src[at..];
+        let splices = rest
+            .iter()
+            .take_while(|&&b| b == b'\\' || is_blank(b) || b == b'\n');
+        rest.get(splices.count()) == Some(&b'"')
+    };
+    let before = |at: usize| {
+        let line = src[..at].strip_suffix(b"\n").map(<[u8]>::trim_ascii_end);
+        let line = line.and_then(|line| line.strip_suffix(b"\\"));
+        line.is_some_and(|line| {
+            line.last()
+                .is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        })
+    };
+    memmem::find_iter(src, b"R\\").any(|at| quote(at + 1))
+        || memmem::find_iter(src, b"\nR\"").any(|at| before(at + 1))
 }
 
 fn narrow(n: usize) -> u32 {
@@ -329,7 +359,7 @@ impl Builder<'_> {
         self.tokens.clear();
         let mut tokens = std::mem::take(&mut self.tokens);
         tokenize(rest, self.dialect, self.names, &mut tokens);
-        let steps = text::pragma(&tokens, self.names);
+        let steps = text::pragma(&tokens, self.dialect, self.names);
         self.tokens = tokens;
         match steps {
             Ok(Some(step)) => {

@@ -128,6 +128,8 @@ pub(crate) fn destringed(
 ) -> Result<Option<Step>, Bad> {
     let bytes = names.entry(text).bytes.clone();
     let inner = match memchr::memchr(b'"', &bytes) {
+        // gcc knows no other prefix here, and makes nothing of the string.
+        Some(open) if !dialect.clang && !matches!(&bytes[..open], b"" | b"L") => return Ok(None),
         Some(open) if bytes.len() > open + 1 && bytes[..open].last() != Some(&b'R') => {
             &bytes[open + 1..bytes.len() - 1]
         }
@@ -148,11 +150,15 @@ pub(crate) fn destringed(
     }
     let mut tokens = Vec::new();
     tokenize(&plain, dialect, names, &mut tokens);
-    pragma(&tokens, names)
+    pragma(&tokens, dialect, names)
 }
 
 /// The step that a pragma stands for, if it matters here.
-pub(crate) fn pragma(tokens: &[Token], names: &mut Names) -> Result<Option<Step>, Bad> {
+pub(crate) fn pragma(
+    tokens: &[Token],
+    dialect: Dialect,
+    names: &mut Names,
+) -> Result<Option<Step>, Bad> {
     let mut word = |at: usize| tokens.get(at).map(|t| names.entry(t.text).bytes.clone());
     let first = word(0);
     match first.as_deref() {
@@ -165,11 +171,14 @@ pub(crate) fn pragma(tokens: &[Token], names: &mut Names) -> Result<Option<Step>
                     "a push_macro or pop_macro without a name".into(),
                 ));
             };
+            let name = name.trim_ascii_start();
+            // Which gcc takes for no prefix at all.
+            let plain = name.strip_prefix(b"L").filter(|_| !dialect.clang);
+            let name = plain.unwrap_or(name);
             let name = names.id(name
-                .trim_ascii_start()
                 .strip_prefix(b"\"")
                 .and_then(|n| n.strip_suffix(b"\""))
-                .unwrap_or(&name)
+                .unwrap_or(name)
                 .trim_ascii());
             Ok(Some(if keyword == b"push_macro" {
                 Step::Push { name }

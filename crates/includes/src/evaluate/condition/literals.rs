@@ -69,31 +69,33 @@ pub(super) fn number(text: &[u8]) -> Result<Value, Trouble> {
 
 pub(super) fn character(text: &[u8], dialect: Dialect) -> Result<Value, Trouble> {
     let is_utf8 = text.starts_with(b"u8");
-    let (wide, text, unsigned) = match text.first() {
-        Some(b'L') => (true, &text[1..], dialect.unsigned_wide),
-        _ if is_utf8 => (false, &text[2..], dialect.unsigned_utf8),
+    // `mask`: what of an escape counts.
+    let (wide, mask, text, unsigned) = match text.first() {
+        Some(b'L') => (true, u32::MAX, &text[1..], dialect.unsigned_wide),
+        _ if is_utf8 => (false, 0xff, &text[2..], dialect.unsigned_utf8),
         // `char16_t` and `char32_t` are unsigned.
-        Some(b'u' | b'U') => (true, &text[1..], true),
-        _ => (false, text, dialect.unsigned_char),
+        Some(b'u') => (true, 0xffff, &text[1..], true),
+        Some(b'U') => (true, u32::MAX, &text[1..], true),
+        _ => (false, 0xff, text, dialect.unsigned_char),
     };
     let Some(inner) = text.strip_prefix(b"'").and_then(|t| t.strip_suffix(b"'")) else {
         return Err(Trouble::Malformed("a character constant does not end"));
     };
-    let mut values = Vec::new();
+    let mut values: Vec<u32> = Vec::new();
     let mut at = 0;
     while at < inner.len() {
         let byte = inner[at];
         at += 1;
         if byte != b'\\' {
-            values.push(byte);
+            values.push(byte.into());
             continue;
         }
         let escape = inner.get(at).copied().unwrap_or(b'\\');
         at += 1;
         values.push(match escape {
-            b'n' => b'\n',
-            b't' => b'\t',
-            b'r' => b'\r',
+            b'n' => 10,
+            b't' => 9,
+            b'r' => 13,
             b'a' => 7,
             b'b' => 8,
             b'v' => 11,
@@ -108,27 +110,34 @@ pub(super) fn character(text: &[u8], dialect: Dialect) -> Result<Value, Trouble>
                     }
                     at += 1;
                 }
-                u8::try_from(n & 0xff).unwrap_or(0)
+                n & mask
             }
             b'x' => {
                 let mut n = 0u32;
                 while let Some(d) = inner.get(at).and_then(|&d| char::from(d).to_digit(16)) {
-                    n = (n << 4 | d) & 0xff;
+                    n = (n << 4 | d) & mask;
                     at += 1;
                 }
-                u8::try_from(n).unwrap_or(0)
+                n
             }
             b'u' | b'U' | b'N' => {
                 return Err(Trouble::Unmodelled("a universal character in a condition"));
             }
-            other => other,
+            other => other.into(),
         });
     }
     match values.as_slice() {
         [] => Err(Trouble::Malformed("an empty character constant")),
-        [one] if wide && (one.is_ascii() || inner.starts_with(b"\\")) => Ok(Value {
-            bits: u64::from(*one),
-            unsigned,
+        // How wide they are nobody has asked where they are unsigned.
+        [one] if mask == u32::MAX && dialect.unsigned_wide && *one > 0xffff => {
+            Err(Trouble::Unmodelled("a large wide character in a condition"))
+        }
+        [one] if wide && (*one < 0x80 || inner.starts_with(b"\\")) => Ok(match unsigned {
+            true => Value {
+                bits: u64::from(*one),
+                unsigned,
+            },
+            false => Value::signed(i64::from(one.cast_signed())),
         }),
         _ if wide => Err(Trouble::Unmodelled("a wide character in a condition")),
         many if is_utf8 && (many.len() > 1 || !inner.is_ascii()) => Err(Trouble::Malformed(
@@ -138,9 +147,9 @@ pub(super) fn character(text: &[u8], dialect: Dialect) -> Result<Value, Trouble>
             bits: u64::from(*one),
             unsigned,
         }),
-        [one] => Ok(Value::signed(i64::from(one.cast_signed()))),
+        [one] => Ok(Value::signed(i64::from(one.cast_signed() << 24 >> 24))),
         many => {
-            let n = many.iter().fold(0u32, |n, &b| n << 8 | u32::from(b));
+            let n = many.iter().fold(0u32, |n, &b| n << 8 | b);
             Ok(if unsigned && dialect.clang {
                 Value {
                     bits: u64::from(n),

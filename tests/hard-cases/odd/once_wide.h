@@ -1,0 +1,5 @@
+_Pragma(L"once")
+#ifdef WIDE
+#include "again_wide.h"
+#endif
+#define WIDE
