@@ -164,7 +164,7 @@ impl InPieces {
                 Step::Link { name, text } => (name, Sent::Link(text.into())),
                 Step::Head(_) => continue,
                 Step::End => break,
-                Step::Source { .. } => panic!("not in pump mode"),
+                Step::Source { .. } | Step::Why { .. } => panic!("not in pump mode"),
             };
             assert!(answer.insert(name.into(), sent).is_none());
         }
