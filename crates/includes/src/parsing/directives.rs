@@ -100,8 +100,10 @@ fn begins_across_splice(src: &[u8]) -> bool {
         let rest = &src[at..];
         let splices = rest
             .iter()
-            .take_while(|&&b| b == b'\\' || is_blank(b) || b == b'\n');
-        rest.get(splices.count()) == Some(&b'"')
+            .take_while(|&&b| b == b'\\' || is_blank(b) || b == b'\n')
+            .count();
+        // Without the end of a line it is an escape in a string: "ERROR\"".
+        rest[..splices].contains(&b'\n') && rest.get(splices) == Some(&b'"')
     };
     let before = |at: usize| {
         let line = src[..at].strip_suffix(b"\n").map(<[u8]>::trim_ascii_end);
@@ -484,6 +486,16 @@ mod tests {
             "#if 1\n#else\n#else\n#endif\n",
         ] {
             assert!(parsed(src).broken.is_some(), "{src}");
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_a_line_splits_the_beginning_of_a_raw_string() {
+        for split in ["auto q=R\\\n\"(\n)\";", "R\\ \n\\\n\"(", "u8\\\nR\"()\";"] {
+            assert!(begins_across_splice(split.as_bytes()), "{split}");
+        }
+        for whole in ["puts(\"ERROR\\\"\");", "q = \\\nR\"()\";", "R\"(\\\n)\";"] {
+            assert!(!begins_across_splice(whole.as_bytes()), "{whole}");
         }
     }
 }
