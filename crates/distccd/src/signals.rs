@@ -14,6 +14,34 @@ pub(crate) type Signal = i32;
 /// What `--lifetime` ends with, as 3.4's alarm does.
 pub(crate) const ALARM: Signal = SIGALRM;
 
+/// The signals that ask the server to end, held back: those that come are kept until
+/// [`Signals::take_over`].
+#[derive(Debug)]
+pub(crate) struct HeldBack(());
+
+/// Holds back the signals that end the server while there is something to remove after us (the
+/// pid file) and nothing yet that would do so. Has to happen before the first thread starts,
+/// which would inherit it.
+pub(crate) fn hold_back() -> HeldBack {
+    change_mask(libc::SIG_BLOCK);
+    HeldBack(())
+}
+
+fn change_mask(how: libc::c_int) {
+    let mut ending = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is written by `sigemptyset` before it is read, and a null pointer asks for
+    // no old mask. None of these calls can fail with signals that exist.
+    unsafe {
+        libc::sigemptyset(ending.as_mut_ptr());
+        for signal in ENDING {
+            libc::sigaddset(ending.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(how, ending.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+const ENDING: [Signal; 3] = [SIGTERM, SIGINT, SIGHUP];
+
 /// Signals that ask the server to end.
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -24,12 +52,14 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes over the signals, but for those that whoever started us made us ignore.
-    pub(crate) fn take_over() -> io::Result<Self> {
+    /// Takes over the signals, but for those that whoever started us made us ignore. What was
+    /// held back comes now.
+    pub(crate) fn take_over(held_back: HeldBack) -> io::Result<Self> {
+        let HeldBack(()) = held_back;
         let (bell, ringer) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         let last = Arc::new(AtomicUsize::new(0));
-        for signal in [SIGTERM, SIGINT, SIGHUP] {
+        for signal in ENDING {
             if is_ignored(signal) {
                 continue;
             }
@@ -38,6 +68,7 @@ impl Signals {
             signal_hook::flag::register_usize(signal, Arc::clone(&last), number)?;
             signal_hook::low_level::pipe::register(signal, ringer.try_clone()?)?;
         }
+        change_mask(libc::SIG_UNBLOCK);
         Ok(Self { bell, last })
     }
 
@@ -80,5 +111,20 @@ pub(crate) fn name(signal: Signal) -> &'static str {
         SIGHUP => "Hangup",
         SIGALRM => "Alarm clock",
         _ => "Signal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_comes_too_early_is_kept() {
+        let held_back = hold_back();
+        // SAFETY: a signal for this thread alone, which holds it back.
+        unsafe { libc::raise(SIGHUP) };
+        let signals = Signals::take_over(held_back).unwrap();
+        assert_eq!(signals.came(), Some(SIGHUP));
+        assert_eq!(signals.came(), None);
     }
 }

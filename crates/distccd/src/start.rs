@@ -26,7 +26,7 @@ use crate::privileges::{User, give_up_root};
 use crate::serve;
 use crate::server::Server;
 use crate::settings::{Clients, Mode, Programs, Settings};
-use crate::signals::{Signals, die_by};
+use crate::signals::{self, Signals, die_by};
 use crate::stats_page;
 use crate::wire::Wire;
 
@@ -281,6 +281,7 @@ fn daemon(server: &Arc<Server>, listener: OwnedFd, into_background: bool) -> Res
             format_args!("removed the files of {abandoned} jobs of servers that were killed"),
         );
     }
+    let held_back = signals::hold_back();
     let pid_file = settings.pid_file.clone();
     let write_pid_file = |pid| {
         if let Some(path) = &pid_file {
@@ -303,6 +304,8 @@ fn daemon(server: &Arc<Server>, listener: OwnedFd, into_background: bool) -> Res
         format_args!("daemon started (pumpcc {version})"),
     );
     let pid_file = pid_file.map(PidFile);
+    let system = |error| Failure::new(ACCEPT_FAILED, "dcc_standalone_server", reason(&error));
+    let signals = Signals::take_over(held_back).map_err(system)?;
     if let Some(page) = page {
         let port = listen::port(&page);
         stats_page::start(server, page)
@@ -310,9 +313,7 @@ fn daemon(server: &Arc<Server>, listener: OwnedFd, into_background: bool) -> Res
         let text = format_args!("HTTP server started on port {port}");
         log.info("dcc_stats_server", text);
     }
-    let signal = Signals::take_over()
-        .and_then(|signals| serve::daemon(server, listener, &signals, until))
-        .map_err(|error| Failure::new(ACCEPT_FAILED, "dcc_standalone_server", reason(&error)))?;
+    let signal = serve::daemon(server, listener, &signals, until).map_err(system)?;
     drop(pid_file);
     die_by(signal);
     Ok(0)
@@ -342,7 +343,7 @@ fn inetd(server: &Arc<Server>) -> Result<u8, Failure> {
     let patience = server.settings.patience.idle;
     let stop = Arc::clone(&server.stop);
     let wire = Wire::new(Arc::new(input), Arc::new(output), stop, patience);
-    let ended = Signals::take_over()
+    let ended = Signals::take_over(signals::hold_back())
         .and_then(|signals| serve::inetd(server, wire, peer, &signals))
         .map_err(system())?;
     match ended {
