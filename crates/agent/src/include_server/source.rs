@@ -125,7 +125,8 @@ pub(crate) fn read(real: &Path) -> Result<Text, Refusal> {
     if before.bytes > LONGEST {
         return Err(Refusal::TooLong(real.to_owned()));
     }
-    let mut content = Vec::new();
+    // One more byte shows that it ends there.
+    let mut content = Vec::with_capacity(usize::try_from(before.bytes).unwrap_or(0) + 1);
     (&mut file)
         .take(LONGEST)
         .read_to_end(&mut content)

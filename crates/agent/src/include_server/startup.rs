@@ -112,6 +112,7 @@ pub(crate) fn detach(argv: &[OsString], flags: &Flags) -> Result<(), StartError>
 /// # Errors
 /// [`StartError`]; nothing is left behind then.
 pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
+    without_huge_pages();
     let started = Instant::now();
     if let (Some(ready), Some(starter)) = (flags.ready_fd, flags.exit_with_fd)
         && ready == starter
@@ -223,6 +224,14 @@ fn signals() -> io::Result<UnixStream> {
         signal_hook::low_level::pipe::register(signal, raise.try_clone()?)?;
     }
     Ok(signals)
+}
+
+/// Each thread's heap would begin with pages of 2 MiB, of which it uses a fraction, and which the kernel fills
+/// with zeros first: for git's 501 compiles that is 40 MB of 100, and a quarter of this program's processor time.
+fn without_huge_pages() {
+    // SAFETY: changes nothing but how the kernel maps memory that is asked for from now on. It is no harm where a
+    // kernel does not know it.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
 }
 
 /// Takes over a descriptor that the parent process left open for this one.

@@ -22,7 +22,7 @@ pub(super) fn splice(content: &[u8]) -> Cow<'_, [u8]> {
         at += step;
         if let Some(next) = continued(at) {
             joined
-                .get_or_insert_default()
+                .get_or_insert_with(|| Vec::with_capacity(content.len()))
                 .extend_from_slice(&content[kept..at]);
             kept = next;
             at = next;
