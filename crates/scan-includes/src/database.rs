@@ -16,7 +16,7 @@ pub struct Compile {
     pub name: String,
     /// What is run.
     pub command: Command,
-    /// Why it is not clear what that compiles, if so.
+    /// Why it is not clear what that compiles, if so. Of an entry that cannot be read there is no command.
     pub unclear: Option<String>,
 }
 
@@ -35,27 +35,50 @@ impl Compile {
 /// Reads a compile database. Relative folders start at `cwd`; all commands get the environment `env`.
 ///
 /// # Errors
-/// A sentence that names what is wrong with it.
+/// A sentence that names what is wrong with it, if nothing in it can be read.
 pub fn from_database(
     text: &[u8],
     cwd: &[u8],
     env: &[(OsString, OsString)],
 ) -> Result<Vec<Compile>, String> {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let database: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let list = database.as_array().ok_or("it is not a list of compiles")?;
-    if list.is_empty() {
-        return Err("it holds no compiles".into());
-    }
-    list.iter()
+    let compiles: Vec<Compile> = list
+        .iter()
         .enumerate()
         .map(|(at, entry)| {
-            entry_compile(entry, cwd, env).map_err(|why| {
-                let file = entry.get("file").and_then(Value::as_str);
-                let file = file.map_or(String::new(), |file| format!(" ({file})"));
-                format!("entry {}{file}: {why}", at + 1)
-            })
+            entry_compile(entry, cwd, env).unwrap_or_else(|why| unreadable(entry, at, &why))
         })
-        .collect()
+        .collect();
+    match compiles.first() {
+        None => Err("it holds no compiles".into()),
+        // Likely it is something else.
+        Some(Compile {
+            unclear: Some(why), ..
+        }) if compiles.iter().all(|c| c.command.argv.is_empty()) => Err(why.clone()),
+        Some(_) => Ok(compiles),
+    }
+}
+
+fn unreadable(entry: &Value, at: usize, why: &str) -> Compile {
+    let number = at + 1;
+    let file = entry.get("file").and_then(Value::as_str);
+    let (name, why) = match file {
+        Some(file) => (file.to_owned(), format!("entry {number} ({file}): {why}")),
+        None => (format!("entry {number}"), format!("entry {number}: {why}")),
+    };
+    let command = Command {
+        cwd: b"/".to_vec(),
+        argv: Vec::new(),
+        env: Vec::new(),
+    };
+    Compile {
+        name,
+        command,
+        unclear: Some(why),
+    }
 }
 
 fn entry_compile(
@@ -255,6 +278,19 @@ mod tests {
         assert_eq!(
             complain(r#"[{"directory":"/","command":"gcc 'x.c"}]"#),
             "entry 1: a quote in the command does not end"
+        );
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_costs_no_other_one() {
+        let text = b"\xef\xbb\xbf[{\"directory\":\"/\",\"arguments\":[],\"file\":\"x.c\"},
+            {\"directory\":\"/\",\"command\":\"gcc y.c\"}]";
+        let compiles = from_database(text, b"/", &[]).expect("one can be read");
+        let why = "entry 1 (x.c): an empty command";
+        assert_eq!(compiles[0].unclear.as_deref(), Some(why));
+        assert_eq!(
+            (compiles[1].name.as_str(), &compiles[1].unclear),
+            ("y.c", &None)
         );
     }
 

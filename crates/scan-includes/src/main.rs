@@ -40,7 +40,7 @@ pub(crate) enum Format {
 #[command(
     version,
     after_help = "Exit code: 0 all answered (and the same, with --verify); 1 something was refused, differs or cannot be run; \
-2 a usage error or a database that cannot be read.\n\n\
+2 a usage error or a database of which nothing can be read.\n\n\
 Examples:\n  scan-includes -- gcc -Iinclude -c main.c\n  \
 scan-includes --compilation-database compile_commands.json --verify"
 )]

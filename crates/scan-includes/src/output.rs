@@ -1,7 +1,7 @@
 //! Printing: make rules, JSON, figures, messages. All output leaves through here.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -18,7 +18,19 @@ pub(crate) fn error(message: &str) {
 
 /// A line of results.
 pub(crate) fn line(text: &str) -> Result<(), String> {
-    writeln!(std::io::stdout(), "{text}").map_err(|error| format!("standard output: {error}"))
+    print(format!("{text}\n").as_bytes())
+}
+
+/// Where the reader of standard output has gone (`| head`), there is nothing left to do: this program ends as others do
+/// by SIGPIPE, which Rust's programs ignore.
+fn print(bytes: &[u8]) -> Result<(), String> {
+    let printed = std::io::stdout().lock().write_all(bytes);
+    if let Err(error) = &printed
+        && error.kind() == ErrorKind::BrokenPipe
+    {
+        std::process::exit(128 + 13);
+    }
+    printed.map_err(|error| format!("standard output: {error}"))
 }
 
 /// Prints one compile's closure.
@@ -38,10 +50,7 @@ pub(crate) fn closure(
             text
         }
     };
-    std::io::stdout()
-        .lock()
-        .write_all(&bytes)
-        .map_err(|error| format!("standard output: {error}"))
+    print(&bytes)
 }
 
 fn make(closure: &Closure, argv: &[OsString]) -> Vec<u8> {
@@ -121,14 +130,16 @@ fn json(command: &Command, result: &Result<Arc<Closure>, Refusal>) -> Value {
         list.sort_unstable();
         texts(&list)
     };
+    let arguments = Value::from_iter(command.argv.iter().map(|word| text(word.as_bytes())));
     match result {
         Err(refusal) => json!({
             "directory": text(&command.cwd),
-            "arguments": command.argv.iter().map(|word| text(word.as_bytes())).collect::<Vec<_>>(),
+            "arguments": arguments,
             "refused": refusal.to_string(),
         }),
         Ok(closure) => json!({
             "directory": text(&command.cwd),
+            "arguments": arguments,
             "files": closure.files.iter().map(|f| json!({
                 "path": text(&f.spelled), "real": text(&f.real), "listed": f.listed, "probed_only": f.probed_only,
             })).collect::<Vec<_>>(),

@@ -1,5 +1,8 @@
 //! The scan: asks the engine for every command, on several threads, as often as wanted, and reports.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,9 +53,7 @@ pub(crate) fn run(flags: &Flags) -> Result<ExitCode, String> {
         failed |= if flags.verify {
             // What the compiler said holds for later passes, unless files are expected to change.
             if theirs.is_empty() || flags.revalidate {
-                theirs = in_parallel(flags.jobs, "verified", &compiles, |compile| {
-                    verify::ask(&compile.command)
-                });
+                theirs = in_parallel(flags.jobs, "verified", &compiles, verify::ask);
             }
             let label = match flags.passes {
                 1 => String::new(),
@@ -144,6 +145,15 @@ fn in_parallel<T: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
+/// What messages about one of many call a compile: a database has many sources of one name.
+fn place(compile: &Compile) -> String {
+    let folder = Path::new(OsStr::from_bytes(&compile.command.cwd));
+    match compile.command.argv.is_empty() {
+        true => compile.name.clone(),
+        false => folder.join(&compile.name).display().to_string(),
+    }
+}
+
 /// Prints closures, if wanted, and refusals. Whether there was one.
 fn print(
     flags: &Flags,
@@ -155,7 +165,7 @@ fn print(
     for (compile, result) in compiles.iter().zip(results) {
         match result {
             Err(refusal) if first && compiles.len() > 1 => {
-                output::error(&format!("{}: {refusal}", compile.name));
+                output::error(&format!("{}: {refusal}", place(compile)));
             }
             Err(refusal) if first => output::error(&refusal.to_string()),
             _ => {}
@@ -177,8 +187,12 @@ fn compare(
     let mut tally = Tally::default();
     for ((compile, result), theirs) in compiles.iter().zip(results).zip(theirs) {
         tally.files += result.as_ref().map_or(0, |closure| closure.files.len());
+        let name = match compiles.len() {
+            1 => compile.name.clone(),
+            _ => place(compile),
+        };
         report(
-            &format!("{label}{}", compile.name),
+            &format!("{label}{name}"),
             compile,
             result,
             theirs,
@@ -198,7 +212,8 @@ fn compare(
         tally.failing,
         tally.files / results.len().max(1),
     ))?;
-    Ok(tally.different + tally.refused + tally.not_run > 0)
+    // Where the compiler fails on all, nothing has been verified.
+    Ok(tally.different + tally.refused + tally.not_run > 0 || tally.same == 0)
 }
 
 fn report(

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 
 use includes::{Closure, Command};
+use scan_includes::database::Compile;
 
 use crate::claims;
 
@@ -54,7 +55,12 @@ pub(crate) fn compare(closure: &Closure, cwd: &[u8], theirs: &BTreeSet<PathBuf>)
 }
 
 /// Runs the compiler for its dependencies.
-pub(crate) fn ask(command: &Command) -> Theirs {
+pub(crate) fn ask(compile: &Compile) -> Theirs {
+    let command = &compile.command;
+    if command.argv.is_empty() {
+        let why = compile.unclear.clone().unwrap_or_default();
+        return Err(Failure::NotRun(why));
+    }
     if let Some(message) = missing_folder(command) {
         return Err(Failure::NotRun(message));
     }

@@ -238,10 +238,51 @@ fn what_the_compiler_fails_on_is_named() {
     check(
         &folder,
         &words,
-        0,
+        1,
         "bad.c: the compiler fails: bad.c:1:10: fatal error",
         "",
     );
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_is_refused_alone() {
+    let folder = project();
+    let text = format!(
+        r#"[{{"directory":"/","arguments":[],"file":"x.c"}},{{"directory":{:?},"command":"gcc -c a.c"}}]"#,
+        folder.path()
+    );
+    fs::write(folder.path().join("db.json"), text).expect("ours");
+    let words = ["--compilation-database", "db.json"];
+    check(
+        &folder,
+        &words,
+        1,
+        "a.o:",
+        "entry 1 (x.c): an empty command",
+    );
+    let verified = [&words[..], &["--verify"]].concat();
+    check(
+        &folder,
+        &verified,
+        1,
+        "1 same, 0 different, 0 refused, 0 that the compiler itself fails on, 1 that cannot be run;",
+        "",
+    );
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_it_without_a_word() {
+    let folder = project();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_scan-includes"))
+        .args(["--", "gcc", "-c", "a.c"])
+        .current_dir(folder.path())
+        .stdout(writer)
+        .output()
+        .expect("the tool was built");
+    assert_eq!(output.status.code(), Some(141), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]

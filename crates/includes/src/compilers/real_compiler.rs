@@ -4,8 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::compilers::ask::{Ask, Compiler, Said, VARIABLES};
 use crate::compilers::fact_store::{self, state};
@@ -130,7 +135,14 @@ impl Compiler for RealCompiler {
     }
 }
 
+/// Compilers answer within a fraction of a second.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
 fn run(ask: &Ask, program: &Path) -> std::io::Result<Said> {
+    run_within(ask, program, TIME_LIMIT)
+}
+
+fn run_within(ask: &Ask, program: &Path, limit: Duration) -> std::io::Result<Said> {
     let mut child = Command::new(program)
         .args(&ask.arguments)
         .env_clear()
@@ -140,10 +152,22 @@ fn run(ask: &Ask, program: &Path) -> std::io::Result<Said> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // What it starts is to end with it.
+        .process_group(0)
         .spawn()?;
+    let group = Pid::from_child(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let mut said = Said::default();
-    std::thread::scope(|scope| {
+    let (is_done, done) = mpsc::channel::<()>();
+    let in_time = std::thread::scope(|scope| {
+        let in_time = scope.spawn(move || {
+            let in_time = done.recv_timeout(limit) != Err(RecvTimeoutError::Timeout);
+            if !in_time {
+                // Its pipes then end. It has not been waited for, so the number is still its own.
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            in_time
+        });
         scope.spawn(|| {
             if let Some(mut pipe) = stdin {
                 // The compiler may die first; its silence is noticed below.
@@ -159,9 +183,17 @@ fn run(ask: &Ask, program: &Path) -> std::io::Result<Said> {
             let _ = pipe.read_to_end(&mut said.output);
         }
         said.errors = errors.join().unwrap_or_default();
+        drop(is_done);
+        in_time.join().unwrap_or(true)
     });
     child.wait()?;
-    Ok(said)
+    match in_time {
+        true => Ok(said),
+        false => Err(std::io::Error::other(format!(
+            "it did not answer within {} seconds",
+            limit.as_secs()
+        ))),
+    }
 }
 
 #[cfg(test)]
@@ -179,5 +211,23 @@ mod tests {
         assert!(program("gcc-12", b"\x7fELF\x02"));
         assert!(!program("my-gcc", b"#!/bin/sh\n"));
         assert!(!program("ccache", b"\x7fELF\x02"));
+    }
+
+    #[test]
+    fn a_compiler_that_does_not_answer_is_ended_with_all_that_it_started() {
+        let ask = Ask {
+            compiler: "sh".into(),
+            arguments: vec!["-c".into(), "sleep 1000 & sleep 1000".into()],
+            cwd: b"/".to_vec(),
+            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            script: Vec::new(),
+        };
+        // It returns only when nobody holds its pipes any more.
+        let error = run_within(&ask, Path::new("/bin/sh"), Duration::from_millis(20))
+            .expect_err("it takes longer");
+        assert!(
+            error.to_string().starts_with("it did not answer"),
+            "{error}"
+        );
     }
 }
