@@ -67,7 +67,8 @@ impl Scratch {
             .prefix(PREFIX)
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(temp_folder)?;
-        let lock = lock(folder.path())?;
+        // A server that starts may have it locked for a moment, to see that it has no mark.
+        let lock = lock(folder.path(), FlockOperation::LockExclusive)?;
         let scratch = Self {
             path: folder.keep(),
             keep,
@@ -212,10 +213,10 @@ fn copy_content(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(folder: &Path) -> io::Result<OwnedFd> {
+fn lock(folder: &Path, operation: FlockOperation) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::open(folder, flags, Mode::empty())?;
-    flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
+    flock(&fd, operation)?;
     Ok(fd)
 }
 
@@ -226,7 +227,7 @@ pub(crate) fn remove_abandoned(temp_folder: &Path) -> usize {
     let abandoned = names.filter_map(|entry| {
         let path = entry.path();
         // Those that live are locked, and so are those that are just being made, or have no mark.
-        let lock = lock(&path).ok()?;
+        let lock = lock(&path, FlockOperation::NonBlockingLockExclusive).ok()?;
         let is_ours = fstat(&lock).ok()?.st_uid == geteuid().as_raw();
         let is_marked = statat(&lock, MARK, AtFlags::SYMLINK_NOFOLLOW).is_ok();
         // Not made in vain: what is made is removed.
@@ -340,6 +341,24 @@ mod tests {
         let _first = scratch.spool().unwrap();
         let _second = scratch.spool().unwrap();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_server_that_starts_disturbs_no_other() {
+        let temp = tempfile::tempdir().unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let done = &done;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    assert_eq!(remove_abandoned(temp.path()), 0);
+                }
+            });
+            let made = (0..1000).map(|_| Scratch::create(temp.path(), false));
+            let failed: Vec<_> = made.filter_map(Result::err).collect();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(failed.is_empty(), "{failed:?}");
+        });
     }
 
     #[test]
