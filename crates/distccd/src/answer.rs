@@ -130,7 +130,7 @@ pub(crate) fn send(
 }
 
 /// How long a client that sent bytes after its request may take to fetch its answer.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(10);
 
 fn spool(scratch: &Scratch, bytes: &[u8]) -> io::Result<File> {
     let mut spool = scratch.spool()?;
