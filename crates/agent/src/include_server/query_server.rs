@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use command::{Compile, Plan};
@@ -57,7 +57,8 @@ pub(super) struct Shared {
     service: Service,
     pub(super) report: Report,
     write_closure: bool,
-    /// Read-locked while an answer is in the making; true once there must be no more.
+    /// Read-locked while an answer is in the making, and while it is refused; true once there must
+    /// be no more.
     ending: RwLock<bool>,
 }
 
@@ -276,11 +277,17 @@ impl Shared {
         let Some(query) = question(stream)? else {
             return Ok(());
         };
-        let paths = self
-            .answer(&*self.service.mirror, &query)
-            .map(|answer| answer.copies);
+        let ending = self.ending();
+        let answer = self.answer(&ending, &*self.service.mirror, &query);
         // A client that has gone while waiting misses nothing.
-        let _ = stream.write_all(&encode_answer(&paths.unwrap_or_default()));
+        let _ = match answer {
+            Some(answer) => {
+                drop(ending);
+                stream.write_all(&encode_answer(&answer.copies))
+            }
+            // It is so short that nobody has to be waited for, and the end does not come before it.
+            None => stream.write_all(&encode_answer(&[])),
+        };
         Ok(())
     }
 
@@ -288,24 +295,37 @@ impl Shared {
         let Some(query) = question(stream)? else {
             return Ok(());
         };
+        let ending = self.ending();
         let pieces = (0..MOST_TRIES).find_map(|_| {
-            match self.answer(&self.service.store, &query) {
+            match self.answer(&ending, &self.service.store, &query) {
                 Some(answer) => store::pieces(&answer.copies, answer.files.len()).map(Some),
                 // Nothing to try again.
                 None => Some(None),
             }
         });
         let _ = match pieces.flatten() {
-            Some((pieces, file)) => send_with_file(stream, &pieces.encode(), &file),
+            Some((pieces, file)) => {
+                drop(ending);
+                send_with_file(stream, &pieces.encode(), &file)
+            }
             None => stream.write_all(&Pieces::default().encode()),
         };
         Ok(())
     }
 
+    /// Whether there must be no more answers, which does not change while this is held.
+    fn ending(&self) -> RwLockReadGuard<'_, bool> {
+        self.ending.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The answer; `None` if there is none.
-    fn answer<C: Copies>(&self, copies: &C, query: &Query) -> Option<Answer<C::Copy>> {
-        let ending = self.ending.read().unwrap_or_else(PoisonError::into_inner);
-        if *ending {
+    fn answer<C: Copies>(
+        &self,
+        ending: &RwLockReadGuard<'_, bool>,
+        copies: &C,
+        query: &Query,
+    ) -> Option<Answer<C::Copy>> {
+        if **ending {
             return None;
         }
         let started = Instant::now();
