@@ -21,8 +21,9 @@ use super::messages::{Progress, PumpError};
 use super::process;
 use super::settings::Settings;
 
-/// For the server to get ready.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For the server to get ready, on a machine that is busy with another build, too. One that ends
+/// instead is not waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server; ended when dropped.
 #[derive(Debug)]

@@ -22,11 +22,11 @@ use super::signals::Signals;
 use super::summary::Records;
 use crate::console;
 
-/// What was started.
+/// What was started. Dropped in this order: servers write to the folder.
 struct Session {
-    folder: TempDir,
     include_server: IncludeServer,
     private_server: Option<PrivateServer>,
+    folder: TempDir,
     /// The value of `DISTCC_HOSTS`, if it has to be another one than before.
     hosts: Option<OsString>,
 }
