@@ -185,7 +185,7 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
         remove_left_behind(folder);
     }
     if flags.time {
-        console::complain(&times(started));
+        console::complain(&times(started.elapsed()));
     }
     Ok(())
 }
