@@ -40,7 +40,9 @@ fn without_room_for_a_process_that_is_what_is_said() {
     let folder = place.path("");
     fs::set_permissions(&folder, PermissionsExt::from_mode(0o777)).unwrap();
     // Where it was built not everybody may look.
-    fs::copy(env!("CARGO_BIN_EXE_distcc"), place.path("distcc")).unwrap();
+    let mut copy = place.command("cp");
+    let copied = run(copy.args([env!("CARGO_BIN_EXE_distcc"), "distcc"]));
+    assert_eq!(copied.code, 0, "{copied:?}");
     let program = place.path("distcc");
     let mut distcc = alone(&place, program.to_str().unwrap());
     distcc

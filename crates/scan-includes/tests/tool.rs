@@ -1,7 +1,6 @@
 //! The tool as its user meets it: one command, databases good and bad, exit codes, what is printed where.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -158,8 +157,13 @@ fn a_difference_is_shown_and_ends_with_one() {
     let fake = folder.path().join("gcc");
     let script = "#!/bin/sh\ngcc \"$@\" || exit\nwhile [ $# -gt 0 ]; do\n\
                   [ \"$1\" = -MF ] && echo 'x: bad.c' | sed 's/^x://' >> \"$2\"\nshift\ndone\ntrue\n";
-    fs::write(&fake, script).expect("ours");
-    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).expect("ours");
+    // By another process: had this one opened it for writing, a program that another test starts at that moment could
+    // hold it open for longer, and it could not be run.
+    let draft = folder.path().join("draft");
+    fs::write(&draft, script).expect("ours");
+    let mut install = Command::new("install");
+    let status = install.arg("-m755").args([&draft, &fake]).status();
+    assert!(status.expect("it is everywhere").success());
     check(
         &folder,
         &["--verify", "--", "./gcc", "-c", "a.c"],

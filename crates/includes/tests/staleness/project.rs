@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
@@ -109,9 +109,19 @@ impl Project {
     pub(crate) fn script(&self, path: &str, command: &str) {
         self.make_folder_of(path);
         let beside = self.path("beside");
-        std::fs::write(&beside, format!("#!/bin/sh\n{command}\n")).expect("temporary folder");
-        std::fs::set_permissions(&beside, PermissionsExt::from_mode(0o755))
-            .expect("temporary folder");
+        // By another process: had this one opened it for writing, a compiler that another test starts at that moment
+        // could hold it open for longer, and it could not be run.
+        let mut install = Process::new("install")
+            .args(["-m755", "/dev/stdin"])
+            .arg(&beside)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("it is everywhere");
+        let text = format!("#!/bin/sh\n{command}\n");
+        let mut input = install.stdin.take().expect("a pipe");
+        input.write_all(text.as_bytes()).expect("it reads");
+        drop(input);
+        assert!(install.wait().expect("it ends").success());
         std::fs::rename(beside, self.path(path)).expect("temporary folder");
     }
 
