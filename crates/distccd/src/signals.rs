@@ -120,6 +120,9 @@ mod tests {
 
     #[test]
     fn a_signal_that_comes_too_early_is_kept() {
+        // Whoever runs the tests may have made us ignore it (`nohup`).
+        // SAFETY: installs no code.
+        unsafe { libc::signal(SIGHUP, libc::SIG_DFL) };
         let held_back = hold_back();
         // SAFETY: a signal for this thread alone, which holds it back.
         unsafe { libc::raise(SIGHUP) };
