@@ -91,7 +91,7 @@ impl IncludeServer {
 
     fn end(&self) {
         let _ = kill_process(self.pid, Signal::TERM); // It may have ended.
-        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        let deadline = std::time::Instant::now() + LIMIT;
         while is_alive(self.pid) {
             if std::time::Instant::now() > deadline {
                 let _ = kill_process(self.pid, Signal::KILL);

@@ -16,6 +16,7 @@ pub mod client;
 pub mod compile_database;
 pub mod compilers;
 pub mod include_server;
+pub mod port;
 pub mod proxy;
 pub mod server;
 pub mod sshd;

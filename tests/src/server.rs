@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use crate::port::Port;
 use crate::programs::{Side, command};
 use crate::run::{PATH, wait, wait_until};
 use crate::tree::{Tree, snapshot};
@@ -31,6 +32,8 @@ pub struct Server {
     port: u16,
     child: Child,
     folder: Tree,
+    /// If it has bound its port by itself.
+    _port: Option<Port>,
 }
 
 impl Setup {
@@ -89,46 +92,39 @@ impl Setup {
             port,
             child,
             folder,
+            _port: None,
         }
     }
 
-    /// The packaged server binds a port by itself. Another program may be faster, then it ends
-    /// with code 102.
+    /// The packaged server binds a port by itself.
     #[track_caller]
     fn start_packaged(self) -> Server {
-        loop {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-            let port = free.local_addr().expect("it is bound").port();
-            drop(free);
-            let folder = server_folder();
-            let place = [
-                format!("--port={port}"),
-                "--listen=127.0.0.1".into(),
-                // It is written to the log at this level that the server is up.
-                "--log-level=info".into(),
-            ];
-            let child = self.spawn(&folder, &place, Stdio::null());
-            let mut server = Server {
-                side: self.side,
-                port,
-                child,
-                folder,
-            };
-            let up = |server: &mut Server| {
+        let port = Port::keep();
+        let folder = server_folder();
+        let place = [
+            format!("--port={}", port.number),
+            "--listen=127.0.0.1".into(),
+            // It is written to the log at this level that the server is up.
+            "--log-level=info".into(),
+        ];
+        let child = self.spawn(&folder, &place, Stdio::null());
+        let mut server = Server {
+            side: self.side,
+            port: port.number,
+            child,
+            folder,
+            _port: Some(port),
+        };
+        wait_until(
+            || {
                 let ended = server.child.try_wait().expect("the child is ours");
-                match ended.map(|status| status.code()) {
-                    None => server
-                        .log()
-                        .contains("preforking daemon started")
-                        .then_some(true),
-                    Some(Some(102)) => Some(false),
-                    Some(code) => panic!("distccd ended with {code:?}: {}", server.log()),
-                }
-            };
-            if wait_until(|| up(&mut server), || "distccd does not start".into()) {
-                return server;
-            }
-        }
+                assert_eq!(ended, None, "distccd ended: {}", server.log());
+                let is_up = server.log().contains("preforking daemon started");
+                is_up.then_some(())
+            },
+            || "distccd does not start".into(),
+        );
+        server
     }
 
     fn spawn(&self, folder: &Tree, place: &[String], stdin: Stdio) -> Child {

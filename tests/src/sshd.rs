@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
+use crate::port::Port;
 use crate::programs::command;
 use crate::run::{run, wait, wait_until};
 use crate::tree::Tree;
@@ -21,6 +21,7 @@ const PROGRAM: &str = "/usr/sbin/sshd";
 pub struct Sshd {
     child: Child,
     folder: Tree,
+    _port: Port,
 }
 
 impl Sshd {
@@ -42,13 +43,12 @@ impl Sshd {
             fs::create_dir_all("/run/sshd").expect("root may");
             fs::set_permissions("/run/sshd", fs::Permissions::from_mode(0o755)).expect("root may");
         }
-        loop {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-            let port = free.local_addr().expect("it is bound").port();
-            drop(free);
-            if let Some(child) = listen(&folder, port) {
-                return Self { child, folder };
-            }
+        let port = Port::keep();
+        let child = listen(&folder, port.number);
+        Self {
+            child,
+            folder,
+            _port: port,
         }
     }
 
@@ -72,9 +72,9 @@ impl Sshd {
     }
 }
 
-/// Starts `sshd` on this port; none if another program was faster.
+/// Starts `sshd` on this port.
 #[track_caller]
-fn listen(folder: &Tree, port: u16) -> Option<Child> {
+fn listen(folder: &Tree, port: u16) -> Child {
     let path = |name: &str| folder.join(name).display().to_string();
     // With this level of shells bash does not read the user's files, which may do anything.
     folder.write(
@@ -107,15 +107,14 @@ fn listen(folder: &Tree, port: u16) -> Option<Child> {
         .spawn()
         .expect("sshd is executable");
     let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
-    let is_up = wait_until(
+    wait_until(
         || match child.try_wait().expect("the child is ours") {
-            None => log().contains("Server listening").then_some(true),
-            Some(_) if log().contains("Address already in use") => Some(false),
+            None => log().contains("Server listening").then_some(()),
             Some(status) => panic!("sshd ended with {status}: {}", log()),
         },
         || format!("sshd does not start: {}", log()),
     );
-    is_up.then_some(child)
+    child
 }
 
 impl Drop for Sshd {

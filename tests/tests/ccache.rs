@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot do has failed")]
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 
 use end_to_end::client::Client;
 use end_to_end::include_server::IncludeServer;
+use end_to_end::port::Port;
 use end_to_end::programs::{Side, command};
 use end_to_end::run::{PATH, run};
 use end_to_end::server::Setup;
@@ -109,9 +109,8 @@ fn in_a_compilers_place() {
 #[test]
 fn complaints_are_shown_and_not_kept() {
     for side in SIDES {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let hosts = free.local_addr().unwrap().to_string();
-        drop(free);
+        let dead = Port::keep();
+        let hosts = format!("127.0.0.1:{}", dead.number);
         let fixture = Fixture::new();
         let client = client(side, &hosts, "").with_fallback();
         let words = ["gcc", "-O1", "-Wunused-variable", "-c", "a.c"];

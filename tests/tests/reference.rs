@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use end_to_end::client::Client;
+use end_to_end::port::Port;
 use end_to_end::programs::{Side, command, ours, packaged};
 use end_to_end::run::{Done, is_alive, run, wait_until};
 use end_to_end::server::Setup;
@@ -98,21 +99,9 @@ fn a_daemon_listens_when_its_command_returns(side: Side) {
             .env("TMPDIR", folder.path());
         run(&mut distccd)
     };
-    // Another program may be faster to take a free port.
-    let port = wait_until(
-        || {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
-            let done = start(port);
-            match done.code() {
-                0 => Some(port),
-                102 => None,
-                _ => panic!("{}", done.explain()),
-            }
-        },
-        || "no port is free".into(),
-    );
+    let kept = Port::keep();
+    let port = kept.number;
+    start(port).expect_success();
     let pid = fs::read_to_string(folder.join("pid")).unwrap();
     let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
 

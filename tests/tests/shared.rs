@@ -5,12 +5,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use end_to_end::client::{Client, records};
 use end_to_end::compilers::write_compiler;
+use end_to_end::port::Port;
 use end_to_end::programs::{Side, command, ours, packaged};
 use end_to_end::run::{LIMIT, run, wait, wait_until};
 use end_to_end::server::Setup;
@@ -151,13 +151,12 @@ fn this_machines_slots_are_counted_together() {
 fn a_host_that_failed_one_side_is_left_alone_by_the_other() {
     for (first, second) in [(Side::Ours, Side::Packaged), (Side::Packaged, Side::Ours)] {
         let shared = Shared::new("");
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let dead = Port::keep();
+        let address = format!("127.0.0.1:{}", dead.number);
         let compile = |side: Side| {
             let tree = Tree::new();
             tree.write("a.c", "int f(void) { return 3; }\n");
-            let client = shared.client(side, &address.to_string()).with_fallback();
+            let client = shared.client(side, &address).with_fallback();
             let argv = ["gcc", "-c", "a.c"].map(OsString::from);
             let done = run(&mut client.distcc(&argv, &tree.path())).expect_success();
             done.text().1

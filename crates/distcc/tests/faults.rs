@@ -7,7 +7,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use protocol::Version;
-use support::{FakeServer, HELLO, Place, answer, dead_port, read_request, run, success};
+use support::{FakeServer, HELLO, Place, Port, answer, read_request, run, success};
 
 const DISABLED: &str =
     "distcc[*] (dcc_build_somewhere) ERROR: failed to distribute and fallbacks are disabled";
@@ -18,12 +18,17 @@ fn instead(host: &str) -> String {
 
 /// Compiles against a broken server, with and without fallback. `fault` is what is said of it.
 fn check(server: &FakeServer, fault: &str) {
+    check_with_limit(server, fault, "100");
+}
+
+/// The same with a limit in seconds for silence.
+fn check_with_limit(server: &FakeServer, fault: &str, limit: &str) {
     let host = server.host();
     let fault = format!("distcc[*] ERROR: {host}: {fault}");
     let place = Place::new();
     run(place
         .distcc(&host, "gcc -c a.c")
-        .env("DISTCC_IO_TIMEOUT", "1"))
+        .env("DISTCC_IO_TIMEOUT", limit))
     .assert(0, &[&fault, &instead(&host)]);
     assert_eq!(place.names(), ["a.c", "a.o"]);
     assert!(place.is_backed_off(server.port));
@@ -34,7 +39,7 @@ fn check(server: &FakeServer, fault: &str) {
     let mut forbidden = place.distcc(&host, "gcc -c a.c");
     run(forbidden
         .env("DISTCC_FALLBACK", "0")
-        .env("DISTCC_IO_TIMEOUT", "1"))
+        .env("DISTCC_IO_TIMEOUT", limit))
     .assert(116, &[&fault, DISABLED]);
     assert_eq!(place.names(), ["a.c"]);
     assert_eq!(server.connections(), 2);
@@ -81,7 +86,7 @@ fn a_server_that_falls_silent() {
         });
     });
     let start = Instant::now();
-    check(&stall, "IO timeout");
+    check_with_limit(&stall, "IO timeout", "1");
     assert!(start.elapsed() > Duration::from_secs(2));
 }
 
@@ -143,7 +148,8 @@ fn an_answer_of_absurd_length() {
 
 #[test]
 fn nobody_listens() {
-    let host = format!("127.0.0.1:{}", dead_port());
+    let dead = Port::keep();
+    let host = format!("127.0.0.1:{}", dead.number);
     let refused =
         format!("distcc[*] ERROR: nonblocking connect to {host} failed: Connection refused");
     let place = Place::new();

@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::io::Write;
 
-use support::{FakeServer, Outcome, Place, answer, dead_port, read_request, run};
+use support::{FakeServer, Outcome, Place, Port, answer, read_request, run};
 
 const PACKAGED: &str = "/usr/bin/distcc";
 const OURS: &str = env!("CARGO_BIN_EXE_distcc");
@@ -127,7 +127,8 @@ fn failures_of_servers_are_told() {
     check(11, "", "gcc -c a.c", &[], &due);
     check(11 | 128, "", "gcc -c a.c", &[], &["(core dumped)"]);
     for program in [PACKAGED, OURS] {
-        let host = format!("127.0.0.1:{}", dead_port());
+        let dead = Port::keep();
+        let host = format!("127.0.0.1:{}", dead.number);
         let alone = said(program, &host, "gcc -c a.c", &[("DISTCC_FALLBACK", "0")]);
         alone.assert_says(116, "failed to distribute and fallbacks are disabled");
         alone.assert_says(116, &format!("nonblocking connect to {host} failed"));

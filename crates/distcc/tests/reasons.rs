@@ -6,7 +6,7 @@ mod support;
 use std::process::Command;
 
 use protocol::Version;
-use support::{FakeServer, Place, answer, dead_port, run, success};
+use support::{FakeServer, Place, Port, answer, run, success};
 
 /// The lines that say where a command ran.
 fn verdicts(stderr: &str) -> Vec<String> {
@@ -81,7 +81,8 @@ fn hosts_that_do_not_help() {
     local("localhost", "the host list says so", 0);
     let nobody = "all hosts are down or have failed lately";
     local("127.0.0.1:1,down", nobody, 0);
-    let dead = format!("127.0.0.1:{}/7", dead_port());
+    let kept = Port::keep();
+    let dead = format!("127.0.0.1:{}/7", kept.number);
     let port = &dead[..dead.len() - 2];
     let refused = format!("{dead}: nonblocking connect to {port} failed: Connection refused");
     local(&dead, &refused, 1);
@@ -121,7 +122,8 @@ fn hosts_that_help() {
     assert_eq!(words[3..], ["66", &address]);
 
     let place = Place::new();
-    let hosts = format!("127.0.0.1:{} {address}/3", dead_port());
+    let dead = Port::keep();
+    let hosts = format!("127.0.0.1:{} {address}/3", dead.number);
     let (verdicts, records) = told(&place, &mut place.distcc(&hosts, "gcc -c a.c"));
     let verdict = format!(
         "ran on {address}/3: its slot 0 was the first free one, after 1 that failed; \

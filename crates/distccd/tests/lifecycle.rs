@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use protocol::Version;
 use rustix::process::{Pid, Signal, kill_process};
+use support::port::Port;
 use support::{
     Entry, Reply, SANDBOXES, SCRIPTED_COMPILER, SOON, Setup, head, processes_with, source_request,
     tree_request, unique_time, wait_until,
@@ -42,11 +43,6 @@ fn check_start(setup: Setup, code: i32, expected: &str) {
     assert_eq!(output.status.code(), Some(code), "{text}");
     let line = text.lines().last().unwrap_or_default();
     assert!(line.ends_with(expected), "{text}");
-}
-
-fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port().to_string()
 }
 
 #[test]
@@ -133,7 +129,8 @@ fn help_and_version_go_to_standard_output() {
 
 #[test]
 fn the_command_returns_when_the_daemon_listens() {
-    let port = free_port();
+    let kept = Port::keep();
+    let port = kept.number.to_string();
     let setup = setup();
     let (pid_file, log) = (setup.file("pid"), setup.file("log"));
     let mut command = setup.command();

@@ -6,11 +6,12 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use protocol::Version;
+use support::port::Port;
 use support::{Daemon, SCRIPTED_COMPILER, SIDES, SOON, Setup, Side, source_request, wait_until};
 
 const ARGV: [&str; 5] = ["cc", "-c", "a.c", "-o", "a.o"];
@@ -170,9 +171,10 @@ fn page(port: u16, request: &[u8]) -> (String, Duration) {
 
 const GET: &[u8] = b"GET / HTTP/1.0\r\nHost: x\r\n\r\n";
 
-/// A server with statistics, and their port.
-fn with_statistics(side: Side) -> (Daemon, u16) {
-    let port = free_port();
+/// A server with statistics, their port, and what keeps it.
+fn with_statistics(side: Side) -> (Daemon, u16, Port) {
+    let kept = Port::keep();
+    let port = kept.number;
     let setup = setup(side)
         .arg("--stats")
         .arg(format!("--stats-port={port}"));
@@ -181,12 +183,7 @@ fn with_statistics(side: Side) -> (Daemon, u16) {
         .arg("--log-level=info")
         .start_by_port();
     server.wait_for_log(&format!("HTTP server started on port {port}"));
-    (server, port)
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    (server, port, kept)
 }
 
 /// The names of a page's fields, and its other lines as they are.
@@ -210,7 +207,8 @@ fn field(page: &str, name: &str) -> String {
 #[test]
 fn statistics_are_3_4s() {
     let [ours, theirs] = SIDES.map(|side| {
-        let (server, port) = with_statistics(side);
+        let started = Instant::now();
+        let (server, port, _kept) = with_statistics(side);
         let (first, _) = page(port, GET);
         assert_eq!(field(&first, "dcc_longest_job"), "none", "{side:?}");
         assert_eq!(
@@ -231,10 +229,10 @@ fn statistics_are_3_4s() {
         wait_until("compiles of the last minute", || {
             field(&page(port, GET).0, "dcc_num_compiles1") == "3"
         });
-        page(port, GET).0
+        (page(port, GET).0, started.elapsed())
     });
-    assert_eq!(fields(&ours), fields(&theirs));
-    for page in [&ours, &theirs] {
+    assert_eq!(fields(&ours.0), fields(&theirs.0));
+    for (page, took) in [&ours, &theirs] {
         for (name, expected) in [
             ("dcc_tcp_accept", "4"),
             ("dcc_rej_overload", "0"),
@@ -248,8 +246,8 @@ fn statistics_are_3_4s() {
         ] {
             assert_eq!(field(page, name), expected, "{name} in {page}");
         }
-        let longest: u64 = field(page, "dcc_longest_job_time_msecs").parse().unwrap();
-        assert!((100..20_000).contains(&longest), "{page}");
+        let longest: u128 = field(page, "dcc_longest_job_time_msecs").parse().unwrap();
+        assert!((100..=took.as_millis()).contains(&longest), "{page}");
         assert!(field(page, "dcc_free_space").ends_with(" MB"), "{page}");
         assert!(page.len() <= 2048);
     }
@@ -262,7 +260,8 @@ fn statistics_are_for_clients_only() {
             .of(side)
             .arg("--enable-tcp-insecure")
             .arg("--allow=192.0.2.1");
-        let port = free_port();
+        let kept = Port::keep();
+        let port = kept.number;
         let setup = setup
             .arg("--stats")
             .arg(format!("--stats-port={port}"))
@@ -276,7 +275,7 @@ fn statistics_are_for_clients_only() {
 
 #[test]
 fn statistics_never_wait_for_anybody() {
-    let (_server, port) = with_statistics(Side::Ours);
+    let (_server, port, _kept) = with_statistics(Side::Ours);
     // Some say nothing, some take nothing, some say too much; more than are served at a time.
     let mut others = Vec::new();
     for number in 0..100 {
@@ -291,7 +290,8 @@ fn statistics_never_wait_for_anybody() {
     }
     let (text, took) = page(port, GET);
     assert!(text.ends_with("</distccstats>\n"), "{text}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    // If each of those who say nothing had to be waited for, it would be 17 s.
+    assert!(took < Duration::from_secs(15), "{took:?}");
     // Who asks for nothing gets it, too, and whole.
     let (text, _) = page(port, b"");
     assert!(text.ends_with("</distccstats>\n"), "{text}");

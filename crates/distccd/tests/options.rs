@@ -16,9 +16,10 @@ use std::time::Instant;
 
 use protocol::Version;
 use rustix::process::Signal;
+use support::port::Port;
 use support::{
-    Reply, SCRIPTED_COMPILER, SIDES, Setup, Side, processes_with, source_request, unique_time,
-    wait_until,
+    Daemon, Reply, SCRIPTED_COMPILER, SIDES, Setup, Side, processes_with, source_request,
+    unique_time, wait_until,
 };
 
 const ARGV: [&str; 5] = ["cc", "-c", "a.c", "-o", "a.o"];
@@ -148,10 +149,19 @@ fn pid_file() {
         wait_until("the pid file is written", || {
             fs::read_to_string(&pid_file).is_ok_and(|text| text == format!("{pid}\n"))
         });
+        // 3.4's removes it only from a moment on before it starts these.
+        wait_until("it has children", || has_children(&server));
         server.signal(Signal::TERM);
         assert_eq!(server.wait().signal(), Some(15));
         assert!(!pid_file.exists(), "{side:?}");
     }
+}
+
+/// Workers, or the sandbox's helper.
+fn has_children(server: &Daemon) -> bool {
+    let pid = server.child.id();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    !children.unwrap().is_empty()
 }
 
 #[test]
@@ -160,18 +170,11 @@ fn daemons_detach() {
         let setup = setup(side).arg("--listen=127.0.0.1");
         let (pid_file, log) = (setup.file("pid"), setup.file("log"));
         let setup = setup.arg("-P").arg(&pid_file).log_to(&log);
-        let status = loop {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port().to_string();
-            drop(free);
-            let mut command = setup.command();
-            command.args(["--daemon", "--lifetime=60", "--port", &port]);
-            match command.stdin(Stdio::null()).status().unwrap() {
-                status if status.code() == Some(102) => {} // Another program was faster.
-                status => break status,
-            }
-        };
-        assert_eq!(status.code(), Some(0), "{side:?}");
+        let port = Port::keep();
+        let mut command = setup.command();
+        command.args(["--daemon", "--lifetime=600", "--port"]);
+        let command = command.arg(port.number.to_string()).stdin(Stdio::null());
+        assert_eq!(command.status().unwrap().code(), Some(0), "{side:?}");
         let pid = fs::read_to_string(&pid_file).unwrap();
         let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
         // 3.4's may do so only a moment after its parent has ended.
@@ -303,12 +306,16 @@ fn the_search_path_and_the_temporary_folder() {
         let reply = server.ask(Version::Plain, &request("echo $PATH; echo > $out"));
         assert_eq!(reply.unwrap().stdout.trim(), path, "{side:?}");
         let mut client = server.connect();
-        client
-            .write_all(&request("sleep 0.5; echo > $out"))
-            .unwrap();
+        let gate = server.file("bin/gate");
+        let script = format!(
+            "until [ -e {} ]; do sleep 0.02; done; echo > $out",
+            gate.display()
+        );
+        client.write_all(&request(&script)).unwrap();
         wait_until("something is below TMPDIR", || {
             !server.leftovers().is_empty()
         });
+        fs::write(gate, "").unwrap();
         assert!(Reply::read(&mut client, Version::Plain).is_some());
     }
 }
@@ -349,8 +356,11 @@ fn the_kernel_is_told_which_processes_to_end_first() {
             .fold(setup(Side::Ours).arg(sandbox), |s, word| s.arg(*word));
         let server = setup.start();
         // Without a sandbox it is told a moment after the start.
-        let script = "sleep 0.2; cat /proc/self/oom_score_adj; echo > $out";
-        let reply = server.ask(Version::Plain, &request(script)).unwrap();
+        let script = format!(
+            "until grep -qx {expected} /proc/self/oom_score_adj; do sleep 0.02; done; \
+             cat /proc/self/oom_score_adj; echo > $out"
+        );
+        let reply = server.ask(Version::Plain, &request(&script)).unwrap();
         let own = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
         let score = fs::read_to_string(format!("/proc/{}/oom_score_adj", server.child.id()));
         assert_eq!(score.unwrap(), own);

@@ -1,6 +1,10 @@
 //! lsdistcc against listeners made here, and against the distccd of distcc 3.4.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[allow(unreachable_pub, reason = "the end-to-end tests use it, too")]
+#[path = "../../../tests/src/port.rs"]
+mod port;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -8,6 +12,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use port::Port;
 
 /// What a run of lsdistcc said.
 struct Said {
@@ -78,9 +84,9 @@ fn lists_reachable_hosts() {
 
 #[test]
 fn lists_hosts_that_are_down_if_asked() {
-    let (listener, port) = listener();
-    drop(listener);
-    let n = &port[2..];
+    let kept = Port::keep();
+    let n = kept.number;
+    let port = format!("-r{n}");
     let said = lsdistcc(&[&port, "-P3", "-n", "localhost"]);
     assert_eq!((said.stdout.as_str(), said.code), ("", Some(0)));
     let said = lsdistcc(&[&port, "-P3", "-n", "-x", "localhost"]);
@@ -151,14 +157,14 @@ fn hundreds_of_hosts_are_asked_at_once() {
     let names = vec!["127.0.0.1"; 700];
     let start = Instant::now();
     // Each keeps the client waiting for 200 ms: one after the other would take 140 s.
-    let args = [&[&port, "-t30", "-pgcc", "-k200", "-x"][..], &names].concat();
+    let args = [&[&port, "-t100", "-pgcc", "-k200", "-x"][..], &names].concat();
     let said = lsdistcc(&args);
     assert_eq!(said.stdout.lines().count(), 700);
     assert_eq!(
         said.stdout.lines().find(|line| !line.ends_with(",down")),
         None
     );
-    assert!(start.elapsed() < Duration::from_secs(20));
+    assert!(start.elapsed() < Duration::from_secs(100));
 }
 
 #[test]
@@ -167,15 +173,15 @@ fn never_takes_longer_than_told() {
     let start = Instant::now();
     let said = lsdistcc(&[&port, "-t1", "-pgcc", "-k60000", "-x", "-v", "127.0.0.1"]);
     assert!(start.elapsed() >= Duration::from_secs(1));
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(60));
     assert_eq!((said.stdout.as_str(), said.code), ("", Some(0)));
     assert!(said.stderr.ends_with("\nTimeout!\n"), "{}", said.stderr);
 }
 
 #[test]
 fn tells_what_happens_if_asked() {
-    let (listener, port) = listener();
-    drop(listener);
+    let kept = Port::keep();
+    let port = format!("-r{}", kept.number);
     let said = lsdistcc(&[&port, "-v", "127.0.0.1"]);
     let told: Vec<&str> = said.stderr.lines().collect();
     let told: Vec<&str> = told
@@ -234,47 +240,44 @@ fn silent_host_is_down_after_its_time() {
 struct Distccd {
     child: Child,
     port: u16,
+    _kept: Port,
     _folder: tempfile::TempDir,
 }
 
 impl Distccd {
     fn start() -> Self {
-        loop {
-            let folder = tempfile::tempdir().unwrap();
-            // As root it becomes another user.
-            let open = std::fs::Permissions::from_mode(0o777);
-            std::fs::set_permissions(folder.path(), open).unwrap();
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
-            let mut child = Command::new("distccd")
-                .args(["--daemon", "--no-detach", "--listen", "127.0.0.1"])
-                .args([
-                    "--allow",
-                    "127.0.0.1",
-                    "--enable-tcp-insecure",
-                    "--log-stderr",
-                ])
-                .args(["--jobs", "2", "--port", &port.to_string()])
-                .env("TMPDIR", folder.path())
-                .process_group(0)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("the package distcc is installed");
-            while child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    return Self {
-                        child,
-                        port,
-                        _folder: folder,
-                    };
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            let code = child.wait().unwrap().code();
-            assert_eq!(code, Some(102), "distccd ended, and not for a port in use");
+        let folder = tempfile::tempdir().unwrap();
+        // As root it becomes another user.
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let kept = Port::keep();
+        let port = kept.number;
+        let child = Command::new("distccd")
+            .args(["--daemon", "--no-detach", "--listen", "127.0.0.1"])
+            .args([
+                "--allow",
+                "127.0.0.1",
+                "--enable-tcp-insecure",
+                "--log-stderr",
+            ])
+            .args(["--jobs", "2", "--port", &port.to_string()])
+            .env("TMPDIR", folder.path())
+            .process_group(0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the package distcc is installed");
+        let mut server = Self {
+            child,
+            port,
+            _kept: kept,
+            _folder: folder,
+        };
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert_eq!(server.child.try_wait().unwrap(), None, "distccd ended");
+            std::thread::sleep(Duration::from_millis(20));
         }
+        server
     }
 }
 

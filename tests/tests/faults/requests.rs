@@ -249,7 +249,8 @@ fn silent_connections_take_no_job_slot() {
     let started = Instant::now();
     compile(&server);
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    // Less than any of them may stay.
+    assert!(took < Duration::from_secs(25), "{took:?}");
     drop(silent);
 }
 

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use std::time::Duration;
 use end_to_end::client::Client;
 use end_to_end::compilers::write_compiler;
 use end_to_end::include_server::IncludeServer;
+use end_to_end::port::Port;
 use end_to_end::programs::Side;
 use end_to_end::proxy::{Fault, Proxy};
 use end_to_end::run::{Done, run, run_within};
@@ -30,7 +30,7 @@ struct Bench {
     object: Vec<u8>,
 }
 
-/// Far less than the 300 s that a client waits unless it is told to wait for one.
+/// Far less than the 300 s that a client waits unless it is told to wait for five.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 const COMMAND: [&str; 8] = [
@@ -68,7 +68,7 @@ impl Bench {
             .with_fallback()
             .with_programs(&self.programs.path())
             .with("INCLUDE_SERVER_PORT", self.include_server.socket())
-            .with("DISTCC_IO_TIMEOUT", if is_patient { "90" } else { "1" });
+            .with("DISTCC_IO_TIMEOUT", if is_patient { "90" } else { "5" });
         let done = run_within(
             &mut client.distcc(&COMMAND.map(Into::into), &tree.path()),
             PATIENCE,
@@ -205,7 +205,7 @@ fn check(bench: &Bench, token: &'static str, fault: Fault) -> Option<String> {
     let proxy = Proxy::start(bench.server.address(), Some((token, fault)));
     let (done, mut wrong) = bench.compile(proxy.port(), fault != Fault::Stall);
     let (_, said) = done.text();
-    // A server that is too slow for one second's patience is silent by itself.
+    // A server that is too slow for five seconds' patience is silent by itself.
     if !proxy_has_spoiled(&proxy) && fault != Fault::Stall {
         wrong += "nothing was spoiled; ";
     }
@@ -258,9 +258,8 @@ fn what_our_server_makes_of_spoiled_packets() {
 
 #[test]
 fn hosts_that_refuse_are_told_and_done_without() {
-    let refusing = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = refusing.local_addr().unwrap().port();
-    drop(refusing);
+    let refusing = Port::keep();
+    let port = refusing.number;
     for protocol in [1, 2, 3] {
         let bench = Bench::new(Side::Ours, protocol);
         let (done, wrong) = bench.compile(port, true);

@@ -2,6 +2,10 @@
 //! packaged distccd.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+#[allow(unreachable_pub, reason = "the end-to-end tests use it, too")]
+#[path = "../../../../tests/src/port.rs"]
+mod port;
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read, Write};
@@ -15,6 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use port::Port;
 use protocol::request::{Head, Limits, RequestDecoder, Step};
 use protocol::response::Response;
 use protocol::{Version, lzo, stream};
@@ -336,18 +341,12 @@ impl FakeServer {
     }
 }
 
-/// A port on which nobody listens.
-pub(crate) fn dead_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 /// Waits for something that another process does.
 pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(
-            start.elapsed() < Duration::from_secs(20),
+            start.elapsed() < Duration::from_secs(120),
             "waiting for {what}"
         );
         thread::sleep(Duration::from_millis(5));
@@ -359,6 +358,7 @@ pub(crate) struct Distccd {
     pub(crate) port: u16,
     process: Child,
     dir: TempDir,
+    _port: Port,
 }
 
 impl Distccd {
@@ -368,19 +368,18 @@ impl Distccd {
         let dir = tempfile::tempdir().unwrap();
         // As root it becomes the user distccd, who needs this folder too.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-        for _ in 0..20 {
-            let port = dead_port();
-            let mut server = Self {
-                port,
-                process: Self::spawn(port, dir.path()),
-                dir: tempfile::tempdir().unwrap(),
-            };
-            if server.is_up() {
-                server.dir = dir;
-                return server;
-            }
-        }
-        panic!("no port for {}", Self::PROGRAM);
+        let port = Port::keep();
+        let mut server = Self {
+            port: port.number,
+            process: Self::spawn(port.number, dir.path()),
+            dir,
+            _port: port,
+        };
+        wait_until("distccd", || {
+            assert_eq!(server.process.try_wait().unwrap(), None);
+            TcpStream::connect(("127.0.0.1", server.port)).is_ok()
+        });
+        server
     }
 
     fn spawn(port: u16, dir: &Path) -> Child {
@@ -397,16 +396,6 @@ impl Distccd {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", Self::PROGRAM))
-    }
-
-    /// Waits until it listens; false if somebody else took the port.
-    fn is_up(&mut self) -> bool {
-        let mut ended = false;
-        wait_until("distccd", || {
-            ended = self.process.try_wait().unwrap().is_some();
-            ended || TcpStream::connect(("127.0.0.1", self.port)).is_ok()
-        });
-        !ended
     }
 
     pub(crate) fn log(&self) -> String {

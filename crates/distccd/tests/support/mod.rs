@@ -7,6 +7,9 @@
 
 pub(crate) mod attacker;
 mod conversation;
+#[allow(unreachable_pub, reason = "the end-to-end tests use it, too")]
+#[path = "../../../../tests/src/port.rs"]
+pub(crate) mod port;
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,11 +24,12 @@ use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub(crate) use conversation::{Entry, Reply, head, source_request, tree_request};
+use port::Port;
 use protocol::Version;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// Long enough for any step on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// Long enough for any step on a machine that is so busy that it stands still for a while.
+pub(crate) const SOON: Duration = Duration::from_secs(120);
 
 /// A running server.
 pub(crate) struct Daemon {
@@ -35,6 +39,8 @@ pub(crate) struct Daemon {
     pub(crate) expect_clean: bool,
     /// The packaged server's workers do not end with it.
     side: Side,
+    /// If it has bound its port by itself.
+    _port: Option<Port>,
 }
 
 /// Compilers in namespaces of their own, behind Landlock, and without a sandbox.
@@ -211,38 +217,28 @@ impl Setup {
     /// Starts it on a port that it binds by itself, as it is started by people; its log is in
     /// `log`, unless its words say otherwise.
     pub(crate) fn start_by_port(self) -> Daemon {
-        loop {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = free.local_addr().unwrap();
-            drop(free);
-            let mut command = Command::new(&self.program);
-            let listen = ["--daemon", "--no-detach", "--listen=127.0.0.1"];
-            command
-                .args(listen)
-                .arg(format!("--port={}", address.port()));
-            command.arg("--log-file").arg(self.file("log"));
-            let command = self.surroundings(command.args(&self.args));
-            let stderr = fs::File::create(self.file("stderr")).unwrap();
-            let mut child = command.stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
-            let mut ended = None;
-            wait_until("it listens or ends", || {
-                ended = child.try_wait().unwrap();
-                ended.is_some() || is_listening(address)
-            });
-            match ended.map(|status| status.code()) {
-                None => {
-                    return Daemon {
-                        child,
-                        address,
-                        folder: self.folder,
-                        expect_clean: true,
-                        side: self.side,
-                    };
-                }
-                // Another program has taken the port.
-                Some(Some(102)) => {}
-                Some(code) => panic!("distccd ended with {code:?}"),
-            }
+        let port = Port::keep();
+        let address = SocketAddr::from(([127, 0, 0, 1], port.number));
+        let mut command = Command::new(&self.program);
+        let listen = ["--daemon", "--no-detach", "--listen=127.0.0.1"];
+        command.args(listen).arg(format!("--port={}", port.number));
+        command.arg("--log-file").arg(self.file("log"));
+        let command = self.surroundings(command.args(&self.args));
+        let stderr = fs::File::create(self.file("stderr")).unwrap();
+        let mut child = command.stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
+        wait_until("it listens or ends", || {
+            is_listening(address) || child.try_wait().unwrap().is_some()
+        });
+        // By a signal it ends when it has served for as long as it was told to.
+        let code = child.try_wait().unwrap().and_then(|status| status.code());
+        assert_eq!(code, None, "distccd does not serve");
+        Daemon {
+            child,
+            address,
+            folder: self.folder,
+            expect_clean: true,
+            side: self.side,
+            _port: Some(port),
         }
     }
 
@@ -288,6 +284,7 @@ impl Setup {
             folder: self.folder,
             expect_clean: true,
             side: self.side,
+            _port: None,
         }
     }
 }
@@ -414,7 +411,7 @@ pub(crate) fn unique_time() -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("1000.{}{number}", std::process::id())
+    format!("1000.{:010}{number}", std::process::id())
 }
 
 /// The processes of this machine with `word` as an argument.
