@@ -14,7 +14,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
@@ -27,6 +27,8 @@ use crate::tree::{Changes, join, split};
 #[derive(Debug)]
 pub(crate) struct Watcher {
     queue: OwnedFd,
+    /// Each is told of mounts for itself; who looks takes one that nobody else looks at now.
+    mounts: [Mutex<Option<File>>; MOUNTS],
     state: Mutex<State>,
 }
 
@@ -39,15 +41,15 @@ struct State {
     log: Vec<Option<Vec<u8>>>,
     /// Entries dropped from the front of the log.
     dropped: u64,
-    mounts: Option<Mounts>,
+    /// What is mounted, as last seen.
+    mounted: Option<Vec<u8>>,
 }
 
-/// What is mounted, as last seen.
-#[derive(Debug)]
-struct Mounts {
-    file: File,
-    text: Vec<u8>,
-}
+/// What is mounted, told by the kernel.
+const MOUNT_LIST: &str = "/proc/self/mountinfo";
+
+/// Descriptors that tell of mounts: as many threads look at once without waiting for each other.
+const MOUNTS: usize = 4;
 
 /// Bytes of an event without a name: `struct inotify_event`.
 const EVENT_LEN: usize = 16;
@@ -115,12 +117,15 @@ impl Watcher {
     /// The kernel gives no inotify queue.
     pub(crate) fn new() -> std::io::Result<Self> {
         let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        // Opened before the list is read, so that no mount in between goes unseen.
+        let mounts = std::array::from_fn(|_| Mutex::new(File::open(MOUNT_LIST).ok()));
         let state = State {
-            mounts: Mounts::open(),
+            mounted: std::fs::read(MOUNT_LIST).ok(),
             ..State::default()
         };
         Ok(Watcher {
             queue,
+            mounts,
             state: Mutex::new(state),
         })
     }
@@ -155,11 +160,12 @@ impl Watcher {
         state.by_path.contains_key(split(file).0) && state.add(&self.queue, file, FLAGS)
     }
 
-    /// Takes what the kernel queued into the record; its length. One system call if there is nothing.
+    /// Takes what the kernel queued into the record; its length. One system call if there is nothing, made before the lock
+    /// is taken: what another thread has read from the queue meanwhile is in the record when the lock is free.
     pub(crate) fn drain(&self) -> u64 {
+        let [is_queued, may_be_mounted] = self.is_anything_new();
         let mut state = self.state();
-        let [is_queued, has_mounts_changed] = self.is_anything_new(&state);
-        let mut lost = has_mounts_changed && state.mounts.as_mut().is_some_and(Mounts::changed);
+        let mut lost = may_be_mounted && state.has_mounts_changed();
         if is_queued {
             lost |= self.read_events(&mut state);
         }
@@ -177,11 +183,21 @@ impl Watcher {
     }
 
     /// Whether events are queued, and whether something was mounted. Where that cannot be told, it may be.
-    fn is_anything_new(&self, state: &State) -> [bool; 2] {
+    fn is_anything_new(&self) -> [bool; 2] {
+        // The kernel tells each descriptor once, so nobody else may ask with this one before we have the answer.
+        let free = self.mounts.iter().find_map(|file| match file.try_lock() {
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Ok(file) => Some(file),
+        });
+        let file = free.unwrap_or_else(|| {
+            let file = self.mounts[0].lock();
+            file.unwrap_or_else(PoisonError::into_inner)
+        });
         let mut list = [
             PollFd::new(&self.queue, PollFlags::IN),
-            match &state.mounts {
-                Some(mounts) => PollFd::new(&mounts.file, PollFlags::PRI),
+            match &*file {
+                Some(file) => PollFd::new(file, PollFlags::PRI),
                 None => PollFd::new(&self.queue, PollFlags::empty()),
             },
         ];
@@ -277,6 +293,20 @@ fn events(mut buffer: &[u8]) -> impl Iterator<Item = Event<'_>> {
 }
 
 impl State {
+    /// Whether the list of mounts differs, once the kernel has said that it may.
+    fn has_mounts_changed(&mut self) -> bool {
+        let Some(before) = &mut self.mounted else {
+            return false;
+        };
+        // Many events come in pairs that undo each other, and each descriptor tells of them.
+        let Ok(text) = std::fs::read(MOUNT_LIST) else {
+            return true;
+        };
+        let differs = text != *before;
+        *before = text;
+        differs
+    }
+
     /// Takes an event into the record, once for each entry of `new`.
     fn note(&mut self, queue: &OwnedFd, event: &Event<'_>, new: &mut HashSet<Vec<u8>>) {
         let Some(paths) = self.by_watch.get(&event.watch).cloned() else {
@@ -339,25 +369,6 @@ impl State {
                 let _ = inotify::remove_watch(queue, watch);
             }
         }
-    }
-}
-
-impl Mounts {
-    fn open() -> Option<Self> {
-        let file = File::open("/proc/self/mountinfo").ok()?;
-        let text = std::fs::read("/proc/self/mountinfo").ok()?;
-        Some(Mounts { file, text })
-    }
-
-    /// Whether the list differs, once the kernel has said that it may.
-    fn changed(&mut self) -> bool {
-        // Many events come in pairs that undo each other.
-        let Ok(text) = std::fs::read("/proc/self/mountinfo") else {
-            return true;
-        };
-        let differs = text != self.text;
-        self.text = text;
-        differs
     }
 }
 
