@@ -1,13 +1,13 @@
 //! Names: every spelling the engine meets becomes a small number, equal for equal bytes.
 //!
 //! One number space holds identifiers, punctuators, macro definitions (as text) and the pseudo-names under
-//! which the environment keeps once-marks, `push_macro` stacks and answers of the compiler. The table is
-//! shared by all workers and only grows; each worker keeps its own copy of what it has met, so that looking
-//! up a known name takes no lock.
+//! which the environment keeps once-marks, `push_macro` stacks and answers of the compiler. The tables are
+//! shared by all workers and only grow; each worker keeps its own copy of what it has met, so that looking
+//! up a known name takes no lock. New names are spread over several tables, because two workers that read files for
+//! the first time meet thousands of them at once.
 
-use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::macros::Macro;
@@ -66,88 +66,138 @@ pub(crate) struct Entry {
     pub(crate) parsed: OnceLock<Macro>,
 }
 
-#[derive(Debug, Clone)]
-struct Key(Arc<Entry>);
+/// How many tables there are.
+const TABLES: usize = 16;
 
-impl Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        &self.0.bytes
-    }
-}
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.bytes.hash(state);
-    }
-}
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.bytes == other.0.bytes
-    }
-}
-impl Eq for Key {}
-
+/// Some of the names.
 #[derive(Debug, Default)]
 struct Table {
-    map: FastMap<Key, Id>,
+    /// By the hash of the spelling. With the spellings as keys, each growth of the map would visit all of them.
+    ids: FastMap<u64, Id>,
+    /// Those whose hash is taken by another.
+    others: Vec<(Arc<Entry>, Id)>,
     list: Vec<Arc<Entry>>,
     /// Words of memory, about.
     weight: usize,
 }
 
-/// The table that all workers share.
+/// The tables that all workers share.
 #[derive(Debug)]
-pub(crate) struct SharedNames(Mutex<Table>);
+pub(crate) struct SharedNames {
+    reserved: Vec<Arc<Entry>>,
+    tables: [Mutex<Table>; TABLES],
+}
 
-/// One worker's view of the shared table.
+/// One worker's view of the shared tables.
 #[derive(Debug)]
 pub(crate) struct Names {
-    map: FastMap<Key, Id>,
+    ids: FastMap<u64, Id>,
     list: Vec<Option<Arc<Entry>>>,
     shared: Arc<SharedNames>,
 }
 
+fn hash_of(bytes: &[u8]) -> u64 {
+    let mut hasher = FastHasher::default();
+    hasher.write_usize(bytes.len());
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+fn new_entry(bytes: &[u8]) -> Arc<Entry> {
+    Arc::new(Entry {
+        bytes: bytes.into(),
+        parsed: OnceLock::new(),
+    })
+}
+
 impl SharedNames {
-    /// A table that holds the reserved spellings at their fixed numbers.
+    /// Tables that hold the reserved spellings at their fixed numbers.
     pub(crate) fn new() -> Self {
-        let mut table = Table::default();
-        for spelling in known::RESERVED {
-            table.insert(spelling.as_bytes());
+        let spellings = known::RESERVED.iter().map(|spelling| spelling.as_bytes());
+        let shared = SharedNames {
+            reserved: spellings.map(new_entry).collect(),
+            tables: Default::default(),
+        };
+        for (id, entry) in shared.reserved.iter().enumerate() {
+            let hash = hash_of(&entry.bytes);
+            let id = Id::try_from(id).unwrap_or(Id::MAX);
+            shared.table(place_of(hash)).know(hash, entry, id);
         }
-        SharedNames(Mutex::new(table))
+        shared
     }
 
     /// Words of memory, about.
     pub(crate) fn weight(&self) -> usize {
-        self.table().weight
+        (0..TABLES).map(|place| self.table(place).weight).sum()
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
-        // The table is append-only, so a panic elsewhere cannot leave it half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self, place: usize) -> MutexGuard<'_, Table> {
+        // A table is append-only, so a panic elsewhere cannot leave it half changed.
+        let table = self.tables[place].lock();
+        table.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of these bytes, whose hash is known.
+    fn insert(&self, hash: u64, bytes: &[u8]) -> (Id, Arc<Entry>) {
+        let place = place_of(hash);
+        let mut table = self.table(place);
+        if let Some((id, entry)) = table.find(&self.reserved, hash, bytes) {
+            return (id, Arc::clone(entry));
+        }
+        let entry = new_entry(bytes);
+        let id = self.reserved.len() + table.list.len() * TABLES + place;
+        let id = Id::try_from(id).unwrap_or(Id::MAX);
+        table.list.push(Arc::clone(&entry));
+        table.know(hash, &entry, id);
+        (id, entry)
+    }
+
+    fn entry(&self, id: Id) -> Arc<Entry> {
+        let Some(at) = (id as usize).checked_sub(self.reserved.len()) else {
+            return Arc::clone(&self.reserved[id as usize]);
+        };
+        Arc::clone(&self.table(at % TABLES).list[at / TABLES])
     }
 }
 
+/// The table for this hash: by bits that the maps within it use last.
+fn place_of(hash: u64) -> usize {
+    (hash >> 40) as usize % TABLES
+}
+
 impl Table {
-    fn insert(&mut self, bytes: &[u8]) -> (Id, Arc<Entry>) {
-        if let Some((key, &id)) = self.map.get_key_value(bytes) {
-            return (id, Arc::clone(&key.0));
+    fn find<'t>(
+        &'t self,
+        reserved: &'t [Arc<Entry>],
+        hash: u64,
+        bytes: &[u8],
+    ) -> Option<(Id, &'t Arc<Entry>)> {
+        let id = *self.ids.get(&hash)?;
+        let entry = match (id as usize).checked_sub(reserved.len()) {
+            Some(at) => &self.list[at / TABLES],
+            None => &reserved[id as usize],
+        };
+        if *entry.bytes == *bytes {
+            return Some((id, entry));
         }
-        let entry = Arc::new(Entry {
-            bytes: bytes.into(),
-            parsed: OnceLock::new(),
-        });
-        let id = Id::try_from(self.list.len()).unwrap_or(Id::MAX);
-        self.list.push(Arc::clone(&entry));
-        self.weight += 20 + bytes.len() / 8;
-        self.map.insert(Key(Arc::clone(&entry)), id);
-        (id, entry)
+        let mut others = self.others.iter();
+        let (entry, id) = others.find(|(entry, _)| *entry.bytes == *bytes)?;
+        Some((*id, entry))
+    }
+
+    /// Notes the number of a new spelling.
+    fn know(&mut self, hash: u64, entry: &Arc<Entry>, id: Id) {
+        self.weight += 20 + entry.bytes.len() / 8;
+        if *self.ids.entry(hash).or_insert(id) != id {
+            self.others.push((Arc::clone(entry), id));
+        }
     }
 }
 
 impl Names {
     pub(crate) fn new(shared: Arc<SharedNames>) -> Self {
         Names {
-            map: FastMap::default(),
+            ids: FastMap::default(),
             list: Vec::new(),
             shared,
         }
@@ -155,12 +205,16 @@ impl Names {
 
     /// The number of `bytes`, a new one if nobody met them before.
     pub(crate) fn id(&mut self, bytes: &[u8]) -> Id {
-        if let Some(&id) = self.map.get(bytes) {
+        let hash = hash_of(bytes);
+        if let Some(&id) = self.ids.get(&hash)
+            && let Some(Some(entry)) = self.list.get(id as usize)
+            && *entry.bytes == *bytes
+        {
             return id;
         }
-        let (id, entry) = self.shared.table().insert(bytes);
+        let (id, entry) = self.shared.insert(hash, bytes);
         self.keep(id, &entry);
-        self.map.insert(Key(entry), id);
+        self.ids.insert(hash, id);
         id
     }
 
@@ -169,7 +223,7 @@ impl Names {
         if let Some(Some(entry)) = self.list.get(id as usize) {
             return Arc::clone(entry);
         }
-        let entry = Arc::clone(&self.shared.table().list[id as usize]);
+        let entry = self.shared.entry(id);
         self.keep(id, &entry);
         entry
     }
@@ -244,10 +298,26 @@ mod tests {
     }
 
     #[test]
+    fn spellings_of_one_hash_have_their_own_numbers() {
+        let shared = SharedNames::new();
+        let (one, _) = shared.insert(7, b"ONE");
+        let (two, _) = shared.insert(7, b"TWO");
+        let (three, _) = shared.insert(7, b"THREE");
+        assert!(one != two && two != three && one != three);
+        for (name, id) in [(&b"ONE"[..], one), (b"TWO", two), (b"THREE", three)] {
+            assert_eq!(shared.insert(7, name).0, id);
+            assert_eq!(&*shared.entry(id).bytes, name);
+        }
+    }
+
+    #[test]
     fn reserved_spellings_have_their_constants() {
         let mut names = Names::new(Arc::new(SharedNames::new()));
         assert_eq!(names.id(b"("), known::LPAREN);
         assert_eq!(names.id(b"defined"), known::DEFINED);
         assert_eq!(names.id(b""), 0);
+        for (id, spelling) in (0..).zip(known::RESERVED) {
+            assert_eq!(names.id(spelling.as_bytes()), id);
+        }
     }
 }
