@@ -1,6 +1,6 @@
 //! The engine: takes commands, gives closures. Any number of threads may ask at once; each gets a worker.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::closure::Closure;
@@ -9,6 +9,7 @@ use crate::compilers::ask::Compiler;
 use crate::evaluate;
 use crate::gathering::collect;
 use crate::refusal::Refusal;
+use crate::resting::{Resting, number_of_this_thread};
 use crate::tree::Tree;
 use crate::worker::{Shared, Worker};
 
@@ -59,6 +60,8 @@ pub struct Statistics {
     pub summary_hits: u64,
     /// Of them, those that were known under other folders to search and hold under these, too.
     pub summaries_made_over: u64,
+    /// Of them, those that another worker had found out and that were made sure of.
+    pub summaries_adopted: u64,
     /// Files skipped by their guard.
     pub guard_skips: u64,
     /// Searches made and not remembered.
@@ -90,6 +93,7 @@ impl Statistics {
         self.evaluations += other.evaluations;
         self.summary_hits += other.summary_hits;
         self.summaries_made_over += other.summaries_made_over;
+        self.summaries_adopted += other.summaries_adopted;
         self.guard_skips += other.guard_skips;
         self.searches += other.searches;
         self.questions_asked += other.questions_asked;
@@ -104,13 +108,14 @@ const TRIES: usize = 10;
 /// The include engine.
 pub struct Engine {
     settings: Settings,
+    resting: Resting,
+    /// How often what workers share was begun anew. Workers of other beginnings are put away when they are met.
+    beginning: AtomicU64,
     state: Mutex<State>,
 }
 
 struct State {
     shared: Arc<Shared>,
-    /// Workers at rest. One is taken out while it answers.
-    idle: Vec<Worker>,
     /// What workers did that are no more.
     past: Statistics,
 }
@@ -120,9 +125,10 @@ impl Engine {
     pub fn new(tree: Arc<dyn Tree>, compiler: Arc<dyn Compiler>, settings: Settings) -> Self {
         Engine {
             settings,
+            resting: Resting::default(),
+            beginning: AtomicU64::new(0),
             state: Mutex::new(State {
                 shared: Arc::new(Shared::new(tree, compiler)),
-                idle: Vec::new(),
                 past: Statistics::default(),
             }),
         }
@@ -132,49 +138,56 @@ impl Engine {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_current(&self, worker: &Worker) -> bool {
+        worker.beginning == self.beginning.load(Ordering::Acquire)
+    }
+
     /// `command` is what it is for.
-    fn take_worker(&self, command: Option<&Command>) -> Worker {
-        let mut state = self.state();
-        let shared = Arc::clone(&state.shared);
-        // The one that this thread had before is in its processor's cache.
-        let me = std::thread::current().id();
-        let mine = state.idle.iter().position(|w| w.thread == Some(me));
-        // Another thread may have taken it since, and one that knows the answer need not be asked twice.
-        let chosen = mine.or_else(|| {
-            let knows = |w: &Worker| command.is_some_and(|c| w.answers.find(c).is_some());
-            state.idle.iter().position(knows)
-        });
-        let worker = match chosen {
-            Some(at) => Some(state.idle.swap_remove(at)),
-            None => state.idle.pop(),
-        };
-        let mut worker = worker.unwrap_or_else(|| Worker::new(shared, &self.settings));
-        worker.thread = Some(me);
-        worker
+    fn take_worker(&self, command: Option<&Command>) -> Box<Worker> {
+        let me = number_of_this_thread();
+        while let Some(mut worker) = self.resting.take(me, command) {
+            if self.is_current(&worker) {
+                worker.thread = me;
+                return worker;
+            }
+            self.put_away(&worker);
+        }
+        let state = self.state();
+        let mut worker = Worker::new(Arc::clone(&state.shared), &self.settings);
+        worker.beginning = self.beginning.load(Ordering::Acquire);
+        worker.thread = me;
+        Box::new(worker)
+    }
+
+    fn put_away(&self, worker: &Worker) {
+        self.state().past.add_past(&worker.stats);
     }
 
     /// Puts a worker to rest, or away if what workers share has grown too much: they start anew then.
-    fn put_back(&self, mut worker: Worker, has_learned: bool) {
+    fn put_back(&self, mut worker: Box<Worker>, has_learned: bool) {
         worker.stats.summaries = worker.summaries.len() as u64;
-        let weight = if has_learned {
-            worker.shared.weight()
+        if has_learned && worker.shared.weight() > self.settings.shared_limit {
+            self.begin_anew(&worker);
+        }
+        if self.is_current(&worker) {
+            self.resting.put(worker);
         } else {
-            0
-        };
+            self.put_away(&worker);
+        }
+    }
+
+    /// Gives up what workers share, and with it the workers, unless another has just done so.
+    fn begin_anew(&self, worker: &Worker) {
         let mut state = self.state();
-        let is_current = Arc::ptr_eq(&state.shared, &worker.shared);
-        if is_current && weight <= self.settings.shared_limit {
-            state.idle.push(worker);
+        if !self.is_current(worker) {
             return;
         }
-        if is_current {
-            let (tree, compiler) = (&worker.shared.tree, &worker.shared.compiler);
-            state.shared = Arc::new(Shared::new(Arc::clone(tree), Arc::clone(compiler)));
-            let away: Vec<Worker> = std::mem::take(&mut state.idle);
-            away.iter()
-                .for_each(|other| state.past.add_past(&other.stats));
+        let (tree, compiler) = (&worker.shared.tree, &worker.shared.compiler);
+        state.shared = Arc::new(Shared::new(Arc::clone(tree), Arc::clone(compiler)));
+        self.beginning.fetch_add(1, Ordering::Release);
+        for other in self.resting.take_all() {
+            state.past.add_past(&other.stats);
         }
-        state.past.add_past(&worker.stats);
     }
 
     /// Says which compiles will be asked for: their compilers are asked for their facts in this order, by so many threads,
@@ -214,6 +227,9 @@ impl Engine {
         if worker.weight() > self.settings.summary_limit {
             worker.forget();
         }
+        if worker.stats.units == 0 {
+            worker.shared.offers.join();
+        }
         worker.stats.units += 1;
         let result = match worker.answers.find(command) {
             Some(closure) => {
@@ -241,10 +257,10 @@ impl Engine {
     pub fn statistics(&self) -> Statistics {
         let state = self.state();
         let mut sum = state.past;
-        for worker in &state.idle {
+        self.resting.for_each(|worker| {
             sum.add(&worker.stats);
             sum.weight += worker.weight() as u64;
-        }
+        });
         sum.weight += state.shared.weight() as u64;
         sum
     }

@@ -21,6 +21,7 @@ mod macros;
 mod memory;
 mod parsing;
 mod refusal;
+mod resting;
 mod search;
 mod tree;
 mod worker;

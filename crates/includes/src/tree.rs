@@ -63,6 +63,12 @@ pub enum Changes {
 pub trait Tree: Send + Sync {
     /// Reads the file and its stamp; `None` if it cannot be opened and read.
     fn read(&self, path: &[u8]) -> Option<(Vec<u8>, Stamp)>;
+    /// The same, in place of what is in `text`, whose memory may serve again.
+    fn read_into(&self, path: &[u8], text: &mut Vec<u8>) -> Option<Stamp> {
+        let (bytes, stamp) = self.read(path)?;
+        *text = bytes;
+        Some(stamp)
+    }
     /// What stands at `path`, links not followed at the last component.
     fn look(&self, path: &[u8]) -> Found;
     /// The stamp of the file behind `path`, links followed; `None` if there is nothing.

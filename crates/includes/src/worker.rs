@@ -1,8 +1,8 @@
 //! A worker: everything one thread knows while it answers, and how it comes to know it.
 //!
 //! Workers share names, parsed files and the compiler's facts; environment, searches and summaries are a
-//! worker's own, so evaluation takes no lock. Two workers may both read a file for the first time: the
-//! second parse is thrown away.
+//! worker's own, so evaluation takes no lock. Summaries are offered to others, which make them their own. Two workers
+//! may both read a file for the first time: the second parse is thrown away.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,10 +13,12 @@ use crate::engine::Settings;
 use crate::macros::expand::Spare;
 use crate::macros::known_makers::{KnownMakers, SharedMakers};
 use crate::macros::option_pragmas::OptionMacros;
+use crate::memory::adoption::Adopted;
 use crate::memory::answers::Answers;
 use crate::memory::environment::Environment;
 use crate::memory::flat::Flats;
 use crate::memory::names::{FastMap, Id, Names, SharedNames};
+use crate::memory::offers::Offers;
 use crate::memory::summary::{Item, Root, Summaries};
 use crate::memory::transfer::Transfers;
 use crate::parsing::dialect::Dialect;
@@ -37,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) bases: AskedOnce<BaseKey, Arc<Base>, Refusal>,
     /// Macros that may make pragmas, met in any file so far.
     makers: Arc<SharedMakers>,
+    pub(crate) offers: Offers,
     /// Questions to compilers met in any file so far.
     pub(crate) questions: Mutex<Vec<Id>>,
 }
@@ -148,6 +151,7 @@ pub(crate) struct Worker {
     pub(crate) visit_ids: FastMap<(u32, u32, Place), u32>,
     pub(crate) summaries: Summaries,
     pub(crate) transfers: Transfers,
+    pub(crate) adopted: Adopted,
     pub(crate) flats: Flats,
     pub(crate) answers: Answers,
     pub(crate) items: Vec<Item>,
@@ -157,8 +161,10 @@ pub(crate) struct Worker {
     pub(crate) compared: FastMap<Arc<[u8]>, Option<Stamp>>,
     pub(crate) memo: bool,
     pub(crate) expansion_limit: u64,
-    /// Who used it last.
-    pub(crate) thread: Option<std::thread::ThreadId>,
+    /// The number of the thread that used it last.
+    pub(crate) thread: usize,
+    /// With which beginning of what is shared it began.
+    pub(crate) beginning: u64,
     /// The base of the running translation unit.
     pub(crate) base: Option<Arc<Base>>,
     /// The macros that may make pragmas: files are parsed against them.
@@ -168,9 +174,8 @@ pub(crate) struct Worker {
     pub(crate) option_macros: OptionMacros,
     /// For expansions.
     pub(crate) spare: Spare,
-    /// `push_macro` stacks: (value on top, rest).
-    pub(crate) stacks: FastMap<(Id, Id), Id>,
-    pub(crate) stack_cells: Vec<(Id, Id)>,
+    /// For the text of a file while it is parsed.
+    pub(crate) text: Vec<u8>,
 }
 
 impl Shared {
@@ -183,6 +188,7 @@ impl Shared {
             names,
             parsed: Mutex::default(),
             bases: AskedOnce::default(),
+            offers: Offers::default(),
             questions: Mutex::default(),
         }
     }
@@ -191,7 +197,10 @@ impl Shared {
     pub(crate) fn weight(&self) -> usize {
         let bases = self.bases.answers();
         let values = bases.iter().map(|base| Worker::base_values(base).len());
-        self.names.weight() + lock(&self.parsed).weight + values.sum::<usize>() / 2
+        self.names.weight()
+            + lock(&self.parsed).weight
+            + self.offers.weight()
+            + values.sum::<usize>() / 2
     }
 }
 
@@ -224,6 +233,7 @@ impl Worker {
             visit_ids: FastMap::default(),
             summaries: Summaries::default(),
             transfers: Transfers::default(),
+            adopted: Adopted::default(),
             flats: Flats::default(),
             answers: Answers::default(),
             items: Vec::new(),
@@ -232,14 +242,14 @@ impl Worker {
             compared: FastMap::default(),
             memo: settings.memo,
             expansion_limit: settings.expansion_limit,
-            thread: None,
+            thread: 0,
+            beginning: 0,
             base: None,
             makers: KnownMakers::new(Arc::clone(&shared.makers)),
             summarised_makers: 0,
             option_macros: OptionMacros::default(),
             spare: Spare::default(),
-            stacks: FastMap::default(),
-            stack_cells: vec![(0, 0)],
+            text: Vec::new(),
             shared,
         }
     }
@@ -256,6 +266,7 @@ impl Worker {
             + 16 * self.lookups.len()
             + 16 * self.absent.len()
             + 8 * self.visits.len()
+            + 6 * self.adopted.len()
             + 4 * self.compared.len()
     }
 
@@ -410,7 +421,7 @@ impl Worker {
         beside_system: bool,
         place: Place,
     ) -> u32 {
-        let quoted = self.names.entry(header).bytes.first() == Some(&b'"');
+        let quoted = self.names.spelling(header).first() == Some(&b'"');
         // What does not matter to the search is left out of the key, so that more searches are equal.
         let clang = self.contexts[context as usize].dialect.clang;
         let searched = if form == Form::Next && place != Place::Main {

@@ -120,6 +120,7 @@ impl Unit<'_> {
                 .summaries
                 .find(visit.root, &mut self.worker.env)
                 .or_else(|| self.worker.transfer(visit_id))
+                .or_else(|| self.worker.adopt(visit_id))
         {
             let summary = self.worker.summaries.get(id);
             if self.depth + usize::from(summary.height) < MAX_DEPTH {
@@ -174,6 +175,7 @@ impl Unit<'_> {
                 effects: record.effects.into(),
                 items,
                 height: u16::try_from(height).unwrap_or(u16::MAX),
+                offer: None,
             };
             let worker = &mut *self.worker;
             let id = worker.summaries.insert(
@@ -181,6 +183,7 @@ impl Unit<'_> {
                 &record.reads,
                 summary,
             );
+            worker.make_offer(id, visit_id, &record.reads);
             worker.items.truncate(first_item);
             worker.items.push(Item::Child(id));
         }

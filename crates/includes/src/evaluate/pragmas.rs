@@ -10,6 +10,17 @@ use crate::macros::option_pragmas::{self, OptionPragma};
 use crate::memory::names::{Id, known};
 use crate::parsing::steps::Bad;
 
+/// How the name of a stack's cell begins: behind it the value on top and the cell below. Stacks are named by what they
+/// hold, so that equal ones are equal to all workers.
+const CELL: &[u8] = b"\x04cell ";
+
+fn cell(name: &[u8]) -> Option<(Id, Id)> {
+    let ids = name.strip_prefix(CELL)?;
+    let (value, below) = ids.split_at_checked(size_of::<Id>())?;
+    let id = |bytes: &[u8]| Some(Id::from_le_bytes(bytes.try_into().ok()?));
+    Some((id(value)?, id(below)?))
+}
+
 impl Unit<'_> {
     pub(super) fn mark_once(&mut self) {
         // clang only warns of it in the main file, as long as that does not include itself.
@@ -24,19 +35,17 @@ impl Unit<'_> {
     pub(super) fn push_macro(&mut self, name: Id) {
         let stack = self.stack_of(name);
         let (top, value) = (self.worker.env.read(stack), self.worker.env.read(name));
-        let next = u32::try_from(self.worker.stack_cells.len()).unwrap_or(u32::MAX);
-        let cell = *self.worker.stacks.entry((value, top)).or_insert(next);
-        if cell == next {
-            self.worker.stack_cells.push((value, top));
-        }
+        let mut cell = CELL.to_vec();
+        cell.extend_from_slice(&value.to_le_bytes());
+        cell.extend_from_slice(&top.to_le_bytes());
+        let cell = self.worker.names.id(&cell);
         self.worker.env.write(stack, cell);
     }
 
     pub(super) fn pop_macro(&mut self, name: Id) {
         let stack = self.stack_of(name);
         let top = self.worker.env.read(stack);
-        if top != 0 {
-            let (value, rest) = self.worker.stack_cells[top as usize];
+        if let Some((value, rest)) = cell(self.worker.names.spelling(top)) {
             self.worker.env.write(name, value);
             self.worker.env.write(stack, rest);
         }

@@ -93,6 +93,8 @@ impl Worker {
         self.summaries.clear();
         self.env.layers = Layers::default();
         self.transfers.clear();
+        self.adopted.clear();
+        self.shared.offers.clear();
         self.flats.clear();
         self.compared.clear();
         self.answers.clear();

@@ -141,6 +141,7 @@ mod tests {
                 effects: Arc::default(),
                 items: items.into(),
                 height: 0,
+                offer: None,
             })
         };
         let leaf = push(&[Item::Visit(7), Item::Note(1, 2, false), Item::Line(1)]);

@@ -87,6 +87,8 @@ impl Worker {
         });
         let is_gone = |id| gone.get(id as usize).copied().unwrap_or(false);
         self.transfers.forget_summaries(is_gone);
+        self.adopted.forget(is_gone);
+        self.shared.offers.clear();
         self.flats.forget(is_gone);
         for visit in &mut self.visits {
             visit.root = if *likeness(visit.file) == Likeness::Other {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::memory::environment::Environment;
 use crate::memory::names::Id;
+use crate::memory::offers::Offer;
 
 /// Index of a summary.
 pub(crate) type SummaryId = u32;
@@ -37,6 +38,15 @@ pub(crate) struct Summary {
     pub(crate) items: Box<[Item]>,
     /// Levels of includes below this one.
     pub(crate) height: u16,
+    /// The same for other workers, once it was offered.
+    pub(crate) offer: Option<Arc<Offer>>,
+}
+
+impl Summary {
+    /// An offer's items are longer, and say the same.
+    fn weight_of_offer(&self) -> usize {
+        self.offer.as_ref().map_or(0, |_| 8 * self.items.len())
+    }
 }
 
 #[derive(Debug)]
@@ -133,9 +143,11 @@ impl Summaries {
             });
             gone.push(is_gone);
             if is_gone {
-                self.weight -= (summary.effects.len() + summary.items.len()).min(self.weight);
+                let lists = summary.effects.len() + summary.items.len() + summary.weight_of_offer();
+                self.weight -= lists.min(self.weight);
                 summary.effects = Arc::default();
                 summary.items = Box::default();
+                summary.offer = None;
             }
         }
         gone
@@ -205,10 +217,17 @@ impl Summaries {
 
     /// Keeps a summary that no tree leads to yet.
     pub(crate) fn push(&mut self, summary: Summary) -> SummaryId {
-        self.weight += 4 + summary.items.len();
+        self.weight += 4 + summary.items.len() + summary.weight_of_offer();
         let id = SummaryId::try_from(self.list.len()).unwrap_or(SummaryId::MAX);
         self.list.push(summary);
         id
+    }
+
+    /// Notes the offer that was made of a summary.
+    pub(crate) fn note_offer(&mut self, id: SummaryId, offer: &Arc<Offer>) {
+        let summary = &mut self.list[id as usize];
+        summary.offer = Some(Arc::clone(offer));
+        self.weight += summary.weight_of_offer();
     }
 
     /// Lets the tree lead to a summary under its reads.
@@ -300,6 +319,7 @@ mod tests {
             effects: Arc::default(),
             items: Box::default(),
             height: 0,
+            offer: None,
         };
         let a = all.insert(&mut root, &[(1, 1), (2, 1), (3, 1)], summary());
         let b = all.insert(&mut root, &[(1, 1), (2, 2)], summary());

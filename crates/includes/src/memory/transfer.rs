@@ -159,6 +159,7 @@ impl Worker {
             effects,
             items,
             height,
+            offer: None,
         }))
     }
 

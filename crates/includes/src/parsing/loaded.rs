@@ -35,6 +35,17 @@ impl Loaded {
         32 + 8 * parsed.steps.len() + 4 * parsed.lines.len() + 2 * tokens + 8 * parsed.calls.len()
     }
 
+    /// Whether both are the same state of the file, parsed in the same way.
+    pub(crate) fn is_equal(&self, other: &Loaded) -> bool {
+        let makers = |of: &Loaded| of.makers.load(Ordering::Relaxed);
+        self.stamp == other.stamp
+            && self.hash == other.hash
+            && self.dialect == other.dialect
+            && self.matters == other.matters
+            && makers(self) == makers(other)
+            && self.likeness(other) == Likeness::Same
+    }
+
     /// How alike two states of a file are for those who include it.
     pub(crate) fn likeness(&self, now: &Loaded) -> Likeness {
         let marks = |of: &Loaded| {
@@ -52,6 +63,9 @@ impl Loaded {
         }
     }
 }
+
+/// Bytes of text for which memory is kept until the next file.
+const TEXT_KEPT: usize = 1 << 20;
 
 /// Four words at a time, each mixed for itself: one after the other they would wait for each other's products.
 fn hash_of(bytes: &[u8]) -> u64 {
@@ -113,16 +127,33 @@ impl Worker {
         {
             return Some(known);
         }
-        let (bytes, stamp) = self.shared.tree.read(real)?;
-        let matters = Dialect::that_matter_to(&bytes);
+        // Most files fit in the memory of one before; new memory for each is a good part of the time of a first pass.
+        let mut bytes = std::mem::take(&mut self.text);
+        let loaded = self.read_and_parse(real, dialect, &mut bytes);
+        if bytes.capacity() <= TEXT_KEPT {
+            self.text = bytes;
+        }
+        let (loaded, tree) = (loaded?, &*self.shared.tree);
+        Some(lock(&self.shared.parsed).keep(tree, self.position, real, loaded))
+    }
+
+    fn read_and_parse(
+        &mut self,
+        real: &[u8],
+        dialect: Dialect,
+        bytes: &mut Vec<u8>,
+    ) -> Option<Loaded> {
+        let stamp = self.shared.tree.read_into(real, bytes)?;
+        let bytes = bytes.as_slice();
+        let matters = Dialect::that_matter_to(bytes);
         let dialect = dialect.masked(matters);
-        let mut parsed = parse(&bytes, dialect, self.makers.now(), &mut self.names);
+        let mut parsed = parse(bytes, dialect, self.makers.now(), &mut self.names);
         while self.makers.learn(&parsed.makers, &mut self.names) {
-            parsed = parse(&bytes, dialect, self.makers.now(), &mut self.names);
+            parsed = parse(bytes, dialect, self.makers.now(), &mut self.names);
         }
         let system_rules = dialect.of_files(true).masked(matters);
         let is_other_in_system = !dialect.clang && system_rules != dialect && {
-            let in_system = parse(&bytes, system_rules, self.makers.now(), &mut self.names);
+            let in_system = parse(bytes, system_rules, self.makers.now(), &mut self.names);
             parsed.likeness(&in_system) != Likeness::Same
         };
         self.stats.files_parsed += 1;
@@ -133,17 +164,15 @@ impl Worker {
             known.sort_unstable();
             known.dedup();
         }
-        let loaded = Arc::new(Loaded {
+        Some(Loaded {
             stamp,
             parsed,
             makers: AtomicU32::new(self.makers.now().generation),
-            hash: hash_of(&bytes),
+            hash: hash_of(bytes),
             is_other_in_system,
             dialect,
             matters,
-        });
-        lock(&self.shared.parsed).keep(&*self.shared.tree, self.position, real, &loaded);
-        Some(loaded)
+        })
     }
 
     /// Takes over the makers that all workers know, and says which generation they are. What files did whose text

@@ -49,7 +49,19 @@ impl ParsedFiles {
     }
 
     /// Keeps a file that was read when the record of changes was `position` long, if it is still known to be as read.
-    pub(crate) fn keep(&mut self, tree: &dyn Tree, position: u64, real: &[u8], file: &Arc<Loaded>) {
+    /// Returns the one to be used: another worker may have kept an equal one meanwhile.
+    pub(crate) fn keep(
+        &mut self,
+        tree: &dyn Tree,
+        position: u64,
+        real: &[u8],
+        file: Loaded,
+    ) -> Arc<Loaded> {
+        let known = self.by_path.get(real).into_iter().flatten();
+        if let Some(same) = known.into_iter().find(|known| known.is_equal(&file)) {
+            return Arc::clone(same);
+        }
+        let file = Arc::new(file);
         let is_changed = self.position > position
             && match tree.changes_since(position) {
                 Changes::Unknown => true,
@@ -60,8 +72,9 @@ impl ParsedFiles {
             let weights = |all: &[Arc<Loaded>]| all.iter().map(|f| f.weight()).sum::<usize>();
             self.weight -= weights(all);
             all.retain(|known| known.stamp == file.stamp && known.dialect != file.dialect);
-            all.push(Arc::clone(file));
+            all.push(Arc::clone(&file));
             self.weight += weights(all);
         }
+        file
     }
 }

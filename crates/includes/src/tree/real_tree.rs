@@ -114,6 +114,12 @@ fn fresh_stamp(at: &[u8]) -> Option<Stamp> {
 
 impl Tree for RealTree {
     fn read(&self, file: &[u8]) -> Option<(Vec<u8>, Stamp)> {
+        let mut bytes = Vec::new();
+        let stamp = self.read_into(file, &mut bytes)?;
+        Some((bytes, stamp))
+    }
+
+    fn read_into(&self, file: &[u8], bytes: &mut Vec<u8>) -> Option<Stamp> {
         for last in (0..READS).rev() {
             let mut file = std::fs::File::open(path(file)).ok()?;
             let before = file.metadata().ok()?;
@@ -123,24 +129,25 @@ impl Tree for RealTree {
             }
             let mut stamp_before = stamp(&before);
             let size = usize::try_from(before.size()).unwrap_or(0);
-            let mut bytes = Vec::with_capacity(size + 1);
-            retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut bytes))).ok()?;
+            bytes.clear();
+            bytes.reserve(size + 1);
+            retry_on_intr(|| rustix::io::read(&file, spare_capacity(bytes))).ok()?;
             // With this many the end is reached, if the size is found to be the same below.
             if bytes.len() != size || size == 0 {
                 let mut rest = (&mut file).take(LONGEST_FILE + 1);
-                rest.read_to_end(&mut bytes).ok()?;
+                rest.read_to_end(bytes).ok()?;
             }
             if bytes.len() as u64 > LONGEST_FILE {
                 return None;
             }
             let after = stamp(&file.metadata().ok()?);
             if after.is_equal(&stamp_before) && bytes.len() as u64 == after.size {
-                return Some((bytes, stamp_before));
+                return Some(stamp_before);
             }
             if last == 0 {
                 // Changing all the time, or a file whose size means nothing (`/proc`): its stamp is not worth anything.
                 stamp_before.recent = true;
-                return Some((bytes, stamp_before));
+                return Some(stamp_before);
             }
         }
         None

@@ -13,7 +13,7 @@ use crate::verdict::{new_engine, scratch};
 const ROUNDS: u64 = 12;
 
 /// One random change of the tree.
-fn edit(random: &mut Random, root: &Path, other: &Program) {
+pub(crate) fn edit(random: &mut Random, root: &Path, other: &Program) {
     let entries: Vec<_> = other
         .entries
         .iter()
@@ -72,7 +72,7 @@ fn replace_link(root: &Path, name: &str, target: &str) -> std::io::Result<()> {
     std::os::unix::fs::symlink(target, root.join(name))
 }
 
-fn answer(engine: &Engine, command: &Command) -> Result<Closure, Refusal> {
+pub(crate) fn answer(engine: &Engine, command: &Command) -> Result<Closure, Refusal> {
     engine.closure(command).map(|closure| {
         let mut closure = Closure::clone(&closure);
         // They come in no order.

@@ -1,7 +1,7 @@
 //! Differential tests: random programs, and what the engine says of them against gcc and clang.
 //!
 //! `INCLUDES_PROGRAMS` sets how many programs are tried with each compiler, `INCLUDES_EDITED_PROGRAMS` how many
-//! live through edits, and `INCLUDES_SEED` where both begin. A difference prints its seed and the command that replays
+//! live through edits (`INCLUDES_SHARED_PROGRAMS`: asked for by several threads), and `INCLUDES_SEED` where both begin. A difference prints its seed and the command that replays
 //! it; the first of them, as many as `INCLUDES_SHOWN` says, are made small and shown.
 
 mod command_lines;
@@ -12,6 +12,7 @@ mod program;
 mod random;
 mod reference;
 mod resident;
+mod sharing;
 mod shrink;
 mod trees;
 mod verdict;
@@ -120,5 +121,33 @@ fn an_engine_that_lives_through_edits_answers_like_a_new_one() {
         "{} differences, the first: {}",
         failures.len(),
         failures[0]
+    );
+}
+
+#[test]
+fn workers_that_share_answer_like_a_new_engine_and_like_the_compilers() {
+    let (_store, compilers) = compilers();
+    let failures = Mutex::new(Vec::new());
+    let adopted = AtomicU64::new(0);
+    let programs = number("INCLUDES_SHARED_PROGRAMS", 30);
+    for_all_seeds(programs, |seed| match sharing::survive(seed, &compilers) {
+        Ok(summaries) => {
+            adopted.fetch_add(summaries, Ordering::Relaxed);
+        }
+        Err(failure) => failures.lock().expect("no panic").push(failure),
+    });
+    let failures = failures.into_inner().expect("no panic");
+    assert!(
+        failures.is_empty(),
+        "{} differences, the first: {}",
+        failures.len(),
+        failures[0]
+    );
+    // It must not drift into workers that take over nothing from each other.
+    let adopted = adopted.into_inner();
+    println!("{adopted} summaries taken over in {programs} programs");
+    assert!(
+        adopted >= programs / 4,
+        "{adopted} summaries taken over in {programs} programs"
     );
 }

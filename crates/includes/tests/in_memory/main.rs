@@ -9,4 +9,5 @@ mod reads;
 mod renamed;
 mod repeats;
 mod result;
+mod sharing;
 mod world;
