@@ -1,4 +1,6 @@
-//! What `scan-includes` shares with the benchmarks: reading compile databases, and seeing through launchers.
+//! What `scan-includes` shares with the benchmarks: reading compile databases, seeing through launchers,
+//! and which thread takes which compile.
 
 pub mod database;
 pub mod launchers;
+pub mod stretches;

@@ -9,7 +9,6 @@ mod commands;
 mod output;
 mod progress;
 mod scan;
-mod stretches;
 mod verify;
 
 use std::ffi::OsString;

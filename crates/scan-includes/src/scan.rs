@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use includes::{Closure, Command, Engine, RealCompiler, RealTree, Refusal, Settings};
 
 use scan_includes::database::Compile;
+use scan_includes::stretches::Stretches;
 
 use crate::progress::Progress;
-use crate::stretches::Stretches;
 use crate::verify::{self, Failure, Theirs, Verdict};
 use crate::{Flags, commands, output};
 

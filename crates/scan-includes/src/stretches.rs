@@ -8,18 +8,18 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// What is left of each thread's stretch.
-pub(crate) struct Stretches(Mutex<Vec<Range<usize>>>);
+pub struct Stretches(Mutex<Vec<Range<usize>>>);
 
 impl Stretches {
     /// The numbers below `len` for so many threads.
-    pub(crate) fn new(len: usize, threads: usize) -> Self {
+    pub fn new(len: usize, threads: usize) -> Self {
         let start = |thread: usize| len * thread / threads;
         let all = (0..threads).map(|thread| start(thread)..start(thread + 1));
         Stretches(Mutex::new(all.collect()))
     }
 
     /// The number that comes next for this thread; each is given once.
-    pub(crate) fn next(&self, thread: usize) -> Option<usize> {
+    pub fn next(&self, thread: usize) -> Option<usize> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = all.get_mut(thread).and_then(Iterator::next);
         own.or_else(|| all.iter_mut().max_by_key(|left| left.len())?.next_back())

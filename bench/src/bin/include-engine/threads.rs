@@ -1,7 +1,6 @@
 //! How much faster two threads are than one. They live through all passes, as those of an include server do, so that
-//! each meets the worker again that it had before. Each has the same half of the compiles in every pass, since workers
-//! share neither answers nor summaries: with halves left to chance, later passes would measure how lucky they were.
-//! Halves are stretches of the database, as `scan-includes` has them.
+//! each meets the worker again that it had before. Each begins with its stretch of the database and helps the other at the
+//! end, as in `scan-includes`. Warm passes are made several times in a row: one takes less time than to wake a thread.
 
 use std::fmt;
 use std::path::Path;
@@ -10,10 +9,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use includes::{Command, Engine};
+use scan_includes::stretches::Stretches;
 
 use crate::Failure;
 use crate::projects::Project;
 use crate::subject::{Facts, Subject};
+
+/// How often later passes are made.
+const REPEATED: usize = 10;
 
 /// Times as fast as one thread.
 pub(crate) struct SpeedUps {
@@ -61,14 +64,14 @@ fn times(project: &Project, facts: &Path, threads: usize) -> Result<[Duration; 4
         std::thread::scope(|scope| -> Result<(), Failure> {
             let commands = &database.commands;
             let crew = Crew::start(scope, commands, threads);
-            sums[0] += crew.pass(Subject::new(Facts::Unknown, true)?.engine())?;
+            sums[0] += crew.pass(Subject::new(Facts::Unknown, true)?.engine(), 1)?;
             for (answers, later) in [(false, 2), (true, 3)] {
                 let subject = Subject::new(Facts::Kept(facts), answers)?;
-                let first = crew.pass(subject.engine())?;
+                let first = crew.pass(subject.engine(), 1)?;
                 if answers {
                     sums[1] += first;
                 }
-                sums[later] += crew.pass(subject.engine())?;
+                sums[later] += crew.pass(subject.engine(), REPEATED)?;
             }
             Ok(())
         })?;
@@ -76,10 +79,17 @@ fn times(project: &Project, facts: &Path, threads: usize) -> Result<[Duration; 4
     Ok(sums)
 }
 
-/// Threads that make passes together: each is given the engine for one. They end when this is dropped.
+/// Threads that make passes together: each is given the engine for some. They end when this is dropped.
 struct Crew {
-    orders: Vec<Sender<Arc<Engine>>>,
+    orders: Vec<Sender<Arc<Order>>>,
     done: Receiver<Result<(), String>>,
+    compiles: usize,
+}
+
+/// Passes to be made, and who takes which compile in each.
+struct Order {
+    engine: Arc<Engine>,
+    passes: Vec<Stretches>,
 }
 
 impl Crew {
@@ -89,14 +99,13 @@ impl Crew {
         threads: usize,
     ) -> Crew {
         let (tell, done) = channel();
-        let start = move |thread: usize| commands.len() * thread / threads;
-        let orders = (0..threads).map(|first| {
-            let (give, orders) = channel::<Arc<Engine>>();
+        let orders = (0..threads).map(|thread| {
+            let (give, orders) = channel::<Arc<Order>>();
             let tell = tell.clone();
             scope.spawn(move || {
-                for engine in orders {
-                    let result = share(&engine, &commands[start(first)..start(first + 1)]);
-                    drop(engine);
+                for order in orders {
+                    let result = share(&order, thread, commands);
+                    drop(order);
                     if tell.send(result).is_err() {
                         return;
                     }
@@ -107,14 +116,20 @@ impl Crew {
         Crew {
             orders: orders.collect(),
             done,
+            compiles: commands.len(),
         }
     }
 
-    /// The time until all compiles are answered.
-    fn pass(&self, engine: &Arc<Engine>) -> Result<Duration, Failure> {
+    /// The time until all compiles are answered so many times.
+    fn pass(&self, engine: &Arc<Engine>, times: usize) -> Result<Duration, Failure> {
+        let stretches = || Stretches::new(self.compiles, self.orders.len());
+        let order = Arc::new(Order {
+            engine: Arc::clone(engine),
+            passes: (0..times).map(|_| stretches()).collect(),
+        });
         let started = Instant::now();
         for thread in &self.orders {
-            thread.send(Arc::clone(engine))?;
+            thread.send(Arc::clone(&order))?;
         }
         for _ in &self.orders {
             self.done.recv()??;
@@ -123,10 +138,12 @@ impl Crew {
     }
 }
 
-fn share(engine: &Engine, commands: &[Command]) -> Result<(), String> {
-    for command in commands {
-        let closure = engine.closure(command);
-        closure.map_err(|refusal| format!("{:?}: {refusal}", command.argv.last()))?;
+fn share(order: &Order, thread: usize, commands: &[Command]) -> Result<(), String> {
+    for pass in &order.passes {
+        while let Some(at) = pass.next(thread) {
+            let closure = order.engine.closure(&commands[at]);
+            closure.map_err(|refusal| format!("{:?}: {refusal}", commands[at].argv.last()))?;
+        }
     }
     Ok(())
 }
