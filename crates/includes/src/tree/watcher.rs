@@ -163,9 +163,11 @@ impl Watcher {
     /// Takes what the kernel queued into the record; its length. One system call if there is nothing, made before the lock
     /// is taken: what another thread has read from the queue meanwhile is in the record when the lock is free.
     pub(crate) fn drain(&self) -> u64 {
-        let [is_queued, may_be_mounted] = self.is_anything_new();
+        let (place, [is_queued, may_be_mounted]) = self.is_anything_new();
         let mut state = self.state();
         let mut lost = may_be_mounted && state.has_mounts_changed();
+        // Whoever asks with it from now on finds in the record what it told.
+        drop(place);
         if is_queued {
             lost |= self.read_events(&mut state);
         }
@@ -182,9 +184,9 @@ impl Watcher {
         state.dropped + state.log.len() as u64
     }
 
-    /// Whether events are queued, and whether something was mounted. Where that cannot be told, it may be.
-    fn is_anything_new(&self) -> [bool; 2] {
-        // The kernel tells each descriptor once, so nobody else may ask with this one before we have the answer.
+    /// Whether events are queued, and whether something was mounted. Where that cannot be told, it may be. The kernel tells
+    /// each descriptor of mounts once, so the one that was asked stays locked until what it told is in the record.
+    fn is_anything_new(&self) -> (MutexGuard<'_, Option<File>>, [bool; 2]) {
         let free = self.mounts.iter().find_map(|file| match file.try_lock() {
             Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -205,10 +207,11 @@ impl Watcher {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        match poll(&mut list, Some(&at_once)) {
+        let new = match poll(&mut list, Some(&at_once)) {
             Ok(_) => list.map(|polled| !polled.revents().is_empty()),
             Err(_) => [true; 2],
-        }
+        };
+        (file, new)
     }
 
     /// Reads the queue; true: the kernel had no room for some events.
