@@ -1,6 +1,7 @@
 //! Stores through a mapping, of which inotify tells nothing until it ends.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,22 @@ int main(int argc, char **argv) {
 
 #[test]
 fn stores_through_a_mapping_are_seen_when_it_ends_though_no_time_changes() {
+    let tools = tempfile::tempdir().expect("temporary folder");
+    let (source, program) = (tools.path().join("map.c"), tools.path().join("map"));
+    std::fs::write(&source, PROGRAM).expect("temporary folder");
+    let made = Process::new("gcc")
+        .arg("-o")
+        .arg(&program)
+        .arg(&source)
+        .status();
+    assert!(made.expect("gcc is installed").success());
+    // The time changes after all if the kernel writes the page to disk between the two stores, as it does at any moment
+    // on a busy machine.
+    assert!((0..20).any(|_| store_twice(&program)));
+}
+
+/// Stores twice, and checks what is seen of it; whether only the first store changed the file's time.
+fn store_twice(program: &Path) -> bool {
     let tree = Arc::new(RealTree::watched().expect("inotify"));
     let project = Project::new(&[
         ("main.c", "#include \"a.h\"\n"),
@@ -42,16 +59,7 @@ fn stores_through_a_mapping_are_seen_when_it_ends_though_no_time_changes() {
     ])
     .with_engines(vec![("inotify", tree)]);
     project.check("at first", &headers(&["first/a.h", "first/x.h"]));
-    let tools = tempfile::tempdir().expect("temporary folder");
-    let (source, program) = (tools.path().join("map.c"), tools.path().join("map"));
-    std::fs::write(&source, PROGRAM).expect("temporary folder");
-    let made = Process::new("gcc")
-        .arg("-o")
-        .arg(&program)
-        .arg(&source)
-        .status();
-    assert!(made.expect("gcc is installed").success());
-    let mut child = Process::new(&program)
+    let mut child = Process::new(program)
         .arg(project.path("first/a.h"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -64,11 +72,8 @@ fn stores_through_a_mapping_are_seen_when_it_ends_though_no_time_changes() {
         output.read_line(&mut String::new()).expect("it answers");
     };
     let modified = || {
-        project
-            .path("first/a.h")
-            .metadata()
-            .and_then(|m| m.modified())
-            .ok()
+        let data = project.path("first/a.h").metadata();
+        data.and_then(|data| data.modified()).expect("a time")
     };
     store("#include \"z.h\"");
     let first = modified();
@@ -78,8 +83,9 @@ fn stores_through_a_mapping_are_seen_when_it_ends_though_no_time_changes() {
     project.remove("first/x.h");
     project.check("the first store", &headers(&["first/a.h", "first/z.h"]));
     store("#include \"y.h\"");
-    assert_eq!(modified(), first, "the page was written already");
+    let is_unchanged = modified() == first;
     drop(input);
     assert!(child.wait().expect("it ends").success());
     project.check("ended", &headers(&["first/a.h", "first/y.h"]));
+    is_unchanged
 }
