@@ -16,8 +16,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::program::{ROOT, Reference};
 use crate::resident::{self, Ended};
 
-/// Some programs keep the compiler busy for ever: one that includes itself twice, until it is too deep.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Some programs keep the compiler busy for ever: one that includes itself twice, until it is too deep. They are few, and
+/// a machine may stand still for some seconds.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// The files that the compiler lists, or its first error.
 ///

@@ -100,7 +100,7 @@ static int serve(int argc, char **argv, char **env)
             exit(real_main((int)counts[0], arguments, variables));
         }
         setpgid(child, child);
-        int32_t answer[2] = {end_of(child, 10000), (int32_t)lseek(said, 0, SEEK_END)};
+        int32_t answer[2] = {end_of(child, 100000), (int32_t)lseek(said, 0, SEEK_END)};
         char *message = malloc((size_t)answer[1] + 1);
         lseek(said, 0, SEEK_SET);
         whole(read, said, message, (size_t)answer[1]);
