@@ -141,7 +141,8 @@ fn hosts_that_are_looked_for() {
         .with("DISTCC_POTENTIAL_HOSTS", "127.0.0.1 no-such-host.invalid")
         .with(
             "LSDISTCC_ARGS",
-            format!("-r{} -g1", server.address().port()),
+            // By default a busy machine has 150 ms.
+            format!("-r{} -g1 -t60 -c20000", server.address().port()),
         );
     let done = run(&mut pump(
         &client,

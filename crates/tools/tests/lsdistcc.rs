@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 use port::Port;
 
+/// Times that no machine exceeds, however busy it is.
+const PATIENT: [&str; 4] = ["-t60", "-c20000", "-k20000", "-h20000"];
+
 /// What a run of lsdistcc said.
 struct Said {
     stdout: String,
@@ -75,7 +78,7 @@ fn lists_reachable_hosts() {
         "127.0.0.2",
         "an-invalid..hostname",
     ];
-    let said = lsdistcc(&args);
+    let said = lsdistcc(&[&PATIENT[..], &args].concat());
     let expected = [format!("127.0.0.1:{n}"), format!("localhost:{n}")];
     assert_eq!(sorted(&said.stdout), expected);
     assert_eq!(said.stderr, "");
@@ -121,9 +124,9 @@ fn fails_if_no_name_exists() {
 fn stops_after_too_many_names_that_do_not_exist() {
     let (_listener, port) = listener();
     let names = ["::1", "::1", "::1", "127.0.0.1"];
-    let said = lsdistcc(&[&["-g1", &port][..], &names].concat());
+    let said = lsdistcc(&[&PATIENT[..], &["-g1", &port], &names].concat());
     assert_eq!((said.stdout.as_str(), said.code), ("", Some(1)));
-    let said = lsdistcc(&[&["-g3", &port][..], &names].concat());
+    let said = lsdistcc(&[&PATIENT[..], &["-g3", &port], &names].concat());
     assert_eq!(said.stdout, format!("127.0.0.1:{}\n", &port[2..]));
 }
 
@@ -182,7 +185,7 @@ fn never_takes_longer_than_told() {
 fn tells_what_happens_if_asked() {
     let kept = Port::keep();
     let port = format!("-r{}", kept.number);
-    let said = lsdistcc(&[&port, "-v", "127.0.0.1"]);
+    let said = lsdistcc(&[&PATIENT[..], &[&port, "-v", "127.0.0.1"]].concat());
     let told: Vec<&str> = said.stderr.lines().collect();
     let told: Vec<&str> = told
         .iter()
@@ -215,7 +218,8 @@ fn test_compile_decides() {
     ] {
         let (listener, port) = listener();
         let asked = serve_one(listener, request.len(), answer);
-        let said = lsdistcc(&[&port, "-pcc", "-k20000", "-t30", "-x", "127.0.0.1"]);
+        let args = [&port, "-pcc", "-x", "127.0.0.1"];
+        let said = lsdistcc(&[&PATIENT[..], &args].concat());
         let expected = format!("127.0.0.1:{}{suffix}\n", &port[2..]);
         assert_eq!(said.stdout, expected, "{answer}");
         assert_eq!(asked.recv().unwrap(), request.as_bytes());
@@ -297,8 +301,8 @@ fn distccd_3_4_compiles_in_all_protocols() {
     let port = server.port;
     let option = format!("-r{port}");
     for (protocol, suffix) in [("-P1", ""), ("-P2", ",lzo"), ("-P3", ",lzo,cpp")] {
-        let args = [&option, protocol, "-t60", "-k50000", "-pgcc", "127.0.0.1"];
-        let said = lsdistcc(&args);
+        let args = [&option, protocol, "-pgcc", "127.0.0.1"];
+        let said = lsdistcc(&[&PATIENT[..], &args].concat());
         assert_eq!(said.stdout, format!("127.0.0.1:{port}{suffix}\n"));
         assert_eq!(said.code, Some(0));
     }
@@ -308,6 +312,7 @@ fn distccd_3_4_compiles_in_all_protocols() {
 fn distccd_3_4_without_the_compiler_is_down() {
     let server = Distccd::start();
     let port = format!("-r{}", server.port);
-    let said = lsdistcc(&["-t60", "-k50000", &port, "-x", "-pno-such-cc", "127.0.0.1"]);
+    let args = [&port, "-x", "-pno-such-cc", "127.0.0.1"];
+    let said = lsdistcc(&[&PATIENT[..], &args].concat());
     assert_eq!(said.stdout, format!("127.0.0.1:{},down\n", server.port));
 }

@@ -119,8 +119,8 @@ fn hundreds_of_hosts_are_told_apart_within_the_time() {
     let first = Ipv4Addr::new(127, 77, 3, 1).to_bits();
     let hosts = || (0..HOSTS).map(|at| (KINDS[at as usize % 5], Ipv4Addr::from_bits(first + at)));
     let (port, _held) = start_all(hosts());
-    // One after the other, the hosts that are down would take 80 x 2 + 80 x 4 seconds and more.
-    let mut args: Vec<String> = ["-t60", "-c2000", "-k4000", "-pcc", "-x"]
+    // One after the other, the hosts that are down would take 80 x 6 + 80 x 8 seconds and more.
+    let mut args: Vec<String> = ["-t60", "-c6000", "-k8000", "-pcc", "-x"]
         .map(String::from)
         .into();
     args.push(format!("-r{port}"));
