@@ -10,8 +10,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-/// For a process to end after SIGTERM.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For a process to end after SIGTERM. One that is killed leaves what it would have removed, and a
+/// machine may be very busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Parses a process number.
 pub(super) fn parse_pid(text: &OsStr) -> Option<Pid> {
