@@ -199,7 +199,7 @@ impl AsFd for Running {
 impl Drop for Running {
     /// Ends the job, and waits until none of it is left.
     fn drop(&mut self) {
-        const SOON: Duration = Duration::from_secs(5);
+        const SOON: Duration = Duration::from_secs(30);
         if self.over {
             return;
         }
