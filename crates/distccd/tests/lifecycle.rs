@@ -257,7 +257,9 @@ fn a_lifetime_ends_the_server() {
 
 #[test]
 fn a_listener_on_standard_input_is_served_by_its_starter_only() {
-    let mut server = setup().start();
+    // No other test takes a port of this address when it is free again.
+    let listener = TcpListener::bind("127.7.7.7:0").unwrap();
+    let mut server = setup().start_on(listener);
     server.signal(Signal::TERM);
     server.wait();
     assert!(TcpStream::connect(server.address).is_err());
