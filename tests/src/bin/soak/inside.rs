@@ -52,11 +52,17 @@ pub(crate) fn run(time: Duration, seed: u64) -> ExitCode {
     for server in &servers {
         server.restart(Signal::TERM);
     }
-    // They work again, whatever has been.
-    let end = Instant::now() + Duration::from_secs(5);
-    let right = findings.counted("compiles with the right object");
-    builder::build(&site, BUILDERS, Chance::new(seed, BUILDERS), end);
-    if findings.counted("compiles with the right object") == right {
+    // They work again, whatever has been. Some clients are killed now, too, and some sources wrong.
+    let right = || findings.counted("compiles with the right object");
+    let before = right();
+    for number in BUILDERS..BUILDERS + 20 {
+        let end = Instant::now() + Duration::from_secs(5);
+        builder::build(&site, number, Chance::new(seed, number), end);
+        if right() > before {
+            break;
+        }
+    }
+    if right() == before {
         findings.wrong("nothing is compiled any more".into());
     }
     check_idle(&servers, &findings);
