@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_deadline_ends_a_trickle() {
-        let (mut client, mut wire, _stop) = pair(10_000);
+        let (mut client, mut wire, _stop) = pair(100_000);
         wire.deadline = Some(Instant::now());
         client.write_all(b"a").unwrap();
         wire.read_exact(&mut [0]).unwrap();
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn stopping_ends_a_read() {
-        let (_client, mut wire, stop) = pair(10_000);
+        let (_client, mut wire, stop) = pair(100_000);
         stop.raise();
         let error = wire.read_exact(&mut [0]).unwrap_err();
         assert!(error.get_ref().unwrap().is::<Stopped>());
@@ -409,7 +409,7 @@ mod tests {
 
     #[test]
     fn watching() {
-        let (mut client, mut wire, stop) = pair(10_000);
+        let (mut client, mut wire, stop) = pair(100_000);
         let ready = Event::new().unwrap();
         let watch = |wire: &mut Wire| {
             let soon = Some(Instant::now() + Duration::from_millis(20));
@@ -433,7 +433,7 @@ mod tests {
         let (input, client) = rustix::pipe::pipe().unwrap();
         let (_, output) = rustix::pipe::pipe().unwrap();
         let stop = Arc::new(Event::new().unwrap());
-        let patience = Duration::from_secs(10);
+        let patience = Duration::from_secs(100);
         let mut wire = Wire::new(input.into(), output.into(), Arc::clone(&stop), patience);
         let never = Event::new().unwrap();
         rustix::io::write(&client, b"x").unwrap();
@@ -453,7 +453,7 @@ mod tests {
     fn sends_more_than_a_buffer_takes_on_sockets_and_pipes() {
         let sent: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
         let never = Event::new().unwrap();
-        let (client, mut wire, stop) = pair(10_000);
+        let (client, mut wire, stop) = pair(100_000);
         let reader = std::thread::spawn(move || read_all(client));
         wire.send(&sent, &never).unwrap();
         drop(wire);
@@ -461,7 +461,7 @@ mod tests {
 
         let (client, output) = rustix::pipe::pipe().unwrap();
         let (input, _) = rustix::pipe::pipe().unwrap();
-        let patience = Duration::from_secs(10);
+        let patience = Duration::from_secs(100);
         let mut wire = Wire::new(input.into(), output.into(), stop, patience);
         let reader = std::thread::spawn(move || read_all(std::fs::File::from(client)));
         wire.send(&sent, &never).unwrap();
@@ -478,8 +478,8 @@ mod tests {
 
     #[test]
     fn finishing_shows_the_client_an_end_and_takes_what_it_still_sends() {
-        let (mut client, mut wire, _stop) = pair(10_000);
-        let server = std::thread::spawn(move || wire.finish(Duration::from_secs(10)));
+        let (mut client, mut wire, _stop) = pair(100_000);
+        let server = std::thread::spawn(move || wire.finish(Duration::from_secs(100)));
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
         client.write_all(&[0; 300_000]).unwrap();
         drop(client);
