@@ -135,17 +135,13 @@ fn hanging_up_ends_the_wait_for_a_slot() {
     // Compilers see this folder, even in a sandbox.
     let gate = server.file("bin/gate");
     let mut first = server.connect();
+    let time = unique_time();
     let script = format!(
-        "until [ -e {} ]; do sleep 0.01; done; echo > $out",
+        "sleep {time} & until [ -e {} ]; do sleep 0.01; done; kill $!; echo > $out",
         gate.display()
     );
     first.write_all(&request(&script)).unwrap();
-    wait_until("the compiler runs", || {
-        let scratch = server.leftovers();
-        scratch
-            .iter()
-            .any(|scratch| scratch.join("stderr").exists())
-    });
+    wait_until("the compiler runs", || processes_with(&time) == 1);
     let mut second = server.connect();
     second.write_all(&request("echo > $out")).unwrap();
     wait_until("both are received", || server.leftovers().len() == 2);

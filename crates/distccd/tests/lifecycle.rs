@@ -192,17 +192,13 @@ fn term_lets_running_jobs_finish() {
     // Compilers see this folder, even in a sandbox.
     let gate = server.file("bin/gate");
     let mut running = server.connect();
+    let time = unique_time();
     let script = format!(
-        "until [ -e {} ]; do sleep 0.01; done; echo > $out",
+        "sleep {time} & until [ -e {} ]; do sleep 0.01; done; kill $!; echo > $out",
         gate.display()
     );
     running.write_all(&request(&script)).unwrap();
-    wait_until("the compiler runs", || {
-        let scratch = server.leftovers();
-        scratch
-            .iter()
-            .any(|scratch| scratch.join("stderr").exists())
-    });
+    wait_until("the compiler runs", || processes_with(&time) == 1);
     // Others are still sending, or waiting.
     let mut sending = server.connect();
     sending
