@@ -13,7 +13,7 @@ use protocol::Version;
 use protocol::response::Response;
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::fault::Fault;
+use crate::fault::{ANSWER, Fault};
 use crate::messages::Messages;
 use crate::receive::is_slow;
 use crate::scratch::{DEPENDENCIES, OBJECT, Scratch};
@@ -81,7 +81,7 @@ pub(crate) fn send(
         .saturating_mul(2)
         .saturating_add(content / 64 + 4096);
     // A job that has run is answered even while the server stops.
-    let share = server.memory.take("answer", needed, wire, &server.kill)?;
+    let share = server.memory.take(ANSWER, needed, wire, &server.kill)?;
 
     let mut said = made.note.as_bytes().to_vec();
     said.extend(words.translate(&stderr.read()?));

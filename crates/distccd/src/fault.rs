@@ -14,6 +14,9 @@ use crate::summary::Verdict;
 use crate::tree::TreeError;
 use crate::wire::SLOWEST;
 
+/// [`Fault::TooLarge`] of what the compiler wrote.
+pub(crate) const ANSWER: &str = "answer";
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -113,7 +116,10 @@ impl Fault {
     pub(crate) fn function(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.function,
-            Self::ClientGone | Self::NoOutput(_) | Self::Server { .. } => "dcc_run_job",
+            Self::ClientGone
+            | Self::NoOutput(_)
+            | Self::Server { .. }
+            | Self::TooLarge { what: ANSWER, .. } => "dcc_run_job",
             _ => "dcc_r_request",
         }
     }
@@ -132,6 +138,8 @@ impl Fault {
                 (Verdict::CliDisconn, IO)
             }
             Self::Silent(_) | Self::SlowHead(_) | Self::Slow => (Verdict::CliDisconn, TIMEOUT),
+            // The client's request was fine.
+            Self::TooLarge { what: ANSWER, .. } => (Verdict::Other, GENERAL),
             Self::Malformed(_) | Self::Unsound { .. } | Self::Tree(_) | Self::TooLarge { .. } => {
                 (Verdict::RejBadReq, PROTOCOL)
             }

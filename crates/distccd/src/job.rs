@@ -38,11 +38,13 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
     let log = &server.log;
     log.info("dcc_check_client", format_args!("connection from {peer}"));
     let mut linger = None;
-    let (verdict, status, code, names) = match attempt(server, &mut wire, peer) {
+    // Not the job's: 3.4's servers let a connection wait before they accept it.
+    let mut waited = Duration::ZERO;
+    let (verdict, status, code, names) = match attempt(server, &mut wire, peer, &mut waited) {
         Ok(done) => {
             if done.verdict == Verdict::CompileOk {
                 let longest = || Longest {
-                    time: started.elapsed(),
+                    time: started.elapsed().saturating_sub(waited),
                     compiler: done.names.0.to_string_lossy().into_owned(),
                     source: done.names.1.to_string_lossy().into_owned(),
                 };
@@ -81,6 +83,10 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
                 }
                 // Closing at once would throw away what the client has not read yet.
                 Fault::NoRoom(_) => Some(LINGER),
+                Fault::Tree(_) | Fault::TooLarge { .. } => {
+                    server.reasons.note(peer, &fault.to_string());
+                    None
+                }
                 _ => None,
             };
             (verdict, status, code, None)
@@ -91,7 +97,7 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
         verdict,
         status,
         code,
-        time: started.elapsed(),
+        time: started.elapsed().saturating_sub(waited),
         names,
     };
     log.notice("dcc_job_summary", summary);
@@ -121,7 +127,13 @@ struct Done {
     names: (OsString, OsString),
 }
 
-fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault> {
+/// `waited` becomes the time in which all slots were taken.
+fn attempt(
+    server: &Server,
+    wire: &mut Wire,
+    peer: &Peer,
+    waited: &mut Duration,
+) -> Result<Done, Fault> {
     let patience = server.settings.patience;
     let client = Client::of(peer);
     let mut incoming = Incoming::new(wire, server, client, patience);
@@ -149,7 +161,15 @@ fn attempt(server: &Server, wire: &mut Wire, peer: &Peer) -> Result<Done, Fault>
     let _held = incoming.end();
     let messages =
         Messages::create(&scratch).map_err(Fault::server("making files for messages"))?;
-    let (ended, ran) = run_compiler(server, wire, client, &order, &ready, &scratch, &messages)?;
+    let turn = |turn: std::os::fd::BorrowedFd<'_>| wait_for_turn(wire, turn, &server.stop);
+    let asked = Instant::now();
+    let slot = server
+        .slots
+        .take(client, turn, Fault::server("making an event"));
+    *waited = asked.elapsed();
+    let slot = slot?;
+    let (ended, ran) = run_compiler(server, wire, &order, &ready, &scratch, &messages)?;
+    drop(slot);
     if wire.has_trailing_bytes() {
         let text = format_args!("{peer}: ignored bytes after the request");
         server.log.warning("dcc_run_job", text);
@@ -238,6 +258,10 @@ impl Order {
             Plan::Distribute(compile) => compile,
             Plan::Local(why) => return Err(refused("dcc_scan_args", format!("not a job: {why}"))),
         };
+        if compile.output().is_empty() {
+            let text = "not a job: the object's name is empty".to_owned();
+            return Err(refused("dcc_scan_args", text));
+        }
         let program = server.compilers.program(compiler)?;
         if let Some(option) = command::server::unsafe_option(&head.argv) {
             let text = format!("{} is insecure and not supported", option.display());
@@ -260,20 +284,15 @@ impl Order {
     }
 }
 
-/// Waits for a slot and runs the compiler in it; also returns for how long it ran.
+/// Runs the compiler; also returns for how long it ran.
 fn run_compiler(
     server: &Server,
     wire: &mut Wire,
-    client: Client,
     order: &Order,
     ready: &Ready,
     scratch: &Scratch,
     messages: &Messages,
 ) -> Result<(Ended, Duration), Fault> {
-    let turn = |turn: std::os::fd::BorrowedFd<'_>| wait_for_turn(wire, turn, &server.stop);
-    let _slot = server
-        .slots
-        .take(client, turn, Fault::server("making an event"))?;
     let job = run::Job {
         program: &order.program,
         argv: &ready.argv,

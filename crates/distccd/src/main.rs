@@ -43,6 +43,7 @@ mod privileges;
 mod ready;
 mod reasons;
 mod receive;
+mod removal;
 mod run;
 mod same_user;
 mod scratch;

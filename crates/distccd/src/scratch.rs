@@ -16,6 +16,7 @@
 //! the next one ([`remove_abandoned`]), which knows them by their locks: the kernel lets go of
 //! those of the dead.
 
+use std::ffi::CStr;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, statat};
 use rustix::process::geteuid;
 
+use crate::removal;
 use crate::shares::Growing;
 
 /// The compiler's results, wherever it writes them.
@@ -33,7 +35,7 @@ pub(crate) const OBJECT: &str = "out.o";
 pub(crate) const DEPENDENCIES: &str = "deps.d";
 
 const PREFIX: &str = "distccd_";
-const MARK: &str = "job";
+const MARK: &CStr = c"job";
 
 /// A job's folder, readable by nobody else.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ impl Scratch {
         };
         fs::create_dir(scratch.work())?;
         if !keep {
-            File::create_new(scratch.path.join(MARK))?;
+            File::create_new(scratch.path.join("job"))?;
         }
         Ok(scratch)
     }
@@ -182,32 +184,34 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if self.keep || fs::remove_dir_all(&self.path).is_ok() {
-            return;
+        if !self.keep {
+            // What fails leaves the mark, so that the next server that starts tries again. It is another user's file then:
+            // nothing that a job could have brought about.
+            let _ = removal::remove(&self.path, MARK);
         }
-        // A folder without permissions in the way of its own removal.
-        open_folders(&self.path);
-        // Still failing, it is another user's file: nothing that we could do, or a job could
-        // have brought about.
-        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
 /// Copies folders, files and links; folders that are there are fine.
 fn copy_content(from: &Path, to: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            match fs::create_dir(&to) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => copy_content(&from, &to)?,
+    let mut folders = vec![(from.to_owned(), to.to_owned())];
+    while let Some((from, to)) = folders.pop() {
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            let (from, to) = (entry.path(), to.join(entry.file_name()));
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                match fs::create_dir(&to) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(error);
+                    }
+                    _ => folders.push((from, to)),
+                }
+            } else if kind.is_symlink() {
+                std::os::unix::fs::symlink(fs::read_link(&from)?, &to)?;
+            } else {
+                fs::copy(&from, &to)?;
             }
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(&from)?, &to)?;
-        } else {
-            fs::copy(&from, &to)?;
         }
     }
     Ok(())
@@ -239,17 +243,6 @@ pub(crate) fn remove_abandoned(temp_folder: &Path) -> usize {
         })
     });
     abandoned.map(drop).count()
-}
-
-/// Gives the owner all rights in all folders below `path`; links are not followed.
-fn open_folders(path: &Path) {
-    // Errors show in the removal that follows.
-    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_folders(&entry.path());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -62,8 +62,8 @@ pub(crate) enum TreeError {
 
 /// Space that each entry takes on disk besides its content.
 const ENTRY_BYTES: u64 = 4096;
-/// Folders in each other; each costs a descriptor when they are removed.
-const MAX_DEPTH: usize = 256;
+/// Folders in each other: no path has more.
+const MAX_DEPTH: usize = 2048;
 
 impl Tree {
     /// Makes the folder `root`. All entries together may take `room` bytes.

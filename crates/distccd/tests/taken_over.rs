@@ -89,6 +89,29 @@ for attempt in [lambda: os.chmod(\"mine\", 0o777), lambda: os.utime(\"mine\", (1
     }
 }
 
+/// Nor does what a job leaves end the server, or stay: folders in each other beyond all limits of paths and descriptors.
+#[test]
+fn folders_in_each_other_without_end_go_with_their_job() {
+    for server in sandboxed_in_both_ways() {
+        let script = "cd $(dirname $out); echo > $out; python3 -c 'import os
+for level in range(1500):
+    os.mkdir(\"d\" * 200)
+    os.chdir(\"d\" * 200)
+'";
+        let reply = run(&server, script).unwrap();
+        assert_eq!(reply.status, 0, "{}", reply.stderr);
+        check_it_still_serves(&server);
+        let tmp = server.file("tmp");
+        let left = || fs::read_dir(&tmp).unwrap().flatten();
+        wait_until("nothing is left", || {
+            let names = left().map(|entry| entry.file_name());
+            !names
+                .into_iter()
+                .any(|name| name.to_string_lossy().starts_with("distccd_"))
+        });
+    }
+}
+
 /// Nothing of a job goes on when its first process is shot, or its limits would end with that.
 #[test]
 fn a_job_cannot_shake_off_who_watches_it() {

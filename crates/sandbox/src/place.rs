@@ -77,7 +77,7 @@ pub(crate) fn place(view: &View, from: &Path, at: &Path) -> Result<(), NotPlaced
 fn make(source: &Path, kind: FileType, place: &Path) -> Result<(), NotPlaced> {
     if matches!(place.components().nth(1), Some(Component::Normal(name)) if name == "proc" || name == "sys")
     {
-        return Err(misfit(place, "the system's"));
+        return Err(misfit(place, "an entry"));
     }
     let target = in_root(place);
     if kind.is_symlink() {
