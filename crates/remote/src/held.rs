@@ -1,0 +1,136 @@
+//! What a server is known to hold, and what is on the way to it: each blob goes there once, whichever jobs want it at
+//! the same time.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use action::Digest;
+use tokio::sync::watch;
+
+/// The blobs of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    blobs: Mutex<Blobs>,
+}
+
+#[derive(Debug, Default)]
+struct Blobs {
+    there: HashSet<Digest>,
+    /// The sender lives in the [`Claim`].
+    coming: HashMap<Digest, watch::Receiver<()>>,
+}
+
+/// What has to be done about some blobs.
+pub(crate) struct Wanted<'h> {
+    /// To be sent by the caller.
+    pub(crate) claim: Claim<'h>,
+    /// Being sent by others: ready when they have come to an end, good or bad.
+    pub(crate) coming: Vec<watch::Receiver<()>>,
+}
+
+/// Blobs that the holder sends. Dropping it without [`Claim::done`] leaves them to whoever waits.
+pub(crate) struct Claim<'h> {
+    held: &'h Held,
+    pub(crate) digests: Vec<Digest>,
+    _over: watch::Sender<()>,
+}
+
+impl Held {
+    /// Sorts blobs by what has to be done about them.
+    pub(crate) fn want(&self, digests: impl IntoIterator<Item = Digest>) -> Wanted<'_> {
+        let (over, receiver) = watch::channel(());
+        let mut claimed = Vec::new();
+        let mut coming: Vec<watch::Receiver<()>> = Vec::new();
+        let mut blobs = self.lock();
+        for digest in digests {
+            if blobs.there.contains(&digest) {
+                continue;
+            }
+            match blobs.coming.get(&digest) {
+                Some(other) if other.same_channel(&receiver) => {} // Named twice.
+                Some(other) if coming.iter().any(|known| known.same_channel(other)) => {}
+                Some(other) => coming.push(other.clone()),
+                None => {
+                    blobs.coming.insert(digest, receiver.clone());
+                    claimed.push(digest);
+                }
+            }
+        }
+        drop(blobs);
+        let claim = Claim {
+            held: self,
+            digests: claimed,
+            _over: over,
+        };
+        Wanted { claim, coming }
+    }
+
+    /// The server has said that it holds these no more.
+    pub(crate) fn forget(&self, digests: &[Digest]) {
+        let mut blobs = self.lock();
+        for digest in digests {
+            blobs.there.remove(digest);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Blobs> {
+        self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Claim<'_> {
+    /// All of them are there.
+    pub(crate) fn done(self) {
+        self.held.lock().there.extend(&self.digests);
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut blobs = self.held.lock();
+        for digest in &self.digests {
+            blobs.coming.remove(digest);
+        }
+        // The sender goes after this, which wakes those who wait.
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(content: &str) -> Digest {
+        Digest::of(content.as_bytes())
+    }
+
+    #[test]
+    fn each_blob_is_sent_by_one() {
+        let held = Held::default();
+        let [a, b, c] = ["a", "b", "c"].map(blob);
+        let first = held.want([a, b, a]);
+        assert_eq!(
+            (&first.claim.digests[..], first.coming.len()),
+            (&[a, b][..], 0)
+        );
+        let second = held.want([a, b, c]);
+        assert_eq!(
+            (&second.claim.digests[..], second.coming.len()),
+            (&[c][..], 1)
+        );
+        assert!(second.coming[0].has_changed().is_ok(), "still on its way");
+        first.claim.done();
+        assert!(second.coming[0].has_changed().is_err(), "over");
+        assert!(held.want([a, b]).claim.digests.is_empty());
+        held.forget(&[a]);
+        assert_eq!(held.want([a, b]).claim.digests, [a]);
+    }
+
+    #[test]
+    fn what_was_not_sent_is_the_next_ones() {
+        let held = Held::default();
+        let a = blob("a");
+        drop(held.want([a]));
+        let next = held.want([a]);
+        assert_eq!((&next.claim.digests[..], next.coming.len()), (&[a][..], 0));
+    }
+}

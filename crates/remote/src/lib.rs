@@ -1,0 +1,25 @@
+//! A client of the Remote Execution API, version 2: sends what an action needs, once, has it run, and takes what it
+//! declared to make.
+//!
+//! No server is trusted: contents have to have the digest that was said, only declared outputs are taken, links are not
+//! followed, and sizes are bounded.
+//!
+//! Reading order: `endpoint` (what a host list names), `server` (a connection and what the server can do), `run` (the
+//! life of one action there), `held` with `upload` (each blob once), `fetch` (what comes back), `trouble` (what may go
+//! wrong, and what can be done about it).
+#![forbid(unsafe_code)]
+
+mod endpoint;
+mod fetch;
+mod held;
+mod packing;
+mod run;
+mod server;
+mod trouble;
+mod upload;
+
+pub use endpoint::{BadEndpoint, Endpoint};
+pub use run::{Made, Order, Outcome};
+pub use server::Server;
+pub use trouble::Trouble;
+pub use upload::{Content, Contents};

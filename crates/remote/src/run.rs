@@ -1,0 +1,332 @@
+//! The life of one action on a server: is the result known? If not, what is missing goes there, the server runs it, and
+//! what it declared to make comes back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use action::Digest;
+use action::messages::action_cache_client::ActionCacheClient;
+use action::messages::execution_client::ExecutionClient;
+use action::messages::{
+    ActionResult, ExecuteRequest, ExecuteResponse, GetActionResultRequest, WaitExecutionRequest,
+};
+use bazel_remote_apis::google::longrunning::{Operation, operation};
+use prost::Message as _;
+use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt as _;
+
+use crate::fetch::Wanted;
+use crate::server::Server;
+use crate::trouble::Trouble;
+use crate::upload::Contents;
+
+/// So often is sent anew what a server has forgotten, or an execution begun anew that it has.
+const TRIES: u32 = 4;
+
+/// An action to be run.
+#[derive(Clone)]
+pub struct Order {
+    /// Of the `Action` message.
+    pub action: Digest,
+    /// All blobs that it needs: the `Action`, the `Command`, folders, files.
+    pub blobs: Arc<[Digest]>,
+    /// The paths that it declares, as in its `Command`.
+    pub outputs: Arc<BTreeSet<String>>,
+    /// A result that is known already will do.
+    pub cached: bool,
+    /// Where blobs come from.
+    pub contents: Arc<dyn Contents>,
+}
+
+/// What came of an action.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// As a shell tells it.
+    pub exit_code: i32,
+    /// What the command wrote.
+    pub stdout: Vec<u8>,
+    /// What the command wrote.
+    pub stderr: Vec<u8>,
+    /// Those of the declared files that it made.
+    pub files: Vec<Made>,
+    /// It was known already.
+    pub cached: bool,
+}
+
+/// A file that an action made.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Made {
+    /// As declared.
+    pub path: String,
+    /// All of it.
+    pub content: Vec<u8>,
+    /// May be executed.
+    pub executable: bool,
+}
+
+/// How one try ended.
+enum Tried {
+    Done(Box<ExecuteResponse>),
+    /// The server does not hold these, or does not say which.
+    Missing(Vec<Digest>),
+    /// It has forgotten the execution.
+    Lost,
+}
+
+impl Server {
+    /// Has an action run, or its result looked up. Dropping the future ends the job there.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble`]. A command that fails by itself is none.
+    pub async fn run(&self, order: &Order) -> Result<Outcome, Trouble> {
+        if order.cached
+            && let Some(result) = self.known(order).await?
+        {
+            // What the cache names may have gone; then it is made anew.
+            match self.take(result, order, true).await {
+                Err(Trouble::Broken(_)) => {}
+                other => return other,
+            }
+        }
+        if !self.offers.executes {
+            return Err(Trouble::CacheOnly);
+        }
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            self.provide(&order.blobs, &order.contents).await?;
+            match self.execute(order).await? {
+                Tried::Done(response) => {
+                    let status = response.status.unwrap_or_default();
+                    if status.code != 0 {
+                        return Err(Status::new(Code::from(status.code), status.message).into());
+                    }
+                    let none = || Trouble::Liar("it is done, and gives no result".to_owned());
+                    let result = response.result.ok_or_else(none)?;
+                    return self.take(result, order, response.cached_result).await;
+                }
+                Tried::Missing(digests) => {
+                    // Below a folder that is missing it cannot know what else is.
+                    self.held.forget(&order.blobs);
+                    said = match digests.first() {
+                        Some(digest) => format!("it does not keep what it was sent: {digest}"),
+                        None => "it says that something is missing, and not what".to_owned(),
+                    };
+                }
+                Tried::Lost => "it forgets what it runs".clone_into(&mut said),
+            }
+        }
+        Err(Trouble::Broken(said))
+    }
+
+    /// The result, if it is known. What goes wrong here is no reason to give up.
+    async fn known(&self, order: &Order) -> Result<Option<ActionResult>, Trouble> {
+        let request = GetActionResultRequest {
+            instance_name: self.instance.clone(),
+            action_digest: Some(order.action.message()),
+            inline_stdout: true,
+            inline_stderr: true,
+            inline_output_files: order.outputs.iter().cloned().collect(),
+            ..GetActionResultRequest::default()
+        };
+        let mut client = ActionCacheClient::new(self.channel.clone())
+            .max_decoding_message_size(crate::server::MESSAGE);
+        match client.get_action_result(request).await {
+            Ok(result) => Ok(Some(result.into_inner())),
+            Err(status) => match Trouble::from(status) {
+                away @ Trouble::Away(_) => Err(away),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    async fn execute(&self, order: &Order) -> Result<Tried, Trouble> {
+        let mut client = ExecutionClient::new(self.channel.clone())
+            .max_decoding_message_size(crate::server::MESSAGE);
+        let request = ExecuteRequest {
+            instance_name: self.instance.clone(),
+            action_digest: Some(order.action.message()),
+            skip_cache_lookup: !order.cached,
+            ..ExecuteRequest::default()
+        };
+        let mut stream = match client.execute(request).await {
+            Ok(stream) => stream.into_inner(),
+            Err(status) => return missing(status),
+        };
+        let mut name = String::new();
+        for _ in 0..TRIES {
+            match follow(&mut stream, &mut name).await {
+                Ok(Some(response)) => return Tried::of(response),
+                Ok(None) => {} // It ended in between.
+                Err(status) if status.code() == Code::FailedPrecondition => return missing(status),
+                Err(status) if status.code() != Code::Unavailable => return Err(status.into()),
+                Err(_) => {}
+            }
+            if name.is_empty() {
+                return Ok(Tried::Lost);
+            }
+            let request = WaitExecutionRequest { name: name.clone() };
+            match client.wait_execution(request).await {
+                Ok(again) => stream = again.into_inner(),
+                Err(status) if status.code() == Code::NotFound => return Ok(Tried::Lost),
+                Err(status) => return Err(status.into()),
+            }
+        }
+        Ok(Tried::Lost)
+    }
+
+    /// What was declared, with its contents.
+    async fn take(
+        &self,
+        result: ActionResult,
+        order: &Order,
+        cached: bool,
+    ) -> Result<Outcome, Trouble> {
+        if let Some(path) = links(&result).find(|path| order.outputs.contains(*path)) {
+            return Err(Trouble::Liar(format!("{path:?} is a link there")));
+        }
+        let mut wanted = vec![
+            Wanted::new(result.stdout_digest.as_ref(), result.stdout_raw)?,
+            Wanted::new(result.stderr_digest.as_ref(), result.stderr_raw)?,
+        ];
+        let mut names = Vec::new();
+        let mut seen = BTreeSet::new();
+        for file in result.output_files {
+            // Only what was declared, and once.
+            if order.outputs.contains(&file.path) && seen.insert(file.path.clone()) {
+                wanted.push(Wanted::new(file.digest.as_ref(), file.contents)?);
+                names.push((file.path, file.is_executable));
+            }
+        }
+        let mut contents = self.fetch(wanted).await?.into_iter();
+        let stdout = contents.next().unwrap_or_default();
+        let stderr = contents.next().unwrap_or_default();
+        let files = names.into_iter().zip(contents);
+        let files = files.map(|((path, executable), content)| Made {
+            path,
+            content,
+            executable,
+        });
+        Ok(Outcome {
+            exit_code: result.exit_code,
+            stdout,
+            stderr,
+            files: files.collect(),
+            cached,
+        })
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "servers of the API before 2.1 tell of links there"
+)]
+fn links(result: &ActionResult) -> impl Iterator<Item = &String> {
+    let links = result
+        .output_symlinks
+        .iter()
+        .chain(&result.output_file_symlinks);
+    links.map(|link| &link.path)
+}
+
+impl Tried {
+    fn of(response: ExecuteResponse) -> Result<Tried, Trouble> {
+        let status = response.status.as_ref();
+        match status.filter(|status| status.code == i32::from(Code::FailedPrecondition)) {
+            Some(status) => {
+                let details = status.encode_to_vec().into();
+                let code = Code::FailedPrecondition;
+                missing(Status::with_details(code, status.message.clone(), details))
+            }
+            None => Ok(Tried::Done(Box::new(response))),
+        }
+    }
+}
+
+/// Reads on until the execution is done, or the stream ends.
+async fn follow(
+    stream: &mut Streaming<Operation>,
+    name: &mut String,
+) -> Result<Option<ExecuteResponse>, Status> {
+    while let Some(message) = stream.message().await? {
+        if !message.name.is_empty() {
+            *name = message.name;
+        }
+        match message.result {
+            Some(operation::Result::Response(any)) => {
+                let response = ExecuteResponse::decode(&*any.value);
+                let odd = |error| Status::internal(format!("its answer makes no sense: {error}"));
+                return response.map(Some).map_err(odd);
+            }
+            Some(operation::Result::Error(status)) => {
+                let details = status.encode_to_vec().into();
+                return Err(Status::with_details(
+                    Code::from(status.code),
+                    status.message,
+                    details,
+                ));
+            }
+            None if message.done => return Err(Status::internal("it is done, without a result")),
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+/// What a refusal says of blobs that are missing; any other is trouble.
+fn missing(status: Status) -> Result<Tried, Trouble> {
+    if status.code() != Code::FailedPrecondition {
+        return Err(status.into());
+    }
+    let failure = status.get_details_precondition_failure();
+    let violations = failure
+        .map(|failure| failure.violations)
+        .unwrap_or_default();
+    let missing = violations
+        .iter()
+        .filter(|violation| violation.r#type == "MISSING");
+    Ok(Tried::Missing(
+        missing
+            .filter_map(|violation| digest(&violation.subject))
+            .collect(),
+    ))
+}
+
+/// `blobs/HASH/SIZE`
+fn digest(subject: &str) -> Option<Digest> {
+    let (rest, size) = subject.rsplit_once('/')?;
+    let hash = rest.rsplit('/').next()?;
+    let message = action::messages::Digest {
+        hash: hash.to_owned(),
+        size_bytes: size.parse().ok()?,
+    };
+    Digest::try_from(&message).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::{ErrorDetails, PreconditionViolation};
+
+    #[test]
+    fn what_is_missing_is_read_wherever_it_is_said() {
+        let blob = Digest::of(b"x");
+        let violations = vec![
+            PreconditionViolation::new("MISSING", format!("blobs/{blob}"), ""),
+            PreconditionViolation::new("OTHER", format!("blobs/{blob}"), ""),
+            PreconditionViolation::new("MISSING", "blobs/x", ""),
+        ];
+        let details = ErrorDetails::with_precondition_failure(violations);
+        let status = Status::with_error_details(Code::FailedPrecondition, "missing", details);
+        let Ok(Tried::Missing(digests)) = missing(status.clone()) else {
+            panic!("{status:?}");
+        };
+        assert_eq!(digests, [blob]);
+        let inside = bazel_remote_apis::google::rpc::Status::decode(status.details()).unwrap();
+        let response = ExecuteResponse {
+            status: Some(inside),
+            ..ExecuteResponse::default()
+        };
+        assert!(matches!(Tried::of(response), Ok(Tried::Missing(digests)) if digests == [blob]));
+    }
+}
