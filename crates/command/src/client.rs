@@ -23,6 +23,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use crate::{Compile, extension, option};
 
 pub use dependencies::Dependencies;
+pub(crate) use local_option::judge;
 pub use local_option::{LocalOption, Why, lost_output};
 pub use tools_chosen::Choice;
 

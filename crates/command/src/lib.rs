@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`extension`] (what a file name says), [`options`] (what an option is about), [`mod@plan`] (can this command be
 //! distributed?), [`client`] (the commands a client runs or sends), [`server`] (the commands a
-//! server runs), [`makefile`] (dependency files).
+//! server runs), [`mod@hermetic`] (what a compile needs in a root of its own), [`makefile`] (dependency files).
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -13,6 +13,7 @@ mod compile;
 pub mod extension;
 #[cfg(test)]
 mod fuzzed;
+pub mod hermetic;
 pub mod makefile;
 mod option;
 pub mod options;

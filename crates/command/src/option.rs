@@ -26,6 +26,27 @@ pub(crate) fn end(argv: &[OsString]) -> usize {
         .unwrap_or(argv.len())
 }
 
+/// Where options stand: up to a `--`, without their values.
+pub(crate) fn options_of(argv: &[OsString]) -> impl Iterator<Item = usize> {
+    let is_value = values(argv);
+    (1..end(argv)).filter(move |&index| {
+        let word = argv[index].as_bytes();
+        !is_value[index] && word.len() > 1 && word[0] == b'-'
+    })
+}
+
+/// The last value of an option that takes it in the same word or the next.
+pub(crate) fn last_value<'a>(argv: &'a [OsString], option: &[u8]) -> Option<&'a [u8]> {
+    let all: Vec<usize> = options_of(argv).collect();
+    all.into_iter().rev().find_map(|index| {
+        let rest = argv[index].as_bytes().strip_prefix(option)?;
+        match rest {
+            [] => argv.get(index + 1).map(|next| next.as_bytes()),
+            rest => Some(rest),
+        }
+    })
+}
+
 /// Adds options behind those that are there.
 pub(crate) fn append<I>(argv: &mut Vec<OsString>, words: I)
 where

@@ -71,7 +71,7 @@ fn local_option(argv: &[OsString], names_output: bool) -> Option<LocalOption> {
         option: option.to_owned(),
         why,
     };
-    let found = options_of(argv).find_map(|index| {
+    let found = option::options_of(argv).find_map(|index| {
         let why = judge(argv, index, names_output)?;
         let is_inner = argv[index] == "-Xclang";
         Some(local(&argv[index + usize::from(is_inner)], why))
@@ -90,7 +90,7 @@ fn local_option(argv: &[OsString], names_output: bool) -> Option<LocalOption> {
 /// all (`-fsyntax-only`, `-###`): what a server refuses of it.
 #[must_use]
 pub fn lost_output(argv: &[OsString]) -> Option<&OsStr> {
-    let mut indices = options_of(argv);
+    let mut indices = option::options_of(argv);
     let is_lost = |why| matches!(why, Why::Writes | Why::Answers);
     let found = indices.find(|&index| judge(argv, index, true).is_some_and(is_lost))?;
     Some(&argv[found])
@@ -110,15 +110,6 @@ pub(super) fn writer_length(argv: &[OsString], index: usize) -> usize {
     }
 }
 
-/// Where options stand: up to a `--`, without their values.
-fn options_of(argv: &[OsString]) -> impl Iterator<Item = usize> {
-    let is_value = option::values(argv);
-    (1..option::end(argv)).filter(move |&index| {
-        let word = argv[index].as_bytes();
-        !is_value[index] && word.len() > 1 && word[0] == b'-'
-    })
-}
-
 /// Whether the option at `index` chooses tools of which the compile of preprocessed text uses none, as far as words can
 /// tell.
 fn chooses_other_tools(argv: &[OsString], index: usize) -> bool {
@@ -128,7 +119,7 @@ fn chooses_other_tools(argv: &[OsString], index: usize) -> bool {
 }
 
 /// `names_output`: the command says by itself where its object goes.
-fn judge(argv: &[OsString], index: usize, names_output: bool) -> Option<Why> {
+pub(crate) fn judge(argv: &[OsString], index: usize, names_output: bool) -> Option<Why> {
     let word = argv[index].as_bytes();
     let Some(entry) = options::find(word) else {
         return Some(Why::Unknown);

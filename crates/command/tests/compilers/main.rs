@@ -7,6 +7,7 @@
 
 mod closure;
 mod dependencies;
+mod hermetic;
 mod names;
 mod options;
 mod source;
