@@ -35,7 +35,7 @@ mod scan;
 mod search;
 mod seen;
 mod service;
-mod source;
+pub(crate) mod source;
 mod startup;
 mod store;
 mod system_dirs;

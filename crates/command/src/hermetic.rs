@@ -27,6 +27,8 @@ pub struct Hermetic {
     pub reads: Vec<OsString>,
     /// Files that the compiler may write, the object among them: from the working folder, or absolute.
     pub writes: BTreeSet<OsString>,
+    /// The object among them.
+    pub output: OsString,
 }
 
 /// What a source is written in.
@@ -105,6 +107,7 @@ pub fn hermetic(argv: &[OsString]) -> Result<Hermetic, NotHermetic> {
     Ok(Hermetic {
         input: words.input.clone(),
         language: words.language,
+        output: OsString::from_vec(words.output.clone()),
         reads,
         writes,
     })

@@ -1,0 +1,127 @@
+//! Everything that a compile needs, in one root: the closure that the include engine found, files that options name,
+//! and the compiler.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use action::{BadPath, Digest, Root};
+use includes::Closure;
+use toolchain::{Place, Places};
+
+use super::digests::Digests;
+
+/// A root, and the files in it.
+pub(super) struct Inputs {
+    pub(super) root: Root,
+    /// Of files, each once.
+    pub(super) digests: Vec<Digest>,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub(super) enum NoInputs {
+    /// A file changed meanwhile: another look may do.
+    Unsettled,
+    /// In words.
+    Local(String),
+}
+
+impl From<BadPath> for NoInputs {
+    fn from(path: BadPath) -> Self {
+        match path {
+            // Something is a link in one look and a file in another.
+            BadPath::Taken(_) => Self::Unsettled,
+            other => Self::Local(other.to_string()),
+        }
+    }
+}
+
+/// Puts it all together. `named` are files that options name, with the links on the way to them.
+pub(super) fn gather(
+    closure: &Closure,
+    named: &Places,
+    compiler: &Places,
+    files: &Digests,
+) -> Result<Inputs, NoInputs> {
+    let mut root = Root::default();
+    let mut digests = HashMap::new();
+    for (path, target) in &closure.links {
+        root.add_link(path, target)?;
+    }
+    for file in &closure.files {
+        let path = Path::new(OsStr::from_bytes(&file.real));
+        let digest = match files.of(path) {
+            // It is there without our doing.
+            Err(error)
+                if error.kind() == io::ErrorKind::InvalidInput
+                    && path == Path::new("/dev/null") =>
+            {
+                continue;
+            }
+            other => other.map_err(|error| unreadable(path, &error))?,
+        };
+        root.add_file(&file.real, digest, false)?;
+        if let Some(twin) = digests.insert(digest, path.to_owned())
+            && twin != path
+        {
+            refuse_twins(path, &twin, digest)?;
+        }
+    }
+    for (path, place) in named.by_path.iter().chain(&compiler.by_path) {
+        let bytes = path.as_os_str().as_bytes();
+        match place {
+            Place::Link(target) => root.add_link(bytes, target.as_os_str().as_bytes())?,
+            Place::File { executable, .. } => {
+                // A header may be part of the compiler's own files.
+                if matches!(root.file(bytes), Some(Some(_))) {
+                    continue;
+                }
+                let digest = files.of(path).map_err(|error| unreadable(path, &error))?;
+                root.add_file(bytes, digest, *executable)?;
+                digests.insert(digest, path.clone());
+            }
+            Place::Folder => {}
+        }
+    }
+    let folders = [named, compiler]
+        .into_iter()
+        .flat_map(|places| &places.by_path);
+    let folders = folders.filter(|(_, place)| **place == Place::Folder);
+    for (path, _) in folders {
+        root.add_folder(path.as_os_str().as_bytes())?;
+    }
+    for folder in &closure.folders {
+        root.add_folder(folder)?;
+    }
+    root.add_folder(b"/tmp")?;
+    Ok(Inputs {
+        root,
+        digests: digests.into_keys().collect(),
+    })
+}
+
+/// Two files of one content are one for gcc if their times are equal, too, and for clang if they are hard links: where
+/// the text cares about it, the times and inodes that a server makes up must not decide.
+fn refuse_twins(path: &Path, twin: &PathBuf, digest: Digest) -> Result<(), NoInputs> {
+    let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let has = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
+    match digest.size > 0 && (has(b"once") || has(b"import")) {
+        false => Ok(()),
+        true => Err(NoInputs::Local(format!(
+            "{} and {} have one content, which is to be included once",
+            twin.display(),
+            path.display()
+        ))),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> NoInputs {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::NotFound => NoInputs::Unsettled,
+        _ => NoInputs::Local(format!("{}: {error}", path.display())),
+    }
+}

@@ -1,0 +1,190 @@
+//! One command: an action, or a reason why it has to run where it was called.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use action::{Digest, Hermetic, Job};
+use includes::Closure;
+use remote::{Content, Contents, Order};
+use toolchain::{Places, Surroundings};
+
+use super::digests::Digests;
+use super::environment;
+use super::inputs::{Inputs, NoInputs, gather};
+use super::toolchains::Toolchains;
+
+/// How often a compile is looked at while its files keep changing.
+const MOST_TRIES: usize = 6;
+
+/// Makes actions; for all threads.
+pub struct Maker {
+    engine: includes::Engine,
+    files: Arc<Digests>,
+    toolchains: Toolchains,
+}
+
+/// A command as it was called.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// The words, without `@file` among them.
+    pub argv: Vec<OsString>,
+    /// All variables.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The working folder: absolute.
+    pub cwd: PathBuf,
+    /// Whether messages go to a terminal that shows colours.
+    pub in_colour: bool,
+}
+
+/// An action, ready to be run.
+pub struct Made {
+    /// For a server.
+    pub order: Order,
+    /// Where each output of the action goes: a path as the command has it.
+    pub outputs: BTreeMap<String, Vec<u8>>,
+}
+
+impl Maker {
+    /// `engine` finds what is included.
+    #[must_use]
+    pub fn new(engine: includes::Engine) -> Self {
+        Self {
+            engine,
+            files: Arc::default(),
+            toolchains: Toolchains::default(),
+        }
+    }
+
+    /// Makes an action of a command.
+    ///
+    /// # Errors
+    /// Why it has to run where it was called, in words.
+    pub fn make(&self, called: &Called) -> Result<Made, String> {
+        let hermetic = command::hermetic::hermetic(&called.argv).map_err(|why| why.to_string())?;
+        let variables = environment::of_action(&called.environment, &called.cwd)
+            .map_err(|name| format!("the variable {} is set", name.display()))?;
+        for output in &hermetic.writes {
+            // Whoever writes into a folder that is not there has to be told so.
+            let path = called.cwd.join(output);
+            if !path.parent().is_some_and(Path::is_dir) && output == &hermetic.output {
+                return Err(format!("there is no folder for {}", output.display()));
+            }
+        }
+        let around = Surroundings {
+            variables: called.environment.clone(),
+            folder: called.cwd.clone(),
+        };
+        let compiler = self
+            .toolchains
+            .find(&called.argv, hermetic.language, &around)?;
+        let (inputs, closure) = self.settled(called, &hermetic.reads, &compiler.places)?;
+
+        let mut arguments = vec![compiler.driver.as_os_str().as_bytes().to_vec()];
+        if called.in_colour {
+            // In front, so that the command's own word counts.
+            arguments.push(b"-fdiagnostics-color=always".to_vec());
+        }
+        arguments.extend(
+            called
+                .argv
+                .iter()
+                .skip(1)
+                .map(|word| word.as_bytes().to_vec()),
+        );
+        let there = |output: &&OsString| called.cwd.join(output).parent().is_some_and(Path::is_dir);
+        let outputs: BTreeSet<Vec<u8>> = hermetic
+            .writes
+            .iter()
+            .filter(there)
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        let job = Job {
+            arguments: &arguments,
+            environment: &variables,
+            working_folder: called.cwd.as_os_str().as_bytes(),
+            outputs: &outputs,
+            do_not_cache: closure.time_macros,
+        };
+        let Inputs { root, mut digests } = inputs;
+        let Hermetic { packed, outputs } =
+            Hermetic::new(&job, root).map_err(|bad| bad.to_string())?;
+        let messages: HashMap<Digest, Vec<u8>> = packed.blobs.into_iter().collect();
+        digests.extend(messages.keys());
+        let contents = AllContents {
+            messages,
+            files: Arc::clone(&self.files),
+        };
+        Ok(Made {
+            order: Order {
+                action: packed.digest,
+                blobs: digests.into(),
+                outputs: Arc::new(outputs.keys().cloned().collect()),
+                cached: !closure.time_macros,
+                contents: Arc::new(contents),
+            },
+            outputs,
+        })
+    }
+
+    /// What the compile needs, in one state of the file system.
+    fn settled(
+        &self,
+        called: &Called,
+        reads: &[OsString],
+        compiler: &Places,
+    ) -> Result<(Inputs, Arc<Closure>), String> {
+        let command = includes::Command {
+            cwd: called.cwd.as_os_str().as_bytes().to_vec(),
+            argv: called.argv.clone(),
+            env: called.environment.clone(),
+        };
+        let ask = || {
+            self.engine
+                .closure(&command)
+                .map_err(|refusal| refusal.to_string())
+        };
+        let mut closure = ask()?;
+        for _ in 0..MOST_TRIES {
+            if let Some(assembler) = closure.assembler.first() {
+                let within = String::from_utf8_lossy(&assembler.within);
+                return Err(format!("assembler in {within} reads files"));
+            }
+            let mut named = Places::default();
+            for file in reads {
+                let path = called.cwd.join(file);
+                let added = named.add_if_there(&path);
+                added.map_err(|error| format!("{}: {error}", path.display()))?;
+            }
+            let inputs = gather(&closure, &named, compiler, &self.files);
+            // The very same answer: nothing has changed that it rests on, the text of each file included.
+            let again = ask()?;
+            let is_same = Arc::ptr_eq(&again, &closure);
+            closure = again;
+            match inputs {
+                Ok(inputs) if is_same => return Ok((inputs, closure)),
+                Err(NoInputs::Local(why)) => return Err(why),
+                Ok(_) | Err(NoInputs::Unsettled) => {}
+            }
+        }
+        Err("its files keep changing".to_owned())
+    }
+}
+
+/// All that an action needs.
+struct AllContents {
+    messages: HashMap<Digest, Vec<u8>>,
+    files: Arc<Digests>,
+}
+
+impl Contents for AllContents {
+    fn content(&self, digest: &Digest) -> io::Result<Content> {
+        match self.messages.get(digest) {
+            Some(message) => Ok(Content::Bytes(message.clone())),
+            None => self.files.content(digest),
+        }
+    }
+}
