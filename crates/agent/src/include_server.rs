@@ -24,6 +24,7 @@ mod engine;
 mod engine_refusals;
 mod flags;
 mod job;
+mod jobs;
 mod limit;
 mod lookup;
 mod mirror;

@@ -291,6 +291,7 @@ impl Files<'_> {
                 self.write_beside(&[b".opt.yaml", &record]);
             }
             ("-MF", _) => {} // Standard output comes back.
+            ("-Wp,", Why::Writes) => return self.add_dependencies_of_wp(&value),
             ("-MJ" | "-serialize-diagnostics" | "-aux-info", _) if !value.is_empty() => {
                 self.write(&value);
             }
@@ -312,6 +313,18 @@ impl Files<'_> {
             _ => return false,
         }
         true
+    }
+
+    /// Kernels' makefiles ask for `-Wp,-MMD,FILE`.
+    fn add_dependencies_of_wp(&mut self, list: &[u8]) -> bool {
+        let parts: Vec<&[u8]> = list.split(|&byte| byte == b',').collect();
+        match parts[..] {
+            [b"-MD" | b"-MMD", file] => {
+                self.write(file);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn add_dependency_file(&mut self) {

@@ -6,6 +6,7 @@
 //! Costs nothing without `pump`, and an open, a write and a close with it.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -60,7 +61,9 @@ impl<'a> Account<'a> {
                 place
             }
             Transport::Ssh { host, .. } => host.clone(),
-            Transport::Local => unreachable!("this machine sends no answers"),
+            Transport::Local | Transport::Engine { .. } => {
+                unreachable!("only servers of the old protocols answer us")
+            }
         };
         let (mode, ran) = match answer.version {
             Version::Pump => ("preprocessed there", Ran::Pump(place())),
@@ -78,6 +81,15 @@ impl<'a> Account<'a> {
             ),
         );
         self.record(ran, answer.sent, answer.received);
+    }
+
+    /// The agent had it run on this host.
+    pub(crate) fn by_agent(&self, host: &OsStr) {
+        let spec = host.display();
+        self.settings
+            .log
+            .info("", format_args!("ran on {spec}: as an action"));
+        self.record(Ran::Pump(host.to_owned()), 0, 0);
     }
 
     /// It was not to run here, and could not run elsewhere.

@@ -14,6 +14,7 @@ use command::{Compile, Plan, extension, plan};
 use hosts::{Host, Transport};
 
 use crate::account::Account;
+use crate::action;
 use crate::colours;
 use crate::compiler_name;
 use crate::conclusion::Here;
@@ -45,6 +46,9 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
             );
             return Exit::RECURSION;
         }
+    }
+    if let Some(exit) = action::attempt(words, settings) {
+        return exit;
     }
     match look_at(words, settings) {
         Ok(compile) if settings.colours => {
@@ -119,7 +123,7 @@ fn run_here(words: &[OsString], why: &WhyLocal, settings: &Settings) -> Exit {
 fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exit {
     let log = &settings.log;
     let list = host_list::read(settings)
-        .map(|list| host_list::usable(list, log))
+        .map(|list| host_list::usable(list, settings.pump.port.is_some(), log))
         .map_err(|none| none.report(log))
         .ok();
     let mut here = Here {

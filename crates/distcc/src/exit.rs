@@ -39,6 +39,11 @@ impl Exit {
         code.map_or(Self::FAILURE, Self)
     }
 
+    /// A code that a compiler ended with.
+    pub(crate) fn with(code: u32) -> Self {
+        u8::try_from(code).map_or(Self::FAILURE, Self)
+    }
+
     /// The number.
     pub(crate) fn code(self) -> u8 {
         self.0

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hosts::{Host, HostError, HostList};
+use hosts::{Host, HostError, HostList, Transport};
 
 use crate::log::Log;
 use crate::settings::Settings;
@@ -111,8 +111,20 @@ pub(crate) fn complain(list: &HostList, log: &Log) {
 
 /// The list for distributing: what makes no sense in it is complained about, and what we cannot do
 /// (`+zeroconf`, `auth`) is warned about, once, and left out.
-pub(crate) fn usable(mut list: HostList, log: &Log) -> HostList {
+pub(crate) fn usable(mut list: HostList, below_pump: bool, log: &Log) -> HostList {
     complain(&list, log);
+    // The agent has had its turn.
+    let is_engine = |host: &Host| matches!(host.transport, Transport::Engine { .. });
+    if let Some(engine) = list.hosts.iter().find(|host| is_engine(host))
+        && !below_pump
+    {
+        let spec = engine.spec.display();
+        log.warning(
+            "dcc_parse_hosts",
+            format_args!("{spec} is only used below pump; going on without it"),
+        );
+    }
+    list.hosts.retain(|host| !is_engine(host));
     if list.zeroconf {
         log.warning(
             "dcc_parse_hosts",
@@ -190,6 +202,7 @@ pub(crate) fn short_name(host: &Host) -> &OsStr {
     match &host.transport {
         hosts::Transport::Local => OsStr::new("localhost"),
         hosts::Transport::Tcp { host, .. } | hosts::Transport::Ssh { host, .. } => host,
+        hosts::Transport::Engine { name } => name,
     }
 }
 

@@ -25,6 +25,7 @@ mod usage;
 mod why;
 
 mod account;
+mod action;
 mod compile;
 mod conclusion;
 mod exchange;

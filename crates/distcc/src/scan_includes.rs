@@ -25,7 +25,7 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
         return compile::run(words, settings);
     };
     let list = match host_list::read(settings) {
-        Ok(list) => host_list::usable(list, log),
+        Ok(list) => host_list::usable(list, settings.pump.port.is_some(), log),
         Err(none) => {
             none.report(log);
             return Exit::FAILURE;

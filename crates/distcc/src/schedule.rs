@@ -260,6 +260,7 @@ fn key(host: &Host) -> HostKey {
         Transport::Local => HostKey::local(),
         Transport::Tcp { host, port } => HostKey::tcp(host, *port),
         Transport::Ssh { host, .. } => HostKey::ssh(host),
+        Transport::Engine { .. } => unreachable!("engines are the agent's"),
     }
 }
 

@@ -110,6 +110,7 @@ impl Connection {
                 SshConnection::open(&words, &settings.children, io_timeout).map(Self::Ssh)
             }
             Transport::Local => unreachable!("local jobs need no connection"),
+            Transport::Engine { .. } => unreachable!("engines are the agent's"),
         }
     }
 

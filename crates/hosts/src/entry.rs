@@ -4,6 +4,7 @@
 //! localhost [/N]
 //! [USER] @ HOST [/N] [:COMMAND] {,OPTION}
 //! HOST [/N] [:PORT] [/N] {,OPTION}            HOST may be an IPv6 address in brackets
+//! grpc://HOST:PORT[/INSTANCE] [,slots=N]
 //! ```
 
 use std::ffi::{OsStr, OsString};
@@ -15,6 +16,8 @@ use crate::{Host, Transport};
 const DEFAULT_PORT: u16 = 3632;
 const DEFAULT_SLOTS: u32 = 4;
 const DEFAULT_LOCAL_SLOTS: u32 = 2;
+/// Engines queue by themselves.
+const DEFAULT_ENGINE_SLOTS: u32 = 32;
 
 /// Parses the entry that the list `rest` begins with. The error is 3.4's message.
 pub(crate) fn parse(rest: &[u8], entry: &[u8]) -> Result<Host, String> {
@@ -33,6 +36,11 @@ pub(crate) fn parse(rest: &[u8], entry: &[u8]) -> Result<Host, String> {
     if entry == b"localhost" || entry.starts_with(b"localhost/") {
         cursor.eat(b"localhost");
         host.slots = cursor.multiplier()?.unwrap_or(host.slots);
+        return Ok(host);
+    }
+    if entry.starts_with(b"grpc://") {
+        host.slots = DEFAULT_ENGINE_SLOTS;
+        host.transport = parse_engine(&mut cursor, &mut host.slots)?;
         return Ok(host);
     }
     host.slots = DEFAULT_SLOTS;
@@ -67,6 +75,23 @@ fn parse_ssh(cursor: &mut Cursor<'_>, slots: &mut u32) -> Result<Transport, Stri
         host: os(host),
         command: non_empty(command),
     })
+}
+
+fn parse_engine(cursor: &mut Cursor<'_>, slots: &mut u32) -> Result<Transport, String> {
+    let name = os(cursor.take_until(b","));
+    let quote = *cursor;
+    while cursor.eat(b",") {
+        let count = match cursor.eat(b"slots") {
+            true => cursor.multiplier()?,
+            false => None,
+        };
+        let unknown = || {
+            let quote = quote.quote();
+            format!("unrecognized option in host specification: {quote}")
+        };
+        *slots = count.ok_or_else(unknown)?;
+    }
+    Ok(Transport::Engine { name })
 }
 
 fn parse_tcp(cursor: &mut Cursor<'_>, slots: &mut u32) -> Result<Transport, String> {

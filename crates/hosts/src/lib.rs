@@ -84,6 +84,11 @@ pub enum Transport {
         /// The command behind `:`, `distccd` unless given.
         command: Option<OsString>,
     },
+    /// `grpc://HOST:PORT/INSTANCE`: an engine of the Remote Execution API, which only the agent below `pump` reaches.
+    Engine {
+        /// All of it, without options.
+        name: OsString,
+    },
 }
 
 /// Why a host list cannot be used. `Display` gives distcc 3.4's words.

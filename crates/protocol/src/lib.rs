@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod include;
+pub mod jobs;
 pub mod lzo;
 pub mod pieces;
 pub mod request;

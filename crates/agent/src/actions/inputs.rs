@@ -1,12 +1,12 @@
 //! Everything that a compile needs, in one root: the closure that the include engine found, files that options name,
-//! and the compiler.
+//! the compiler, and the language's files.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use action::{BadPath, Digest, Root};
 use includes::Closure;
@@ -40,11 +40,10 @@ impl From<BadPath> for NoInputs {
     }
 }
 
-/// Puts it all together. `named` are files that options name, with the links on the way to them.
+/// Puts it all together: what is included, and what else there has to be.
 pub(super) fn gather(
     closure: &Closure,
-    named: &Places,
-    compiler: &Places,
+    others: [&Places; 3],
     files: &Digests,
 ) -> Result<Inputs, NoInputs> {
     let mut root = Root::default();
@@ -71,7 +70,7 @@ pub(super) fn gather(
             refuse_twins(path, &twin, digest)?;
         }
     }
-    for (path, place) in named.by_path.iter().chain(&compiler.by_path) {
+    for (path, place) in others.iter().flat_map(|places| &places.by_path) {
         let bytes = path.as_os_str().as_bytes();
         match place {
             Place::Link(target) => root.add_link(bytes, target.as_os_str().as_bytes())?,
@@ -87,9 +86,7 @@ pub(super) fn gather(
             Place::Folder => {}
         }
     }
-    let folders = [named, compiler]
-        .into_iter()
-        .flat_map(|places| &places.by_path);
+    let folders = others.iter().flat_map(|places| &places.by_path);
     let folders = folders.filter(|(_, place)| **place == Place::Folder);
     for (path, _) in folders {
         root.add_folder(path.as_os_str().as_bytes())?;
@@ -106,7 +103,7 @@ pub(super) fn gather(
 
 /// Two files of one content are one for gcc if their times are equal, too, and for clang if they are hard links: where
 /// the text cares about it, the times and inodes that a server makes up must not decide.
-fn refuse_twins(path: &Path, twin: &PathBuf, digest: Digest) -> Result<(), NoInputs> {
+fn refuse_twins(path: &Path, twin: &Path, digest: Digest) -> Result<(), NoInputs> {
     let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
     let has = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
     match digest.size > 0 && (has(b"once") || has(b"import")) {

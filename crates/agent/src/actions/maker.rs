@@ -15,6 +15,7 @@ use toolchain::{Places, Surroundings};
 use super::digests::Digests;
 use super::environment;
 use super::inputs::{Inputs, NoInputs, gather};
+use super::locale::Locales;
 use super::toolchains::Toolchains;
 
 /// How often a compile is looked at while its files keep changing.
@@ -25,6 +26,7 @@ pub struct Maker {
     engine: includes::Engine,
     files: Arc<Digests>,
     toolchains: Toolchains,
+    locales: Locales,
 }
 
 /// A command as it was called.
@@ -56,6 +58,7 @@ impl Maker {
             engine,
             files: Arc::default(),
             toolchains: Toolchains::default(),
+            locales: Locales::default(),
         }
     }
 
@@ -81,7 +84,10 @@ impl Maker {
         let compiler = self
             .toolchains
             .find(&called.argv, hermetic.language, &around)?;
-        let (inputs, closure) = self.settled(called, &hermetic.reads, &compiler.places)?;
+        let locale = self.locales.find(&variables);
+        let locale = locale.map_err(|error| format!("the language's files: {error}"))?;
+        let tools = [&compiler.places, &*locale];
+        let (inputs, closure) = self.settled(called, &hermetic.reads, tools)?;
 
         let mut arguments = vec![compiler.driver.as_os_str().as_bytes().to_vec()];
         if called.in_colour {
@@ -135,7 +141,7 @@ impl Maker {
         &self,
         called: &Called,
         reads: &[OsString],
-        compiler: &Places,
+        tools: [&Places; 2],
     ) -> Result<(Inputs, Arc<Closure>), String> {
         let command = includes::Command {
             cwd: called.cwd.as_os_str().as_bytes().to_vec(),
@@ -159,7 +165,7 @@ impl Maker {
                 let added = named.add_if_there(&path);
                 added.map_err(|error| format!("{}: {error}", path.display()))?;
             }
-            let inputs = gather(&closure, &named, compiler, &self.files);
+            let inputs = gather(&closure, [&named, tools[0], tools[1]], &self.files);
             // The very same answer: nothing has changed that it rests on, the text of each file included.
             let again = ask()?;
             let is_same = Arc::ptr_eq(&again, &closure);

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use command::{Compile, Plan};
 use protocol::include::{Query, encode_answer};
+use protocol::jobs;
 use protocol::pieces::{Pieces, socket_beside};
 use protocol::request::Limits;
 use protocol::stream::read_query;
@@ -24,11 +25,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use super::copies::Copies;
+use super::jobs::Jobs;
 use super::refusal::Refusal;
 use super::report::Report;
 use super::service::{Answer, Service};
 use super::store;
 use super::workers::Workers;
+use crate::actions::maker::Maker;
+use crate::actions::placement::Placement;
 
 /// Connections at once. Clients ask one question per compile and hold a slot meanwhile, so
 /// there are few; more wait in the socket's queue.
@@ -68,6 +72,8 @@ pub(crate) struct QueryServer {
     socket: Socket,
     /// That for clients of ours; None where its path would be too long.
     pieces: Option<Socket>,
+    /// That for whole compiles, if there is somebody to do them.
+    jobs: Option<Socket>,
     shared: Arc<Shared>,
     /// Something to read once a signal asks for the end.
     signals: UnixStream,
@@ -106,10 +112,31 @@ impl QueryServer {
             listener,
             socket,
             pieces,
+            jobs: None,
             shared,
             signals,
             starter,
         })
+    }
+
+    /// From now on takes whole compiles, too, for servers that run actions. Compilers' facts are in `facts`.
+    ///
+    /// # Errors
+    /// The socket or the threads cannot be made.
+    pub(crate) fn take_jobs(
+        &mut self,
+        facts: Option<PathBuf>,
+        placement: Placement,
+    ) -> io::Result<()> {
+        let engine = includes::Engine::new(
+            Arc::new(includes::RealTree::watched()?),
+            Arc::new(includes::RealCompiler::new(facts)),
+            includes::Settings::default(),
+        );
+        let beside = jobs::socket_beside(self.socket.path.as_os_str());
+        let (listener, socket) = Socket::open(Path::new(&beside))?;
+        self.jobs = Some(socket);
+        Jobs::new(Maker::new(engine), placement)?.serve(listener)
     }
 
     /// Answers questions until a signal comes, the starter has gone or the socket is gone.
@@ -197,7 +224,8 @@ impl QueryServer {
     /// Leaves nothing behind.
     pub(crate) fn end(&self) {
         self.socket.remove();
-        self.pieces.iter().for_each(Socket::remove);
+        let others = self.pieces.iter().chain(&self.jobs);
+        others.for_each(Socket::remove);
         self.shared.service.interrupt();
         // With no compiler running any more, answers in the making end at once.
         let mut ending = self

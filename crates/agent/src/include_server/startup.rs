@@ -28,11 +28,13 @@ use super::client_root::{RootFolder, RootFolderError};
 use super::engine::Engine;
 use super::engine_refusals::EngineRefusals;
 use super::flags::Flags;
+use super::jobs;
 use super::mirror::Mirror;
 use super::query_server::QueryServer;
 use super::report::{Report, times};
 use super::run::Stop;
 use super::service::Service;
+use crate::actions::placement::Placement;
 use crate::console;
 
 /// Why there is no server.
@@ -153,7 +155,7 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
         report.warn(words);
     }
     let socket = flags.port.clone().unwrap_or_default();
-    let server = QueryServer::open(
+    let mut server = QueryServer::open(
         &socket,
         signals,
         starter,
@@ -162,6 +164,14 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
         flags.write_include_closure,
     )
     .map_err(|error| StartError::Socket(socket, error))?;
+
+    let engines = jobs::engines(&variable("DISTCC_HOSTS").unwrap_or_default());
+    if !engines.is_empty() {
+        let facts = facts_folder(variable("XDG_CACHE_HOME"), variable("HOME"));
+        server
+            .take_jobs(facts, Placement::new(engines))
+            .map_err(StartError::System)?;
+    }
 
     match (ready, &flags.pid_file) {
         (Some(ready), _) => {

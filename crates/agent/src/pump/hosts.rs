@@ -34,7 +34,7 @@ pub(super) enum Why {
 pub(super) struct Listed {
     /// All of them.
     pub(super) all: usize,
-    /// Those with the option `,cpp`.
+    /// Those with the option `,cpp`, and engines.
     pub(super) pump: usize,
 }
 
@@ -66,7 +66,9 @@ pub(super) fn source(settings: &Settings, distcc: &Path) -> Result<Source, PumpE
 
 fn count(shown: &[u8]) -> Listed {
     let hosts = lines(shown);
-    let has_cpp = |host: &&[u8]| host.windows(4).any(|option| option == b",cpp");
+    let has_cpp = |host: &&[u8]| {
+        host.starts_with(b"grpc://") || host.windows(4).any(|option| option == b",cpp")
+    };
     Listed {
         all: hosts.clone().count(),
         pump: hosts.filter(has_cpp).count(),

@@ -1,0 +1,110 @@
+//! A whole compile handed to the agent below `pump`: it knows what the compile needs and who has time for it. The
+//! client only writes what comes back.
+//!
+//! Where there is no agent of ours, or it has nobody to do this one, the client goes on by itself.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, BufReader, IsTerminal, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use command::client::native;
+use command::hermetic::hermetic;
+use protocol::include::Query;
+use protocol::jobs::{Answer, Done, Question, socket_beside};
+use protocol::request::Limits;
+
+use crate::account::Account;
+use crate::exit::Exit;
+use crate::log::Reason;
+use crate::output;
+use crate::response_file;
+use crate::settings::Settings;
+use crate::this_machine;
+
+/// Runs a command by the agent, if it can.
+pub(crate) fn attempt(words: &[OsString], settings: &Settings) -> Option<Exit> {
+    let port = settings.pump.port.as_ref()?;
+    if settings.pump.stub.is_some() {
+        return None;
+    }
+    let mut agent = UnixStream::connect(Path::new(&socket_beside(port))).ok()?;
+    let mut argv = response_file::expand(words.to_vec(), |file| fs::read(file).ok());
+    if native::asks_for_this_machine(&argv) {
+        argv = this_machine::spelled_out(&argv, settings).ok()?;
+    }
+    let output = hermetic(&argv).ok()?.output;
+    let question = Question {
+        query: Query {
+            cwd: std::env::current_dir().ok()?.into_os_string(),
+            argv,
+        },
+        environment: environment(settings),
+        in_colour: in_colour(),
+    };
+    let log = &settings.log;
+    let answered = agent.write_all(&question.encode());
+    let answered = answered.and_then(|()| Answer::read(&mut BufReader::new(&agent), LIMITS));
+    match answered {
+        Ok(Answer::Done(done)) => Some(conclude(&done, &output, settings)?),
+        Ok(Answer::Here(why)) => {
+            log.info("", format_args!("no action: {}", why.display()));
+            None
+        }
+        Err(error) => {
+            log.warning("", format_args!("the agent has gone: {}", Reason(&error)));
+            None
+        }
+    }
+}
+
+/// All variables, with the `PATH` that children get: in the user's, compilers may be links to us.
+fn environment(settings: &Settings) -> Vec<(OsString, OsString)> {
+    let path = |(name, value): (OsString, OsString)| match name == "PATH" {
+        true => (name, settings.children.path.clone()),
+        false => (name, value),
+    };
+    std::env::vars_os().map(path).collect()
+}
+
+/// An agent may say as much as a compiler.
+const LIMITS: Limits = Limits {
+    args: 0,
+    text_bytes: 1 << 20,
+    all_text_bytes: 1 << 20,
+    files: 1000,
+    body_bytes: u32::MAX,
+};
+
+/// As compilers decide it.
+fn in_colour() -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|name| name == "dumb");
+    !dumb && io::stderr().is_terminal()
+}
+
+/// Writes what was made, and says what the compiler said. Nothing if it cannot be written: then the compiler here says
+/// why.
+fn conclude(done: &Done, output: &OsStr, settings: &Settings) -> Option<Exit> {
+    let host = done.host.display();
+    if done.exit_code != 0 {
+        // As compilers do when they fail.
+        let is_old = fs::symlink_metadata(output).is_ok_and(|found| found.is_file());
+        if is_old && !done.files.iter().any(|(name, _)| name == output) {
+            let _ = fs::remove_file(output); // It may be gone already.
+        }
+    }
+    for (name, content) in &done.files {
+        if let Err(error) = output::write(name, content) {
+            let name = name.display();
+            settings.log.warning(
+                "",
+                format_args!("failed to write {name} from {host}: {}", Reason(&error)),
+            );
+            return None;
+        }
+    }
+    output::print(&done.stdout, &[&done.stderr]);
+    Account::new(settings).by_agent(&done.host);
+    Some(Exit::with(done.exit_code))
+}

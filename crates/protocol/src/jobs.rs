@@ -1,0 +1,259 @@
+//! Whole compiles: between our client and our agent only, over a socket of their own beside the include server's.
+//!
+//! ```text
+//! client:   CDIR, ARGC n, n x ARGV     as in a question to an include server
+//!           ARGC k, k x ARGV           its environment, NAME=VALUE each
+//!           TERM t                     1 if its messages are shown in colours
+//! agent:    DONE 1, HOST name, STAT status, SERR, SOUT, NFIL k, k x (NAME, FILE)
+//!           or HERE                    a sentence: the client has to see to it by itself
+//! ```
+//!
+//! Bodies are as they are; the client writes the files. A client that closes the connection ends its job.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::include::Query;
+use crate::request::{Limits, RequestError, put_list};
+use crate::stream::{read_answer, read_body, read_header, read_query};
+use crate::strings::Budget;
+use crate::token::{put_number, put_packet};
+use crate::{Header, Token};
+
+const TERMINAL: Token = Token(*b"TERM");
+const HOST: Token = Token(*b"HOST");
+const HERE: Token = Token(*b"HERE");
+
+/// A command as it was called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Working folder and words.
+    pub query: Query,
+    /// All variables.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Whether messages go to a terminal that shows colours.
+    pub in_colour: bool,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It ran elsewhere.
+    Done(Done),
+    /// It did not; why, in words.
+    Here(OsString),
+}
+
+/// A compile that ran elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Where it ran, as in the host list.
+    pub host: OsString,
+    /// The compiler's exit code.
+    pub exit_code: u32,
+    /// What it wrote.
+    pub stderr: Vec<u8>,
+    /// What it wrote.
+    pub stdout: Vec<u8>,
+    /// Files that it made: absolute, or from the working folder.
+    pub files: Vec<(OsString, Vec<u8>)>,
+}
+
+impl Question {
+    /// The bytes on the wire.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = self.query.encode();
+        let variables: Vec<OsString> = self
+            .environment
+            .iter()
+            .map(|(name, value)| {
+                let parts = [name.as_bytes(), b"=", value.as_bytes()];
+                OsString::from_vec(parts.concat())
+            })
+            .collect();
+        put_list(&mut out, &variables);
+        put_number(&mut out, TERMINAL, u32::from(self.in_colour));
+        out
+    }
+
+    /// Reads a question.
+    ///
+    /// # Errors
+    /// The stream's; [`io::ErrorKind::InvalidData`] where the bytes are no such question.
+    pub fn read(from: &mut impl Read, limits: Limits) -> io::Result<Self> {
+        let query = read_query(from, limits)?;
+        let variables = read_answer(from, limits)?;
+        let in_colour = number(from, TERMINAL)? == 1;
+        let split = |variable: &OsString| {
+            let bytes = variable.as_bytes();
+            // A name may begin with an equals sign.
+            let equals = bytes.iter().skip(1).position(|&byte| byte == b'=')? + 1;
+            let part = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+            Some((part(&bytes[..equals]), part(&bytes[equals + 1..])))
+        };
+        Ok(Self {
+            query,
+            environment: variables.iter().filter_map(split).collect(),
+            in_colour,
+        })
+    }
+}
+
+impl Answer {
+    /// The bytes on the wire.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let done = match self {
+            Self::Here(why) => {
+                let mut out = Vec::new();
+                put_packet(&mut out, HERE, why.as_bytes());
+                return out;
+            }
+            Self::Done(done) => done,
+        };
+        let bytes: usize = done.files.iter().map(|(_, content)| content.len()).sum();
+        let mut out = Vec::with_capacity(bytes + done.stderr.len() + 1024);
+        put_number(&mut out, Token::DONE, 1);
+        put_packet(&mut out, HOST, done.host.as_bytes());
+        put_number(&mut out, Token::STAT, done.exit_code);
+        put_packet(&mut out, Token::SERR, &done.stderr);
+        put_packet(&mut out, Token::SOUT, &done.stdout);
+        let count = u32::try_from(done.files.len()).expect("an action declares few files");
+        put_number(&mut out, Token::NFIL, count);
+        for (name, content) in &done.files {
+            put_packet(&mut out, Token::NAME, name.as_bytes());
+            put_packet(&mut out, Token::FILE, content);
+        }
+        out
+    }
+
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// As [`Question::read`].
+    pub fn read(from: &mut impl Read, limits: Limits) -> io::Result<Self> {
+        let first = header(from)?;
+        if let Ok(bytes) = first.expect(HERE) {
+            return Ok(Self::Here(OsString::from_vec(body(
+                from,
+                HERE,
+                bytes,
+                limits.text_bytes,
+            )?)));
+        }
+        first
+            .expect(Token::DONE)
+            .map_err(|error| invalid(RequestError::Header(error)))?;
+        let bytes = number(from, HOST)?;
+        let host = body(from, HOST, bytes, limits.text_bytes)?;
+        let exit_code = number(from, Token::STAT)?;
+        let mut bulk = |token| {
+            let bytes = number(from, token)?;
+            body(from, token, bytes, limits.body_bytes)
+        };
+        let (stderr, stdout) = (bulk(Token::SERR)?, bulk(Token::SOUT)?);
+        let count = number(from, Token::NFIL)?;
+        Budget::bounded(Token::NFIL, count, limits.files).map_err(invalid)?;
+        let mut files = Vec::new();
+        for _ in 0..count {
+            let bytes = number(from, Token::NAME)?;
+            let name = body(from, Token::NAME, bytes, limits.text_bytes)?;
+            let bytes = number(from, Token::FILE)?;
+            let content = body(from, Token::FILE, bytes, limits.body_bytes)?;
+            files.push((OsString::from_vec(name), content));
+        }
+        Ok(Self::Done(Done {
+            host: OsString::from_vec(host),
+            exit_code,
+            stderr,
+            stdout,
+            files,
+        }))
+    }
+}
+
+fn header(from: &mut impl Read) -> io::Result<Header> {
+    let header = Header::decode(&read_header(from)?);
+    header.map_err(|error| invalid(RequestError::Header(error)))
+}
+
+fn number(from: &mut impl Read, due: Token) -> io::Result<u32> {
+    let number = header(from)?.expect(due);
+    number.map_err(|error| invalid(RequestError::Header(error)))
+}
+
+fn body(from: &mut impl Read, token: Token, bytes: u32, most: u32) -> io::Result<Vec<u8>> {
+    Budget::bounded(token, bytes, most).map_err(invalid)?;
+    read_body(from, bytes)
+}
+
+fn invalid(error: RequestError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// The socket for whole compiles beside an include server's own.
+#[must_use]
+pub fn socket_beside(port: &OsStr) -> OsString {
+    let mut path = port.to_owned();
+    path.push(".jobs");
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question() -> Question {
+        Question {
+            query: Query {
+                cwd: "/w".into(),
+                argv: vec!["gcc".into(), OsString::from_vec(vec![0xff]), "".into()],
+            },
+            environment: vec![("A".into(), "b=c".into()), ("=x".into(), "".into())],
+            in_colour: true,
+        }
+    }
+
+    #[test]
+    fn a_question_survives_the_way() {
+        let bytes = question().encode();
+        let read = |mut bytes: &[u8]| Question::read(&mut bytes, Limits::default());
+        assert_eq!(read(&bytes).unwrap(), question());
+        for length in 0..bytes.len() {
+            assert!(read(&bytes[..length]).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn an_answer_survives_the_way() {
+        let done = Done {
+            host: "grpc://a:1".into(),
+            exit_code: 4,
+            stderr: b"warning".to_vec(),
+            stdout: Vec::new(),
+            files: vec![("a.o".into(), vec![0; 1000]), ("/x/a.d".into(), Vec::new())],
+        };
+        for answer in [Answer::Done(done), Answer::Here("no server".into())] {
+            let bytes = answer.encode();
+            let read = |mut bytes: &[u8]| Answer::read(&mut bytes, Limits::default());
+            assert_eq!(read(&bytes).unwrap(), answer);
+            for length in 0..bytes.len() {
+                assert!(read(&bytes[..length]).is_err(), "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_are_bounded() {
+        for bytes in [
+            &b"HEREffffffff"[..],
+            b"DONE00000001HOST00000000STAT00000000SERRffffffff",
+            b"STAT00000000",
+        ] {
+            let error = Answer::read(&mut &*bytes, Limits::default()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+}
