@@ -1,0 +1,236 @@
+//! Actions on running servers: honest ones, forgetful ones, and liars.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod lies;
+mod peer;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use action::{Digest, Hermetic, Root};
+use remote::{Content, Contents, Endpoint, Made, Order, Server, Trouble};
+
+use peer::start;
+
+async fn connect(address: SocketAddr) -> Server {
+    let endpoint = Endpoint::parse(&format!("grpc://{address}/main")).unwrap();
+    Server::connect(&endpoint).await.unwrap()
+}
+
+/// Blobs by their digests; some on disk. Counts how often each was asked for.
+#[derive(Default)]
+struct Blobs {
+    bytes: HashMap<Digest, Vec<u8>>,
+    files: HashMap<Digest, File>,
+    asked: Mutex<HashMap<Digest, usize>>,
+}
+
+impl Contents for Blobs {
+    fn content(&self, digest: &Digest) -> io::Result<Content> {
+        *self.asked.lock().unwrap().entry(*digest).or_default() += 1;
+        match self.files.get(digest) {
+            Some(file) => Ok(Content::File(file.try_clone()?)),
+            None => Ok(Content::Bytes(self.bytes[digest].clone())),
+        }
+    }
+}
+
+/// An action that repeats `input` into these outputs, and the blobs for it.
+fn order(times: usize, input: &[u8], outputs: &[&str]) -> (Order, Arc<Blobs>) {
+    let job = action::Job {
+        arguments: &[times.to_string().into_bytes()],
+        environment: &BTreeMap::new(),
+        working_folder: b"/w",
+        outputs: &outputs
+            .iter()
+            .map(|path| path.as_bytes().to_vec())
+            .collect(),
+        do_not_cache: false,
+    };
+    let mut root = Root::default();
+    root.add_file(b"/w/in", Digest::of(input), false).unwrap();
+    let hermetic = Hermetic::new(&job, root).unwrap();
+    let mut blobs = Blobs::default();
+    blobs.bytes.extend(hermetic.packed.blobs.clone());
+    blobs.bytes.insert(Digest::of(input), input.to_vec());
+    let blobs = Arc::new(blobs);
+    let order = Order {
+        action: hermetic.packed.digest,
+        blobs: blobs.bytes.keys().copied().collect(),
+        outputs: Arc::new(hermetic.outputs.into_keys().collect()),
+        cached: true,
+        contents: Arc::clone(&blobs) as _,
+    };
+    (order, blobs)
+}
+
+#[tokio::test]
+async fn an_action_runs_and_its_outputs_come_back() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    assert!(server.executes());
+    let (order, _) = order(2, b"ab", &["a.o", "x"]);
+    let outcome = server.run(&order).await.unwrap();
+    let made = |path: &str, content: &[u8], executable| Made {
+        path: path.to_owned(),
+        content: content.to_vec(),
+        executable,
+    };
+    assert_eq!(
+        outcome.files,
+        [made("a.o", b"ababa.o", false), made("x", b"ababx", true)]
+    );
+    assert_eq!(
+        (outcome.exit_code, &*outcome.stdout, &*outcome.stderr),
+        (3, &b"out"[..], &b""[..])
+    );
+    assert!(!outcome.cached);
+}
+
+#[tokio::test]
+async fn large_contents_go_and_come_in_pieces() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    // Nothing that packs well.
+    let mut state = 1_u64;
+    let input: Vec<u8> = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    })
+    .take(9 << 20)
+    .collect();
+    let (mut order, _) = order(2, &input, &["o"]);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&input).unwrap();
+    io::Seek::rewind(&mut file).unwrap();
+    let mut blobs = Blobs {
+        files: HashMap::from([(Digest::of(&input), file)]),
+        ..Blobs::default()
+    };
+    for digest in order.blobs.iter().filter(|digest| digest.size < 10_000) {
+        let Content::Bytes(bytes) = order.contents.content(digest).unwrap() else {
+            unreachable!()
+        };
+        blobs.bytes.insert(*digest, bytes);
+    }
+    order.contents = Arc::new(blobs);
+    let outcome = server.run(&order).await.unwrap();
+    let content = &outcome.files[0].content;
+    assert_eq!(content.len(), (18 << 20) + 1);
+    assert!(content.starts_with(&input) && content[input.len()..].starts_with(&input));
+}
+
+#[tokio::test]
+async fn each_blob_is_read_and_sent_once() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    let (first, blobs) = order(1, b"shared", &["o"]);
+    let runs: Vec<_> = (0..20).map(|_| server.run(&first)).collect();
+    for outcome in futures(runs).await {
+        outcome.unwrap();
+    }
+    let asked = blobs.asked.lock().unwrap().clone();
+    assert_eq!(asked.len(), blobs.bytes.len());
+    assert!(asked.values().all(|&times| times == 1), "{asked:?}");
+    // Another action with the same file sends only what is new.
+    let (second, blobs) = order(2, b"shared", &["o"]);
+    server.run(&second).await.unwrap();
+    assert!(
+        !blobs
+            .asked
+            .lock()
+            .unwrap()
+            .contains_key(&Digest::of(b"shared"))
+    );
+    // And another connection learns that all is there.
+    let (again, blobs) = order(1, b"shared", &["o"]);
+    let order = Order {
+        cached: false,
+        ..again
+    };
+    connect(running.address).await.run(&order).await.unwrap();
+    assert!(blobs.asked.lock().unwrap().is_empty());
+}
+
+async fn futures<F: Future>(all: Vec<F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = all.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<F::Output>> = all.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (one, done) in all.iter_mut().zip(&mut done) {
+            if done.is_none()
+                && let std::task::Poll::Ready(output) = one.as_mut().poll(context)
+            {
+                *done = Some(output);
+            }
+        }
+        match done.iter().all(Option::is_some) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn a_result_that_is_known_costs_one_question() {
+    let running = start().await;
+    let (first, _) = order(1, b"x", &["o"]);
+    let made = connect(running.address).await.run(&first).await.unwrap();
+    assert!(!made.cached);
+    let (again, blobs) = order(1, b"x", &["o"]);
+    let known = connect(running.address).await.run(&again).await.unwrap();
+    assert!(known.cached);
+    assert_eq!(known.files, made.files);
+    assert!(blobs.asked.lock().unwrap().is_empty());
+    assert_eq!(running.peer.runs(), 1);
+}
+
+#[tokio::test]
+async fn what_a_server_has_forgotten_is_sent_again() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    let (order, blobs) = order(2, b"precious", &["o"]);
+    server.run(&order).await.unwrap();
+    running.peer.forget();
+    let outcome = server.run(&order).await.unwrap();
+    assert_eq!(outcome.files[0].content, b"preciouspreciouso");
+    assert_eq!(running.peer.runs(), 2);
+    assert_eq!(blobs.asked.lock().unwrap()[&Digest::of(b"precious")], 2);
+}
+
+#[tokio::test]
+async fn who_is_not_there_is_away() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let endpoint = Endpoint::parse(&format!("grpc://{address}")).unwrap();
+    let trouble = Server::connect(&endpoint).await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Away(_)), "{trouble}");
+}
+
+#[tokio::test]
+async fn files_that_change_are_not_sent() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    let (mut order, _) = order(1, b"before", &["o"]);
+    let mut blobs = Blobs::default();
+    for digest in &*order.blobs {
+        let Content::Bytes(bytes) = order.contents.content(digest).unwrap() else {
+            unreachable!()
+        };
+        blobs.bytes.insert(*digest, bytes);
+    }
+    blobs
+        .bytes
+        .insert(Digest::of(b"before"), b"behind".to_vec());
+    order.contents = Arc::new(blobs);
+    let trouble = server.run(&order).await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Unreadable(_)), "{trouble}");
+    assert_eq!(running.peer.runs(), 0);
+}

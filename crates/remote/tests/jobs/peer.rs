@@ -1,0 +1,387 @@
+//! A server of the API in memory, as small as it can be: it keeps blobs, and "runs" each action by repeating the first
+//! file of `/w` as often as the first argument says, with each output's own name behind it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use action::Digest;
+use action::messages::action_cache_server::{ActionCache, ActionCacheServer};
+use action::messages::capabilities_server::{Capabilities, CapabilitiesServer};
+use action::messages::content_addressable_storage_server::{
+    ContentAddressableStorage, ContentAddressableStorageServer,
+};
+use action::messages::execution_server::{Execution, ExecutionServer};
+use action::messages::{
+    Action, ActionResult, BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest,
+    BatchUpdateBlobsResponse, CacheCapabilities, Command, Directory, ExecuteRequest,
+    ExecuteResponse, ExecutionCapabilities, FindMissingBlobsRequest, FindMissingBlobsResponse,
+    GetActionResultRequest, GetCapabilitiesRequest, GetChunkMappingRequest,
+    GetChunkMappingResponse, GetTreeRequest, GetTreeResponse, OutputFile,
+    RegisterChunkMappingRequest, RegisterChunkMappingResponse, ServerCapabilities,
+    SpliceBlobRequest, SpliceBlobResponse, SplitBlobRequest, SplitBlobResponse,
+    UpdateActionResultRequest, WaitExecutionRequest, batch_read_blobs_response,
+    batch_update_blobs_response, compressor,
+};
+use bazel_remote_apis::google::bytestream::byte_stream_server::{ByteStream, ByteStreamServer};
+use bazel_remote_apis::google::bytestream::{
+    QueryWriteStatusRequest, QueryWriteStatusResponse, ReadRequest, ReadResponse, WriteRequest,
+    WriteResponse,
+};
+use bazel_remote_apis::google::longrunning::{Operation, operation};
+use bazel_remote_apis::google::protobuf::Any;
+use prost::Message as _;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
+
+/// Bytes of a piece of a stream.
+const PIECE: usize = 256 << 10;
+
+/// A server on the loopback address, as long as this lives.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) peer: Peer,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts one.
+pub(crate) async fn start() -> Running {
+    let peer = Peer::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tonic::transport::Server::builder()
+        .add_service(CapabilitiesServer::new(peer.clone()))
+        .add_service(ContentAddressableStorageServer::new(peer.clone()))
+        .add_service(ByteStreamServer::new(peer.clone()))
+        .add_service(ActionCacheServer::new(peer.clone()))
+        .add_service(ExecutionServer::new(peer.clone()));
+    let task = tokio::spawn(async move {
+        let _ = serving
+            .serve_with_incoming(TcpListenerStream::new(listener))
+            .await;
+    });
+    Running {
+        address,
+        peer,
+        task,
+    }
+}
+
+/// What it keeps.
+#[derive(Clone, Default)]
+pub(crate) struct Peer {
+    blobs: Arc<Mutex<HashMap<Digest, Vec<u8>>>>,
+    results: Arc<Mutex<HashMap<Digest, ActionResult>>>,
+    runs: Arc<AtomicUsize>,
+}
+
+impl Peer {
+    /// How often anything was run.
+    pub(crate) fn runs(&self) -> usize {
+        self.runs.load(Ordering::SeqCst)
+    }
+
+    /// All blobs and results are gone.
+    pub(crate) fn forget(&self) {
+        self.blobs.lock().unwrap().clear();
+        self.results.lock().unwrap().clear();
+    }
+
+    fn put(&self, content: Vec<u8>) -> Digest {
+        let digest = Digest::of(&content);
+        self.blobs.lock().unwrap().insert(digest, content);
+        digest
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Vec<u8>, Status> {
+        let found = self.blobs.lock().unwrap().get(digest).cloned();
+        found.ok_or_else(|| missing(digest))
+    }
+
+    fn message<M: prost::Message + Default>(
+        &self,
+        digest: Option<&action::messages::Digest>,
+    ) -> Result<M, Status> {
+        let bytes = self.blob(&named(digest)?)?;
+        M::decode(&*bytes).map_err(|error| Status::invalid_argument(error.to_string()))
+    }
+
+    fn run(&self, digest: Digest) -> Result<ActionResult, Status> {
+        let action: Action = self.message(Some(&digest.message()))?;
+        let command: Command = self.message(action.command_digest.as_ref())?;
+        let root: Directory = self.message(action.input_root_digest.as_ref())?;
+        let folder: Directory = self.message(root.directories[0].digest.as_ref())?;
+        let input = self.blob(&named(folder.files[0].digest.as_ref())?)?;
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        let times: usize = command.arguments[0].parse().unwrap();
+        let output = |path: &String| {
+            let content = [&*input.repeat(times), path.as_bytes()].concat();
+            OutputFile {
+                path: path.clone(),
+                digest: Some(self.put(content).message()),
+                is_executable: path == "x",
+                ..OutputFile::default()
+            }
+        };
+        let result = ActionResult {
+            exit_code: if times == 2 { 3 } else { 0 },
+            stdout_raw: b"out".to_vec(),
+            output_files: command.output_paths.iter().map(output).collect(),
+            ..ActionResult::default()
+        };
+        if result.exit_code == 0 {
+            self.results.lock().unwrap().insert(digest, result.clone());
+        }
+        Ok(result)
+    }
+}
+
+fn named(digest: Option<&action::messages::Digest>) -> Result<Digest, Status> {
+    let digest = digest.ok_or_else(|| Status::invalid_argument("no digest"))?;
+    Digest::try_from(digest).map_err(|bad| Status::invalid_argument(bad.to_string()))
+}
+
+fn missing(digest: &Digest) -> Status {
+    let violation = PreconditionViolation::new("MISSING", format!("blobs/{digest}"), "");
+    let details = ErrorDetails::with_precondition_failure(vec![violation]);
+    Status::with_error_details(Code::FailedPrecondition, "not here", details)
+}
+
+fn unused<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("nobody needs it here"))
+}
+
+fn unpacked(data: Vec<u8>, kind: i32) -> Vec<u8> {
+    match compressor::Value::try_from(kind).unwrap() {
+        compressor::Value::Zstd => zstd::decode_all(&*data).unwrap(),
+        _ => data,
+    }
+}
+
+#[tonic::async_trait]
+impl Capabilities for Peer {
+    async fn get_capabilities(
+        &self,
+        _: Request<GetCapabilitiesRequest>,
+    ) -> Result<Response<ServerCapabilities>, Status> {
+        let zstd = vec![compressor::Value::Zstd.into()];
+        Ok(Response::new(ServerCapabilities {
+            cache_capabilities: Some(CacheCapabilities {
+                supported_compressors: zstd.clone(),
+                supported_batch_update_compressors: zstd,
+                ..CacheCapabilities::default()
+            }),
+            execution_capabilities: Some(ExecutionCapabilities {
+                exec_enabled: true,
+                ..ExecutionCapabilities::default()
+            }),
+            ..ServerCapabilities::default()
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl ContentAddressableStorage for Peer {
+    type GetTreeStream = tokio_stream::Empty<Result<GetTreeResponse, Status>>;
+    type GetChunkMappingStream = tokio_stream::Empty<Result<GetChunkMappingResponse, Status>>;
+
+    async fn find_missing_blobs(
+        &self,
+        request: Request<FindMissingBlobsRequest>,
+    ) -> Result<Response<FindMissingBlobsResponse>, Status> {
+        let mut missing_blob_digests = request.into_inner().blob_digests;
+        let blobs = self.blobs.lock().unwrap();
+        missing_blob_digests
+            .retain(|digest| named(Some(digest)).is_ok_and(|digest| !blobs.contains_key(&digest)));
+        Ok(Response::new(FindMissingBlobsResponse {
+            missing_blob_digests,
+        }))
+    }
+
+    async fn batch_update_blobs(
+        &self,
+        request: Request<BatchUpdateBlobsRequest>,
+    ) -> Result<Response<BatchUpdateBlobsResponse>, Status> {
+        let put = |request: action::messages::batch_update_blobs_request::Request| {
+            let digest = self.put(unpacked(request.data, request.compressor));
+            assert_eq!(Some(digest.message()), request.digest);
+            batch_update_blobs_response::Response {
+                digest: request.digest,
+                status: None,
+            }
+        };
+        let responses = request.into_inner().requests.into_iter().map(put).collect();
+        Ok(Response::new(BatchUpdateBlobsResponse { responses }))
+    }
+
+    async fn batch_read_blobs(
+        &self,
+        request: Request<BatchReadBlobsRequest>,
+    ) -> Result<Response<BatchReadBlobsResponse>, Status> {
+        let read = |digest| -> Result<_, Status> {
+            let data = self.blob(&named(Some(&digest))?)?;
+            Ok(batch_read_blobs_response::Response {
+                data: zstd::encode_all(&*data, 1).unwrap(),
+                compressor: compressor::Value::Zstd.into(),
+                digest: Some(digest),
+                status: None,
+            })
+        };
+        let responses = request.into_inner().digests.into_iter().map(read);
+        let responses = responses.collect::<Result<_, _>>()?;
+        Ok(Response::new(BatchReadBlobsResponse { responses }))
+    }
+
+    async fn get_tree(
+        &self,
+        _: Request<GetTreeRequest>,
+    ) -> Result<Response<Self::GetTreeStream>, Status> {
+        unused()
+    }
+
+    async fn split_blob(
+        &self,
+        _: Request<SplitBlobRequest>,
+    ) -> Result<Response<SplitBlobResponse>, Status> {
+        unused()
+    }
+
+    async fn get_chunk_mapping(
+        &self,
+        _: Request<GetChunkMappingRequest>,
+    ) -> Result<Response<Self::GetChunkMappingStream>, Status> {
+        unused()
+    }
+
+    async fn splice_blob(
+        &self,
+        _: Request<SpliceBlobRequest>,
+    ) -> Result<Response<SpliceBlobResponse>, Status> {
+        unused()
+    }
+
+    async fn register_chunk_mapping(
+        &self,
+        _: Request<Streaming<RegisterChunkMappingRequest>>,
+    ) -> Result<Response<RegisterChunkMappingResponse>, Status> {
+        unused()
+    }
+}
+
+#[tonic::async_trait]
+impl ByteStream for Peer {
+    type ReadStream = tokio_stream::Iter<std::vec::IntoIter<Result<ReadResponse, Status>>>;
+
+    async fn read(
+        &self,
+        request: Request<ReadRequest>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
+        let content = self.blob(&at_the_end_of(&request.get_ref().resource_name)?)?;
+        let piece = |data: &[u8]| {
+            Ok(ReadResponse {
+                data: data.to_vec(),
+            })
+        };
+        let pieces: Vec<_> = content.chunks(PIECE).map(piece).collect();
+        Ok(Response::new(tokio_stream::iter(pieces)))
+    }
+
+    async fn write(
+        &self,
+        request: Request<Streaming<WriteRequest>>,
+    ) -> Result<Response<WriteResponse>, Status> {
+        let mut pieces = request.into_inner();
+        let (mut name, mut content) = (String::new(), Vec::new());
+        while let Some(piece) = pieces.message().await? {
+            name.push_str(&piece.resource_name);
+            assert_eq!(piece.write_offset, content.len() as i64);
+            content.extend(piece.data);
+        }
+        let committed_size = content.len() as i64;
+        let is_packed = name.contains("/compressed-blobs/zstd/");
+        let digest = self.put(unpacked(content, is_packed.into()));
+        assert_eq!(digest, at_the_end_of(&name)?);
+        Ok(Response::new(WriteResponse { committed_size }))
+    }
+
+    async fn query_write_status(
+        &self,
+        _: Request<QueryWriteStatusRequest>,
+    ) -> Result<Response<QueryWriteStatusResponse>, Status> {
+        unused()
+    }
+}
+
+/// ".../HASH/SIZE"
+fn at_the_end_of(name: &str) -> Result<Digest, Status> {
+    let mut parts = name.rsplit('/');
+    let (size, hash) = (parts.next().unwrap(), parts.next().unwrap());
+    named(Some(&action::messages::Digest {
+        hash: hash.to_owned(),
+        size_bytes: size.parse().unwrap(),
+    }))
+}
+
+#[tonic::async_trait]
+impl ActionCache for Peer {
+    async fn get_action_result(
+        &self,
+        request: Request<GetActionResultRequest>,
+    ) -> Result<Response<ActionResult>, Status> {
+        let digest = named(request.get_ref().action_digest.as_ref())?;
+        let known = self.results.lock().unwrap().get(&digest).cloned();
+        known
+            .map(Response::new)
+            .ok_or_else(|| Status::not_found("unknown"))
+    }
+
+    async fn update_action_result(
+        &self,
+        _: Request<UpdateActionResultRequest>,
+    ) -> Result<Response<ActionResult>, Status> {
+        unused()
+    }
+}
+
+type Operations = tokio_stream::Once<Result<Operation, Status>>;
+
+#[tonic::async_trait]
+impl Execution for Peer {
+    type ExecuteStream = Operations;
+    type WaitExecutionStream = Operations;
+
+    async fn execute(
+        &self,
+        request: Request<ExecuteRequest>,
+    ) -> Result<Response<Operations>, Status> {
+        let response = ExecuteResponse {
+            result: Some(self.run(named(request.get_ref().action_digest.as_ref())?)?),
+            ..ExecuteResponse::default()
+        };
+        let done = Operation {
+            name: "one".to_owned(),
+            done: true,
+            result: Some(operation::Result::Response(Any {
+                value: response.encode_to_vec(),
+                ..Any::default()
+            })),
+            ..Operation::default()
+        };
+        Ok(Response::new(tokio_stream::once(Ok(done))))
+    }
+
+    async fn wait_execution(
+        &self,
+        _: Request<WaitExecutionRequest>,
+    ) -> Result<Response<Operations>, Status> {
+        unused()
+    }
+}
