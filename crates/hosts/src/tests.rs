@@ -20,6 +20,7 @@ fn show(host: &Host) -> String {
             host.display(),
             command.as_deref().unwrap_or_default()
         ),
+        Transport::Engine { name } => format!("engine {}", name.display()),
     };
     let mut options = String::new();
     for (set, name) in [(host.lzo, " lzo"), (host.cpp, " cpp"), (host.down, " down")] {
@@ -375,6 +376,23 @@ fn list_options() {
     ] {
         let expected = (options, hosts.to_owned(), complaints.to_owned());
         assert_eq!(list(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn engines_are_ours_alone() {
+    check("grpc://a:1", &["grpc://a:1 -> engine grpc://a:1 32"]);
+    check(
+        "b,cpp,lzo grpc://[::1]:80/x/y,slots=7 c",
+        &[
+            "b,cpp,lzo -> tcp b 3632 4 lzo cpp",
+            "grpc://[::1]:80/x/y,slots=7 -> engine grpc://[::1]:80/x/y 7",
+            "c -> tcp c 3632 4",
+        ],
+    );
+    for option in [",lzo", ",cpp", ",slots", ",slots=0x,", ","] {
+        let text = format!("grpc://a:1{option}");
+        assert!(parse(text.as_bytes()).is_err(), "{text}");
     }
 }
 
