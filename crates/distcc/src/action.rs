@@ -1,16 +1,16 @@
 //! A whole compile handed to the agent below `pump`: it knows what the compile needs and who has time for it. The
 //! client only writes what comes back.
 //!
-//! Where there is no agent of ours, or it has nobody to do this one, the client goes on by itself.
+//! Where there is no agent of ours, or it has nobody to do this one, the client goes on by itself. Without engines
+//! (`INCLUDE_SERVER_ENGINES`) it does not even ask, so this costs other jobs nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, BufReader, IsTerminal, Write};
+use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use command::client::native;
-use command::hermetic::hermetic;
 use protocol::include::Query;
 use protocol::jobs::{Answer, Done, Question, socket_beside};
 use protocol::request::Limits;
@@ -23,10 +23,29 @@ use crate::response_file;
 use crate::settings::Settings;
 use crate::this_machine;
 
+/// What became of a command.
+pub(crate) enum Attempt {
+    /// It ran.
+    Done(Exit),
+    /// The agent says that it is no compile for engines; why.
+    Refused(OsString),
+    /// There are no engines, or none does it.
+    Nobody,
+}
+
 /// Runs a command by the agent, if it can.
-pub(crate) fn attempt(words: &[OsString], settings: &Settings) -> Option<Exit> {
+pub(crate) fn attempt(words: &[OsString], settings: &Settings) -> Attempt {
+    asked(words, settings).unwrap_or(Attempt::Nobody)
+}
+
+fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
     let port = settings.pump.port.as_ref()?;
-    if settings.pump.stub.is_some() {
+    // Whoever names other hosts inside a session wants those.
+    let names_engine = |hosts: &OsString| find(hosts, b"grpc://");
+    if !settings.pump.engines
+        || settings.pump.stub.is_some()
+        || !settings.hosts.as_ref().is_none_or(names_engine)
+    {
         return None;
     }
     let mut agent = UnixStream::connect(Path::new(&socket_beside(port))).ok()?;
@@ -34,22 +53,25 @@ pub(crate) fn attempt(words: &[OsString], settings: &Settings) -> Option<Exit> {
     if native::asks_for_this_machine(&argv) {
         argv = this_machine::spelled_out(&argv, settings).ok()?;
     }
-    let output = hermetic(&argv).ok()?.output;
     let question = Question {
         query: Query {
             cwd: std::env::current_dir().ok()?.into_os_string(),
             argv,
         },
         environment: environment(settings),
-        in_colour: in_colour(),
+        in_colour: settings.colours,
     };
     let log = &settings.log;
     let answered = agent.write_all(&question.encode());
     let answered = answered.and_then(|()| Answer::read(&mut BufReader::new(&agent), LIMITS));
     match answered {
-        Ok(Answer::Done(done)) => Some(conclude(&done, &output, settings)?),
+        Ok(Answer::Done(done)) => Some(Attempt::Done(conclude(&done, settings)?)),
         Ok(Answer::Here(why)) => {
             log.info("", format_args!("no action: {}", why.display()));
+            Some(Attempt::Refused(why))
+        }
+        Ok(Answer::Away(why)) => {
+            log.warning("", format_args!("{}", why.display()));
             None
         }
         Err(error) => {
@@ -77,18 +99,18 @@ const LIMITS: Limits = Limits {
     body_bytes: u32::MAX,
 };
 
-/// As compilers decide it.
-fn in_colour() -> bool {
-    let dumb = std::env::var_os("TERM").is_none_or(|name| name == "dumb");
-    !dumb && io::stderr().is_terminal()
+fn find(text: &OsStr, what: &[u8]) -> bool {
+    let mut windows = text.as_encoded_bytes().windows(what.len());
+    windows.any(|part| part == what)
 }
 
 /// Writes what was made, and says what the compiler said. Nothing if it cannot be written: then the compiler here says
 /// why.
-fn conclude(done: &Done, output: &OsStr, settings: &Settings) -> Option<Exit> {
+fn conclude(done: &Done, settings: &Settings) -> Option<Exit> {
     let host = done.host.display();
     if done.exit_code != 0 {
         // As compilers do when they fail.
+        let output = &done.output;
         let is_old = fs::symlink_metadata(output).is_ok_and(|found| found.is_file());
         if is_old && !done.files.iter().any(|(name, _)| name == output) {
             let _ = fs::remove_file(output); // It may be gone already.

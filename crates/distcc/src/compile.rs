@@ -14,7 +14,7 @@ use command::{Compile, Plan, extension, plan};
 use hosts::{Host, Transport};
 
 use crate::account::Account;
-use crate::action;
+use crate::action::{self, Attempt};
 use crate::colours;
 use crate::compiler_name;
 use crate::conclusion::Here;
@@ -47,14 +47,16 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
             return Exit::RECURSION;
         }
     }
-    if let Some(exit) = action::attempt(words, settings) {
-        return exit;
-    }
+    let refused = match action::attempt(words, settings) {
+        Attempt::Done(exit) => return exit,
+        Attempt::Refused(why) => Some(why),
+        Attempt::Nobody => None,
+    };
     match look_at(words, settings) {
         Ok(compile) if settings.colours => {
-            distribute(words, &colours::asked_for(compile), settings)
+            distribute(words, &colours::asked_for(compile), refused, settings)
         }
-        Ok(compile) => distribute(words, &compile, settings),
+        Ok(compile) => distribute(words, &compile, refused, settings),
         Err(why) => run_here(words, &why, settings),
     }
 }
@@ -119,13 +121,23 @@ fn run_here(words: &[OsString], why: &WhyLocal, settings: &Settings) -> Exit {
     local::run(words, source, &slot, &mut monitor, settings)
 }
 
-/// Runs a compile on the first host that does it, or here.
-fn distribute(words: &[OsString], compile: &Compile, settings: &Settings) -> Exit {
+/// Runs a compile on the first host that does it, or here. It may have been `refused` for engines.
+fn distribute(
+    words: &[OsString],
+    compile: &Compile,
+    refused: Option<OsString>,
+    settings: &Settings,
+) -> Exit {
     let log = &settings.log;
     let list = host_list::read(settings)
         .map(|list| host_list::usable(list, settings.pump.port.is_some(), log))
         .map_err(|none| none.report(log))
         .ok();
+    if let (Some(why), Some(list)) = (refused, &list)
+        && list.hosts.is_empty()
+    {
+        return run_here(words, &WhyLocal::NoAction(why), settings);
+    }
     let mut here = Here {
         words,
         compile,

@@ -28,6 +28,8 @@ pub(crate) enum WhyLocal {
     ThisMachine(UnknownMachine),
     /// Which file such an option writes is left to the next word, whatever it is.
     WpWithoutFile,
+    /// There are engines only, and it is no compile for them.
+    NoAction(OsString),
     /// The host list put this machine first.
     Chosen,
     /// The source cannot be preprocessed; the compiler will say why.
@@ -55,6 +57,7 @@ impl fmt::Display for WhyLocal {
             Self::Option(option) => option.fmt(f),
             Self::ThisMachine(unknown) => unknown.fmt(f),
             Self::WpWithoutFile => f.write_str("-Wp names no dependency file"),
+            Self::NoAction(why) => write!(f, "{}", why.display()),
             Self::Chosen => f.write_str("the host list says so"),
             Self::Source(error) => error.fmt(f),
             Self::NoHostList => f.write_str("there is no host list"),

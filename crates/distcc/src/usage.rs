@@ -29,6 +29,7 @@ Hosts come from $DISTCC_HOSTS, $DISTCC_DIR/hosts, ~/.distcc/hosts or /etc/distcc
    [USER]@HOST            A distccd that ssh starts for each job.
    HOST...,lzo            Send compressed.
    HOST...,cpp,lzo        Pump mode: preprocess on the server; run the build under pump.
+   grpc://HOST:PORT       An engine of the Remote Execution API; run the build under pump.
    --randomize            Shuffle the list.
    --localslots=N         Compiles at once on this machine, if they cannot run elsewhere; 4.
    --localslots_cpp=N     Preprocessors at once on this machine; 8.

@@ -78,7 +78,13 @@ fn parse_ssh(cursor: &mut Cursor<'_>, slots: &mut u32) -> Result<Transport, Stri
 }
 
 fn parse_engine(cursor: &mut Cursor<'_>, slots: &mut u32) -> Result<Transport, String> {
-    let name = os(cursor.take_until(b","));
+    let quote = *cursor;
+    let name = cursor.take_until(b",");
+    if !has_port(name) {
+        let quote = quote.quote();
+        return Err(format!("grpc:// wants HOST:PORT in \"{quote}\""));
+    }
+    let name = os(name);
     let quote = *cursor;
     while cursor.eat(b",") {
         let count = match cursor.eat(b"slots") {
@@ -92,6 +98,15 @@ fn parse_engine(cursor: &mut Cursor<'_>, slots: &mut u32) -> Result<Transport, S
         *slots = count.ok_or_else(unknown)?;
     }
     Ok(Transport::Engine { name })
+}
+
+/// Whether `grpc://HOST:PORT` is what a name begins with.
+fn has_port(name: &[u8]) -> bool {
+    let authority = name.split(|&byte| byte == b'/').nth(2).unwrap_or_default();
+    let colon = authority.iter().rposition(|&byte| byte == b':');
+    let port = colon.and_then(|at| std::str::from_utf8(&authority[at + 1..]).ok());
+    let port = port.and_then(|port| port.parse::<u16>().ok());
+    colon != Some(0) && port.is_some_and(|port| port > 0)
 }
 
 fn parse_tcp(cursor: &mut Cursor<'_>, slots: &mut u32) -> Result<Transport, String> {

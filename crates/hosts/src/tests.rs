@@ -394,6 +394,16 @@ fn engines_are_ours_alone() {
         let text = format!("grpc://a:1{option}");
         assert!(parse(text.as_bytes()).is_err(), "{text}");
     }
+    for name in [
+        "grpc://",
+        "grpc://a",
+        "grpc://:1",
+        "grpc://a:0",
+        "grpc://a:65536/x",
+    ] {
+        let message = format!("grpc:// wants HOST:PORT in \"{name} b\"");
+        check_error(&format!("{name} b"), 0, &message);
+    }
 }
 
 #[test]

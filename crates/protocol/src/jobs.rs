@@ -4,8 +4,9 @@
 //! client:   CDIR, ARGC n, n x ARGV     as in a question to an include server
 //!           ARGC k, k x ARGV           its environment, NAME=VALUE each
 //!           TERM t                     1 if its messages are shown in colours
-//! agent:    DONE 1, HOST name, STAT status, SERR, SOUT, NFIL k, k x (NAME, FILE)
-//!           or HERE                    a sentence: the client has to see to it by itself
+//! agent:    DONE 1, HOST name, STAT status, OUTP name, SERR, SOUT, NFIL k, k x (NAME, FILE)
+//!           or HERE                    a sentence: why this is no compile for others
+//!           or AWAY                    a sentence: why there is nobody to do it
 //! ```
 //!
 //! Bodies are as they are; the client writes the files. A client that closes the connection ends its job.
@@ -24,6 +25,8 @@ use crate::{Header, Token};
 const TERMINAL: Token = Token(*b"TERM");
 const HOST: Token = Token(*b"HOST");
 const HERE: Token = Token(*b"HERE");
+const AWAY: Token = Token(*b"AWAY");
+const OUTPUT: Token = Token(*b"OUTP");
 
 /// A command as it was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +44,10 @@ pub struct Question {
 pub enum Answer {
     /// It ran elsewhere.
     Done(Done),
-    /// It did not; why, in words.
+    /// It has to run where it was called; why, in words.
     Here(OsString),
+    /// Nobody was there to do it; why, in words.
+    Away(OsString),
 }
 
 /// A compile that ran elsewhere.
@@ -52,6 +57,8 @@ pub struct Done {
     pub host: OsString,
     /// The compiler's exit code.
     pub exit_code: u32,
+    /// The object among its files, whether it was made or not, as the command names it.
+    pub output: OsString,
     /// What it wrote.
     pub stderr: Vec<u8>,
     /// What it wrote.
@@ -105,12 +112,14 @@ impl Answer {
     /// The bytes on the wire.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let sentence = |token, why: &OsString| {
+            let mut out = Vec::new();
+            put_packet(&mut out, token, why.as_bytes());
+            out
+        };
         let done = match self {
-            Self::Here(why) => {
-                let mut out = Vec::new();
-                put_packet(&mut out, HERE, why.as_bytes());
-                return out;
-            }
+            Self::Here(why) => return sentence(HERE, why),
+            Self::Away(why) => return sentence(AWAY, why),
             Self::Done(done) => done,
         };
         let bytes: usize = done.files.iter().map(|(_, content)| content.len()).sum();
@@ -118,6 +127,7 @@ impl Answer {
         put_number(&mut out, Token::DONE, 1);
         put_packet(&mut out, HOST, done.host.as_bytes());
         put_number(&mut out, Token::STAT, done.exit_code);
+        put_packet(&mut out, OUTPUT, done.output.as_bytes());
         put_packet(&mut out, Token::SERR, &done.stderr);
         put_packet(&mut out, Token::SOUT, &done.stdout);
         let count = u32::try_from(done.files.len()).expect("an action declares few files");
@@ -135,13 +145,11 @@ impl Answer {
     /// As [`Question::read`].
     pub fn read(from: &mut impl Read, limits: Limits) -> io::Result<Self> {
         let first = header(from)?;
-        if let Ok(bytes) = first.expect(HERE) {
-            return Ok(Self::Here(OsString::from_vec(body(
-                from,
-                HERE,
-                bytes,
-                limits.text_bytes,
-            )?)));
+        for (token, made) in [(HERE, Self::Here as fn(_) -> _), (AWAY, Self::Away)] {
+            if let Ok(bytes) = first.expect(token) {
+                let why = body(from, token, bytes, limits.text_bytes)?;
+                return Ok(made(OsString::from_vec(why)));
+            }
         }
         first
             .expect(Token::DONE)
@@ -149,6 +157,8 @@ impl Answer {
         let bytes = number(from, HOST)?;
         let host = body(from, HOST, bytes, limits.text_bytes)?;
         let exit_code = number(from, Token::STAT)?;
+        let bytes = number(from, OUTPUT)?;
+        let output = body(from, OUTPUT, bytes, limits.text_bytes)?;
         let mut bulk = |token| {
             let bytes = number(from, token)?;
             body(from, token, bytes, limits.body_bytes)
@@ -167,6 +177,7 @@ impl Answer {
         Ok(Self::Done(Done {
             host: OsString::from_vec(host),
             exit_code,
+            output: OsString::from_vec(output),
             stderr,
             stdout,
             files,
@@ -231,11 +242,16 @@ mod tests {
         let done = Done {
             host: "grpc://a:1".into(),
             exit_code: 4,
+            output: "a.o".into(),
             stderr: b"warning".to_vec(),
             stdout: Vec::new(),
             files: vec![("a.o".into(), vec![0; 1000]), ("/x/a.d".into(), Vec::new())],
         };
-        for answer in [Answer::Done(done), Answer::Here("no server".into())] {
+        let sentences = [
+            Answer::Here("a link".into()),
+            Answer::Away("all down".into()),
+        ];
+        for answer in [Answer::Done(done)].into_iter().chain(sentences) {
             let bytes = answer.encode();
             let read = |mut bytes: &[u8]| Answer::read(&mut bytes, Limits::default());
             assert_eq!(read(&bytes).unwrap(), answer);
@@ -249,7 +265,8 @@ mod tests {
     fn lengths_are_bounded() {
         for bytes in [
             &b"HEREffffffff"[..],
-            b"DONE00000001HOST00000000STAT00000000SERRffffffff",
+            b"DONE00000001HOST00000000STAT00000000OUTP00000000SERRffffffff",
+            b"AWAYffffffff",
             b"STAT00000000",
         ] {
             let error = Answer::read(&mut &*bytes, Limits::default()).unwrap_err();

@@ -48,6 +48,8 @@ pub struct Made {
     pub order: Order,
     /// Where each output of the action goes: a path as the command has it.
     pub outputs: BTreeMap<String, Vec<u8>>,
+    /// That of the object among them.
+    pub object: OsString,
 }
 
 impl Maker {
@@ -133,6 +135,7 @@ impl Maker {
                 contents: Arc::new(contents),
             },
             outputs,
+            object: hermetic.output,
         })
     }
 

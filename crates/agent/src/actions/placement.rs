@@ -196,3 +196,84 @@ impl Host {
         state.why = Some(trouble);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placement(slots: &[u32]) -> Placement {
+        let endpoint = |number| Endpoint::parse(&format!("grpc://h{number}:1")).unwrap();
+        Placement::new((0..).map(endpoint).zip(slots.iter().copied()))
+    }
+
+    fn take(placement: &Placement, now: Instant) -> Taken<'_> {
+        match placement.choose(now) {
+            Choice::Take(taken) => taken,
+            _ => panic!("no server is free"),
+        }
+    }
+
+    #[test]
+    fn the_server_with_the_smallest_part_taken_is_next() {
+        let (placement, now) = (placement(&[2, 4]), Instant::now());
+        let order: Vec<_> = (0..6).map(|_| take(&placement, now)).collect();
+        let names: Vec<_> = order.iter().map(|taken| &*taken.host.name).collect();
+        let [a, b] = ["grpc://h0:1", "grpc://h1:1"];
+        assert_eq!(names, [a, b, b, a, b, b]);
+        assert!(matches!(placement.choose(now), Choice::Full));
+        drop(order);
+        assert_eq!(take(&placement, now).host.name, a);
+    }
+
+    #[tokio::test]
+    async fn who_has_too_much_to_do_is_waited_for_and_who_is_away_is_not() {
+        let (placement, now) = (placement(&[1, 1]), Instant::now());
+        let away = |said: &str| Trouble::Away(said.to_owned());
+        let busy = Trouble::Busy {
+            said: String::new(),
+            again: None,
+        };
+        let [first, second] = &placement.hosts[..] else {
+            panic!("two were given");
+        };
+        first.leave_alone(BACKOFF, away("x")).await;
+        assert_eq!(take(&placement, now).host.name, second.name);
+        second.leave_alone(BUSY, busy).await;
+        assert!(matches!(placement.choose(now), Choice::Until(time) if time > now));
+        let later = Instant::now() + BUSY;
+        assert_eq!(take(&placement, later).host.name, second.name);
+        second.leave_alone(BACKOFF, away("y")).await;
+        let Choice::Nobody(why) = placement.choose(now) else {
+            panic!("both are away");
+        };
+        let expected = "grpc://h0:1: not reachable: x; grpc://h1:1: not reachable: y";
+        assert_eq!(why, expected);
+        let later = Instant::now() + BACKOFF;
+        assert_eq!(take(&placement, later).host.name, first.name);
+    }
+
+    #[tokio::test]
+    async fn a_placement_whose_servers_are_all_away_says_so() {
+        // It is taken, and nobody listens.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let endpoint = Endpoint::parse(&format!("grpc://{address}")).unwrap();
+        let placement = Placement::new([(endpoint, 1)]);
+        struct Nothing;
+        impl remote::Contents for Nothing {
+            fn content(&self, _: &action::Digest) -> std::io::Result<remote::Content> {
+                unreachable!("nobody is there to be sent anything")
+            }
+        }
+        let order = Order {
+            action: action::Digest::of(b""),
+            blobs: Arc::default(),
+            outputs: Arc::default(),
+            cached: true,
+            contents: Arc::new(Nothing),
+        };
+        let why = placement.run(&order).await.unwrap_err();
+        assert!(why.contains("not reachable"), "{why}");
+    }
+}

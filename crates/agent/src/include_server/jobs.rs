@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use protocol::jobs::{Answer, Done, Question};
 use protocol::request::Limits;
+use remote::Endpoint;
 use tokio::runtime::Runtime;
 
 use crate::actions::maker::{Called, Made, Maker};
@@ -104,7 +105,7 @@ impl Jobs {
         stream.set_nonblocking(false)?;
         match ran? {
             None => Ok(None),
-            Some(Err(why)) => here(why),
+            Some(Err(why)) => Ok(Some(Answer::Away(OsString::from(why)))),
             Some(Ok((host, outcome))) => Ok(Some(Answer::Done(done(host, outcome, &made)))),
         }
     }
@@ -118,6 +119,7 @@ fn done(host: String, outcome: remote::Outcome, made: &Made) -> Done {
     Done {
         host: host.into(),
         exit_code: u32::try_from(outcome.exit_code).unwrap_or(255),
+        output: made.object.clone(),
         stderr: outcome.stderr,
         stdout: outcome.stdout,
         files: files.collect(),
@@ -125,15 +127,38 @@ fn done(host: String, outcome: remote::Outcome, made: &Made) -> Done {
 }
 
 /// The engines in a host list, and how many jobs each gets at once.
-pub(crate) fn engines(hosts: &OsStr) -> Vec<(remote::Endpoint, u32)> {
-    let list = hosts::parse(hosts.as_bytes());
-    let hosts = list.map(|list| list.hosts).unwrap_or_default();
-    let engine = |host: hosts::Host| match host.transport {
-        hosts::Transport::Engine { name } => {
-            let endpoint = remote::Endpoint::parse(name.to_str()?).ok()?;
-            Some((endpoint, host.slots))
-        }
-        _ => None,
-    };
-    hosts.into_iter().filter_map(engine).collect()
+///
+/// # Errors
+/// What is wrong with one, in words.
+pub(crate) fn engines(hosts: &OsStr) -> Result<Vec<(Endpoint, u32)>, String> {
+    let list = hosts::parse(hosts.as_bytes()).map_err(|error| error.to_string())?;
+    let mut engines = Vec::new();
+    for host in list.hosts {
+        let hosts::Transport::Engine { name } = host.transport else {
+            return Err(format!("{} is no engine", host.spec.display()));
+        };
+        let endpoint = Endpoint::parse(&name.to_string_lossy());
+        engines.push((endpoint.map_err(|error| error.to_string())?, host.slots));
+    }
+    Ok(engines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_are_servers_with_so_many_places() {
+        let endpoint = |name| Endpoint::parse(name).unwrap();
+        assert_eq!(
+            engines(OsStr::new("grpc://a:1 grpc://b:2/x,slots=5")),
+            Ok(vec![
+                (endpoint("grpc://a:1"), 32),
+                (endpoint("grpc://b:2/x"), 5)
+            ])
+        );
+        assert_eq!(engines(OsStr::new(" ")), Ok(Vec::new()));
+        assert!(engines(OsStr::new("a")).is_err());
+        assert!(engines(OsStr::from_bytes(b"grpc://u@\xff:1")).is_err());
+    }
 }

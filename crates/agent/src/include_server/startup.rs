@@ -50,6 +50,8 @@ pub(crate) enum StartError {
     PidFile(PathBuf, io::Error),
     /// A descriptor named on the command line is none.
     Descriptor(RawFd),
+    /// An engine's name cannot be used.
+    Engines(String),
     /// The process in the background has ended instead of being ready; it has said why.
     NotReady(ExitStatus),
     /// Something else that the system refused.
@@ -66,6 +68,7 @@ impl fmt::Display for StartError {
             }
             Self::PidFile(path, error) => write!(f, "cannot write '{}': {error}", path.display()),
             Self::Descriptor(number) => write!(f, "descriptor {number} is not open"),
+            Self::Engines(why) => write!(f, "INCLUDE_SERVER_ENGINES: {why}"),
             Self::NotReady(status) => write!(f, "could not start ({status})"),
             Self::System(error) => error.fmt(f),
         }
@@ -165,7 +168,8 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
     )
     .map_err(|error| StartError::Socket(socket, error))?;
 
-    let engines = jobs::engines(&variable("DISTCC_HOSTS").unwrap_or_default());
+    let engines = jobs::engines(&variable("INCLUDE_SERVER_ENGINES").unwrap_or_default())
+        .map_err(StartError::Engines)?;
     if !engines.is_empty() {
         let facts = facts_folder(variable("XDG_CACHE_HOME"), variable("HOME"));
         server

@@ -52,7 +52,7 @@ machine, which serves nobody else.
 Environment variables (all optional):
 
   DISTCC_HOSTS           The servers; those with the options ",cpp,lzo" are used in
-                         pump mode.
+                         pump mode, and so are engines ("grpc://HOST:PORT").
   DISTCC_POTENTIAL_HOSTS Names of servers for lsdistcc to choose from. Takes the
                          place of DISTCC_HOSTS.
   PUMP_PRIVATE_SERVER    If 1, use a private server whatever hosts are configured.

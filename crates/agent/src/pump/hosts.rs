@@ -15,7 +15,12 @@ pub(super) enum Source {
     /// `lsdistcc` has to find those that answer.
     Potential,
     /// From `DISTCC_HOSTS` or a hosts file, as the client reads them.
-    Configured(Listed),
+    Configured {
+        /// How many of which kind.
+        listed: Listed,
+        /// Those that are engines: a value for `INCLUDE_SERVER_ENGINES`.
+        engines: OsString,
+    },
     /// This machine alone.
     Private(Why),
 }
@@ -60,19 +65,29 @@ pub(super) fn source(settings: &Settings, distcc: &Path) -> Result<Source, PumpE
         .map_err(PumpError::ShowHosts)?;
     match count(&output.stdout) {
         Listed { pump: 0, .. } => Err(PumpError::NoPumpHosts),
-        listed => Ok(Source::Configured(listed)),
+        listed => Ok(Source::Configured {
+            listed,
+            engines: engines(&output.stdout),
+        }),
     }
 }
 
 fn count(shown: &[u8]) -> Listed {
     let hosts = lines(shown);
-    let has_cpp = |host: &&[u8]| {
-        host.starts_with(b"grpc://") || host.windows(4).any(|option| option == b",cpp")
-    };
+    let has_cpp = |host: &&[u8]| is_engine(host) || host.windows(4).any(|option| option == b",cpp");
     Listed {
         all: hosts.clone().count(),
         pump: hosts.filter(has_cpp).count(),
     }
+}
+
+fn engines(shown: &[u8]) -> OsString {
+    let engines: Vec<&[u8]> = lines(shown).filter(is_engine).collect();
+    OsString::from_vec(engines.join(&b' '))
+}
+
+fn is_engine(host: &&[u8]) -> bool {
+    host.starts_with(b"grpc://")
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
@@ -171,6 +186,14 @@ mod tests {
             Listed { all: 4, pump: 2 }
         );
         assert_eq!(count(b""), Listed { all: 0, pump: 0 });
+    }
+
+    #[test]
+    fn engines_are_for_pump_mode_and_named_to_the_agent() {
+        let shown = b"a\ngrpc://b:1\nlocalhost\ngrpc://c:2/x,slots=3\n";
+        assert_eq!(count(shown), Listed { all: 4, pump: 2 });
+        assert_eq!(engines(shown), "grpc://b:1 grpc://c:2/x,slots=3");
+        assert_eq!(engines(b"a,cpp\n"), "");
     }
 
     #[test]

@@ -20,6 +20,10 @@ use super::settings::Settings;
 /// The file in the session's folder that tells of compiles which the include engine refused.
 pub(super) const REFUSALS: &str = "refusals";
 
+/// The variable that names the engines of a session: to the include server, which sends them compiles, and to clients,
+/// which ask it only then.
+pub(super) const ENGINES: &str = "INCLUDE_SERVER_ENGINES";
+
 /// How long the servers of a session live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifetime {
@@ -44,6 +48,7 @@ impl IncludeServer {
         settings: &Settings,
         folder: &Path,
         lifetime: Lifetime,
+        engines: &OsStr,
     ) -> Result<Self, PumpError> {
         let failed = |why: String| PumpError::NoIncludeServer {
             expected: None,
@@ -65,6 +70,8 @@ impl IncludeServer {
             .arg("--refusals_file")
             .arg(folder.join(REFUSALS))
             .args(further_arguments(settings)?)
+            // Always: there may be those of a session around this one.
+            .env(ENGINES, engines)
             // Ctrl-C is for the build: the server is ended after it.
             .process_group(0)
             .stdin(Stdio::null());

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::build;
 use super::hosts::{self, Search, Source};
-use super::include_server::{IncludeServer, Lifetime, socket};
+use super::include_server::{ENGINES, IncludeServer, Lifetime, socket};
 use super::messages::{Progress, PumpError};
 use super::private_server::PrivateServer;
 use super::progress;
@@ -29,6 +29,8 @@ struct Session {
     folder: TempDir,
     /// The value of `DISTCC_HOSTS`, if it has to be another one than before.
     hosts: Option<OsString>,
+    /// The value of `INCLUDE_SERVER_ENGINES`; empty where there are none.
+    engines: OsString,
 }
 
 /// Runs `command` in a session of its own; returns the exit code.
@@ -44,6 +46,9 @@ pub(super) fn build(settings: &Settings, command: &[OsString]) -> Result<u8, Pum
         ("PATH", settings.build_path()),
         ("INCLUDE_SERVER_PORT", socket(session.folder.path()).into()),
     ];
+    if !session.engines.is_empty() {
+        environment.push((ENGINES, session.engines.clone()));
+    }
     environment.extend(session.hosts.clone().map(|hosts| ("DISTCC_HOSTS", hosts)));
     let records = Records::open(session.folder.path()).ok();
     let mut progress = progress::Progress::start(settings, records);
@@ -79,6 +84,9 @@ pub(super) fn startup(settings: &Settings) -> Result<u8, PumpError> {
         ("INCLUDE_SERVER_DIR", folder.into()),
         ("INCLUDE_SERVER_PORT", socket(folder).into()),
     ];
+    if !session.engines.is_empty() {
+        variables.push((ENGINES, session.engines.clone()));
+    }
     if let Some(server) = &session.private_server {
         variables.push((PRIVATE_SERVER_PID, pid(server.pid())));
     }
@@ -115,8 +123,14 @@ fn open(
         }
     };
     let source = hosts::source(settings, distcc)?;
-    if let Source::Configured(listed) = source {
-        say(&Progress::Hosts(listed));
+    let mut engines = OsString::new();
+    if let Source::Configured {
+        listed,
+        engines: found,
+    } = &source
+    {
+        say(&Progress::Hosts(*listed));
+        engines.clone_from(found);
     }
     // It looks for servers while the include server starts.
     let search = (source == Source::Potential).then(|| Search::start(settings));
@@ -133,9 +147,9 @@ fn open(
             let server = PrivateServer::start(settings, folder.path(), lifetime)?;
             Some((server, why))
         }
-        Source::Potential | Source::Configured(_) => None,
+        Source::Potential | Source::Configured { .. } => None,
     };
-    let include_server = match IncludeServer::start(settings, folder.path(), lifetime) {
+    let include_server = match IncludeServer::start(settings, folder.path(), lifetime, &engines) {
         Ok(server) => server,
         Err(error) => {
             shutdown::print_outputs_as_errors(folder.path());
@@ -163,6 +177,7 @@ fn open(
         include_server,
         private_server: private_server.map(|(server, _)| server),
         hosts,
+        engines,
     })
 }
 

@@ -206,9 +206,10 @@ async fn what_a_server_has_forgotten_is_sent_again() {
 
 #[tokio::test]
 async fn who_is_not_there_is_away() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // It is taken, and nobody listens.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
     let endpoint = Endpoint::parse(&format!("grpc://{address}")).unwrap();
     let trouble = Server::connect(&endpoint).await.unwrap_err();
     assert!(matches!(trouble, Trouble::Away(_)), "{trouble}");
