@@ -18,6 +18,7 @@ released   = $(target_dir)/release
 client     = $(target_dir)/$(arch)-unknown-linux-musl/client/distcc
 stage_dir  = $(target_dir)/stage
 corpus_dir = $(target_dir)/corpus
+engine_dir = $(target_dir)/engine
 
 # For the include engine: a quarter of an hour of one processor.
 more_programs = INCLUDES_PROGRAMS=5000 INCLUDES_EDITED_PROGRAMS=600
@@ -133,6 +134,10 @@ stage: staged ## build all programs, install them below target/stage, and print 
 .PHONY: corpus
 corpus: ## unpack the source of the Debian package NAME= below target/corpus
 	@scripts/corpus $(corpus_dir) $(NAME)
+
+.PHONY: engine
+engine: ## get an engine of the Remote Execution API that tests use, buildbox-casd, below target/engine
+	@scripts/engine $(engine_dir)
 
 .PHONY: setup
 setup: ## install all that any target needs (as root: Debian packages too)

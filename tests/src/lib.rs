@@ -12,9 +12,11 @@ pub mod programs;
 pub mod run;
 pub mod tree;
 
+pub mod alike;
 pub mod client;
 pub mod compile_database;
 pub mod compilers;
+pub mod engine;
 pub mod include_server;
 pub mod port;
 pub mod proxy;

@@ -78,6 +78,11 @@ pub fn corpus(name: &str) -> PathBuf {
     )
 }
 
+/// The folder of `buildbox-casd`, an engine of the Remote Execution API that is not ours.
+pub fn engine() -> PathBuf {
+    printed_path(&["engine"], Duration::from_secs(600))
+}
+
 /// Runs `make` in the workspace with the tests' own environment, and reads the path it prints.
 fn printed_path(words: &[&str], limit: Duration) -> PathBuf {
     let mut make = Command::new("make");
