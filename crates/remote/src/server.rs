@@ -18,11 +18,11 @@ pub(crate) const MESSAGE: usize = 4 << 20;
 const BATCH: usize = MESSAGE - (256 << 10);
 
 /// A server that is not there is known soon.
-const CONNECT: Duration = Duration::from_secs(5);
-/// What it can do is said at once.
-const GREETING: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(10);
+/// What it can do is said at once, even by one with much to do.
+const GREETING: Duration = Duration::from_secs(60);
 /// One that has gone without a word is found out.
-const ALIVE: Duration = Duration::from_secs(15);
+const ALIVE: Duration = Duration::from_secs(30);
 
 /// A server of the API that has said what it can do. Cheap to ask from many jobs at once.
 #[derive(Debug)]

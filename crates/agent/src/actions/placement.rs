@@ -3,7 +3,8 @@
 //! Each server has so many places, as the host list says. An action goes to the server with the smallest part of its
 //! places taken, in the list's order where they are equal; if all are taken it waits for the first that becomes free.
 //! A server that cannot be reached is left alone for a while, and its actions go to others; one that says that it has
-//! too much to do is left alone for as long as it asks for. What a server refuses runs where it was called.
+//! too much to do is left alone for as long as it asks for, but no action waits a minute for such servers. What a
+//! server refuses runs where it was called.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ const BACKOFF: Duration = Duration::from_secs(60);
 const BUSY: Duration = Duration::from_secs(1);
 /// Nobody waits longer for a server that says when to come again.
 const LONGEST: Duration = Duration::from_secs(30);
+/// Whose action was told so for this long by one server after the other goes on without them.
+const ENOUGH: Duration = Duration::from_secs(60);
 
 /// All servers of a host list.
 pub struct Placement {
@@ -94,6 +97,7 @@ impl Placement {
     /// # Errors
     /// Why no server runs it, in words.
     pub async fn run(&self, order: &Order) -> Result<(String, Outcome), String> {
+        let mut first_busy = None;
         loop {
             let changed = self.changed.notified();
             let taken = match self.choose(Instant::now()) {
@@ -119,10 +123,18 @@ impl Placement {
             };
             let pause = match &trouble {
                 Trouble::Away(_) => BACKOFF,
-                Trouble::Busy { again, .. } => again.unwrap_or(BUSY).min(LONGEST),
+                Trouble::Busy { again, .. } => {
+                    let since = *first_busy.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= ENOUGH {
+                        return Err(format!("{}: {trouble}", host.name));
+                    }
+                    again.unwrap_or(BUSY).min(LONGEST)
+                }
                 _ => return Err(format!("{}: {trouble}", host.name)),
             };
             host.leave_alone(pause, trouble).await;
+            // None of those who wait for a place will get this one's.
+            self.changed.notify_waiters();
         }
     }
 
@@ -273,7 +285,11 @@ mod tests {
             cached: true,
             contents: Arc::new(Nothing),
         };
-        let why = placement.run(&order).await.unwrap_err();
-        assert!(why.contains("not reachable"), "{why}");
+        // Also those who wait for its only place.
+        let run = || placement.run(&order);
+        let (a, b, c, d) = tokio::join!(run(), run(), run(), run());
+        for why in [a, b, c, d].map(Result::unwrap_err) {
+            assert!(why.contains("not reachable"), "{why}");
+        }
     }
 }
