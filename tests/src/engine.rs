@@ -25,6 +25,7 @@ pub struct Engine {
     child: Child,
     port: u16,
     folder: Tree,
+    is_over: bool,
     _reserved: OwnedFd,
 }
 
@@ -67,11 +68,11 @@ impl Engine {
             child,
             port,
             folder,
+            is_over: false,
             _reserved: reserved,
         };
         let up = |engine: &mut Self| {
-            let ended = engine.child.try_wait().expect("the child is ours");
-            assert!(ended.is_none(), "it ended: {ended:?}\n{}", engine.log());
+            assert!(is_alive(engine.pid()), "it ended:\n{}", engine.log());
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
         };
         wait_until(|| up(&mut engine), || "buildbox-casd does not start".into());
@@ -96,11 +97,11 @@ impl Engine {
 
     /// Ends it, and all that it runs.
     pub fn end(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(None)) {
+        if std::mem::replace(&mut self.is_over, true) {
             return;
         }
         let pid = self.pid();
-        // It has not been waited for, so the number is its own, and its group's, until the end of this.
+        // Nobody has waited for it, even if it has ended: until the end of this the number is its own, and its group's.
         let _ = kill_process(pid, Signal::TERM);
         let deadline = Instant::now() + Duration::from_secs(30);
         while is_alive(pid) && Instant::now() < deadline {

@@ -7,14 +7,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use end_to_end::alike::expect_same_objects;
 use end_to_end::client::Client;
 use end_to_end::compile_database::of_corpus;
 use end_to_end::engine::Engine;
 use end_to_end::programs::{Side, command, ours};
-use end_to_end::run::{Done, run};
+use end_to_end::run::{Done, run, run_within};
 use end_to_end::tree::{Tree, snapshot};
+
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// A folder to compile in, with a log of what became of each command.
 struct Work {
@@ -42,7 +45,7 @@ impl Work {
     fn pump(&self, script: &str) -> Done {
         let mut pump = self.client.command(ours("pump"), &self.tree.join("w"));
         let script = format!("by=distcc; cc() {{ $by gcc \"$@\"; }}\n{script}");
-        let done = run(pump.args(["sh", "-ec", &script]));
+        let done = run_within(pump.args(["sh", "-ec", &script]), LIMIT);
         let left = snapshot(&self.client.temp());
         assert!(left.is_empty(), "left in the client's folder: {left:?}");
         done
@@ -238,7 +241,7 @@ fn engines_of_a_hosts_file_in_a_session_of_its_own() {
         exit $code";
     let mut shell = work.client.command("sh", &work.tree.join("w"));
     shell.env_remove("DISTCC_HOSTS");
-    let done = run(shell.args(["-c", script]).arg(ours("pump")));
+    let done = run_within(shell.args(["-c", script]).arg(ours("pump")), LIMIT);
     let done = done.expect_success();
     assert_eq!(work.actions(), 1, "{}\n{}", done.explain(), work.log());
     assert!(work.tree.join("w/b.o").exists());
