@@ -4,9 +4,10 @@
 //! Where there is no agent of ours, or it has nobody to do this one, the client goes on by itself. Without engines
 //! (`INCLUDE_SERVER_ENGINES`) it does not even ask, so this costs other jobs nothing.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufReader, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -41,7 +42,7 @@ pub(crate) fn attempt(words: &[OsString], settings: &Settings) -> Attempt {
 fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
     let port = settings.pump.port.as_ref()?;
     // Whoever names other hosts inside a session wants those.
-    let names_engine = |hosts: &OsString| find(hosts, b"grpc://");
+    let names_engine = |hosts: &OsString| find(hosts.as_bytes(), b"grpc://");
     if !settings.pump.engines
         || settings.pump.stub.is_some()
         || !settings.hosts.as_ref().is_none_or(names_engine)
@@ -99,15 +100,26 @@ const LIMITS: Limits = Limits {
     body_bytes: u32::MAX,
 };
 
-fn find(text: &OsStr, what: &[u8]) -> bool {
-    let mut windows = text.as_encoded_bytes().windows(what.len());
-    windows.any(|part| part == what)
+fn find(text: &[u8], what: &[u8]) -> bool {
+    text.windows(what.len()).any(|part| part == what)
+}
+
+/// Whether the compiler was ended by a signal: by too little memory there, say, of which there may be enough elsewhere.
+/// gcc says so and ends with 1; of clang, what runs jobs says so by the code, as shells do.
+fn was_killed(done: &Done) -> bool {
+    done.exit_code >= 128 || find(&done.stderr, b" signal terminated program ")
 }
 
 /// Writes what was made, and says what the compiler said. Nothing if it cannot be written: then the compiler here says
 /// why.
 fn conclude(done: &Done, settings: &Settings) -> Option<Exit> {
     let host = done.host.display();
+    if was_killed(done) {
+        let text =
+            format_args!("the compiler was ended by a signal on {host}; going on without it");
+        settings.log.warning("", text);
+        return None;
+    }
     if done.exit_code != 0 {
         // As compilers do when they fail.
         let output = &done.output;
@@ -129,4 +141,31 @@ fn conclude(done: &Done, settings: &Settings) -> Option<Exit> {
     output::print(&done.stdout, &[&done.stderr]);
     Account::new(settings).by_agent(&done.host);
     Some(Exit::with(done.exit_code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_that_was_killed_has_not_answered() {
+        let done = |exit_code, stderr: &str| Done {
+            host: OsString::new(),
+            exit_code,
+            output: OsString::new(),
+            stdout: Vec::new(),
+            stderr: stderr.into(),
+            files: Vec::new(),
+        };
+        // Of gcc 12, whose cc1plus got KILL. clang itself is what dies, and whoever ran it makes a code of that.
+        let gcc =
+            "g++: fatal error: Killed signal terminated program cc1plus\ncompilation terminated.\n";
+        assert!(was_killed(&done(1, gcc)));
+        assert!(was_killed(&done(137, "")));
+        assert!(!was_killed(&done(
+            1,
+            "a.c:1:1: error: unknown type name 'signal'\n"
+        )));
+        assert!(!was_killed(&done(0, "")));
+    }
 }
