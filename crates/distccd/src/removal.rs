@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -15,8 +16,17 @@ use rustix::io::Errno;
 /// Removes all that is in the folder `path`, then what is called `last` in it, then the folder. Links are not followed.
 ///
 /// # Errors
-/// Something cannot be removed: another user's, say. `last` is there still.
+/// Something cannot be removed: another user's, say; or somebody fills the folder anew for longer than [`PATIENCE`].
+/// `last` is there still.
 pub(crate) fn remove(path: &Path, last: &CStr) -> io::Result<()> {
+    remove_within(path, last, PATIENCE)
+}
+
+/// Without a sandbox a process that left its job may write there for ever, while the client waits for its answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn remove_within(path: &Path, last: &CStr, patience: Duration) -> io::Result<()> {
+    let started = Instant::now();
     let top = rustix::fs::open(path, FOLDER, Mode::empty())?;
     make_room(&top)?;
     let mut number = 0;
@@ -24,6 +34,9 @@ pub(crate) fn remove(path: &Path, last: &CStr) -> io::Result<()> {
         let names = Names::of(top.as_fd(), last)?;
         if names.0.is_empty() {
             break;
+        }
+        if started.elapsed() > patience {
+            return Err(Errno::BUSY.into());
         }
         for name in names.0 {
             remove_entry(top.as_fd(), &name, &mut number)?;
@@ -194,5 +207,20 @@ mod tests {
         assert!(!folder.exists() && outside.join("kept").exists());
         let mode = fs::metadata(&outside).unwrap().permissions().mode();
         assert_ne!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_fills_again_and_again_is_given_up_with_its_mark() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("job");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("mark"), "").unwrap();
+        deep(&folder, 3);
+        // As if it had been filled anew for too long already.
+        let error = remove_within(&folder, c"mark", Duration::ZERO).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+        assert!(folder.join("mark").exists());
+        remove(&folder, c"mark").unwrap();
+        assert!(!folder.exists());
     }
 }
