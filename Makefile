@@ -43,7 +43,7 @@ demo: staged ## build everything, then pump a real C++ program through two serve
 test: ## lint, then every test; with CI=true or FULL=1 the builds of redis and git too, and more random programs
 	@scripts/setup build test
 	@$(MAKE) --no-print-directory lint staged
-	PUMPCC_STAGE=$(stage_dir) $(if $(filter true 1,$(CI) $(FULL)),$(more_programs)) cargo test --workspace
+	PUMPCC_STAGE=$(stage_dir) $(if $(filter true 1,$(CI) $(FULL)),$(more_programs)) cargo test --no-fail-fast --workspace
 	$(if $(filter true 1,$(CI) $(FULL)),@$(MAKE) --no-print-directory corpus-test)
 
 .PHONY: corpus-test
