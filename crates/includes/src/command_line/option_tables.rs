@@ -64,6 +64,20 @@ pub(crate) const NAMES_FOLDER: &[&[u8]] = &[
     b"-resource-dir",
 ];
 
+/// The same with the value joined on.
+pub(crate) const NAMES_FOLDER_JOINED: &[&[u8]] = &[
+    b"-isysroot",
+    b"--sysroot=",
+    b"-B",
+    b"-gcc-toolchain=",
+    b"--gcc-toolchain=",
+    b"--gcc-install-dir=",
+    b"-specs=",
+    b"--specs=",
+    b"-fplugin=",
+    b"-resource-dir=",
+];
+
 /// Options that are refused by their prefix, and why.
 pub(crate) const REFUSED: &[(&[u8], &str)] = &[
     (b"-fmodules", "modules"),

@@ -11,7 +11,8 @@ pub use crate::command_line::invocation::Command;
 pub(crate) use crate::command_line::invocation::{Invocation, Language, Prelude};
 use crate::command_line::language::{language_named, language_of};
 use crate::command_line::option_tables::{
-    DROPPED_WITH_VALUE, KEPT_WITH_VALUE, NAMES_FOLDER, REFUSED, begins_with, is_irrelevant,
+    DROPPED_WITH_VALUE, KEPT_WITH_VALUE, NAMES_FOLDER, NAMES_FOLDER_JOINED, REFUSED, begins_with,
+    is_irrelevant,
 };
 use crate::command_line::words::words;
 use crate::refusal::Refusal;
@@ -309,6 +310,11 @@ impl Reader {
     }
 
     fn keep(&mut self, argument: Vec<u8>) {
+        let joined = NAMES_FOLDER_JOINED.iter().find_map(|option| {
+            let value = argument.strip_prefix(*option)?;
+            (!value.is_empty()).then_some(value)
+        });
+        self.out.base_is_local |= joined.is_some_and(|value| !value.starts_with(b"/"));
         let value = argument
             .iter()
             .position(|&b| b == b'=')

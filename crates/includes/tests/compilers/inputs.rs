@@ -2,7 +2,7 @@
 
 use includes::Refusal;
 
-use crate::reference::Tree;
+use crate::reference::{Outcome, Tree};
 
 const MAIN: &str = "#include <h.h>\n#ifdef __cplusplus\n#include \"plus.h\"\n#endif\n\
                     #ifdef __OBJC__\n#include \"objc.h\"\n#endif\n#ifdef __ASSEMBLER__\n#include \"asm.h\"\n#endif\n";
@@ -136,6 +136,22 @@ fn the_compilers_own_header_comes_behind_imacros_and_before_include() {
     for (option, more) in [("-imacros", ""), ("-include", "y.h")] {
         let line = format!("gcc --sysroot=%/s {option} h.h -c a.c");
         tree.expect(&line, &format!("a.c h.h {own} {more}"));
+    }
+}
+
+#[test]
+fn what_gcc_searches_beside_its_programs_is_never_overlooked() {
+    let files = [
+        ("a.c", "#include <h.h>\n"),
+        ("b/include/h.h", ""),
+        ("late/h.h", ""),
+    ];
+    let tree = Tree::new(&files);
+    for option in ["-Bb", "-Bb/", "-B./b", "-B%/b", "-B b"] {
+        let line = format!("{option} -idirafter late -c a.c");
+        let gcc = tree.compare(&format!("gcc {line}"));
+        assert!(matches!(gcc, Outcome::Refused(_)), "{option}: {gcc:?}");
+        tree.expect(&format!("clang {line}"), "a.c late/h.h");
     }
 }
 
