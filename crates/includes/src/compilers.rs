@@ -7,3 +7,4 @@ mod fact_store;
 pub(crate) mod facts;
 pub(crate) mod real_compiler;
 mod stock_questions;
+pub(crate) mod within;

@@ -30,6 +30,7 @@ pub use closure::{Absent, AssemblerInclude, Closure, ClosureFile, DefaultFolder,
 pub use command_line::options::Command;
 pub use compilers::ask::{Ask, Compiler, Said};
 pub use compilers::real_compiler::{RealCompiler, Run};
+pub use compilers::within::output_within;
 pub use engine::{Engine, Settings, Statistics};
 pub use refusal::Refusal;
 pub use search::folders::Link;

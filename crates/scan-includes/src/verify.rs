@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command as Process, Stdio};
+use std::process::Command as Process;
+use std::time::Duration;
 
-use includes::{Closure, Command};
+use includes::{Closure, Command, output_within};
 use scan_includes::database::Compile;
 
 use crate::claims;
@@ -54,6 +55,9 @@ pub(crate) fn compare(closure: &Closure, cwd: &[u8], theirs: &BTreeSet<PathBuf>)
     }
 }
 
+/// Preprocessing takes seconds at most.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+
 /// Runs the compiler for its dependencies.
 pub(crate) fn ask(compile: &Compile) -> Theirs {
     let command = &compile.command;
@@ -64,24 +68,18 @@ pub(crate) fn ask(compile: &Compile) -> Theirs {
     if let Some(message) = missing_folder(command) {
         return Err(Failure::NotRun(message));
     }
-    let not_run = |what: &str, error| Failure::NotRun(format!("{what}: {error}"));
     let cwd = Path::new(OsStr::from_bytes(&command.cwd));
-    let folder = tempfile::tempdir().map_err(|error| not_run("making a folder", error))?;
-    let rule = folder.path().join("rule");
     let mut process = Process::new(&command.argv[0]);
     process
         .args(preprocessing(&command.argv[1..]))
-        .arg("-MF")
-        .arg(&rule)
-        .args(["-MD", "-E", "-o", "/dev/null"]);
-    process
+        // Not a file: nothing is left where this is interrupted.
+        .args(["-MD", "-MF", "/dev/stdout", "-E", "-o", "/dev/null"])
         .env_clear()
         .envs(command.env.iter().cloned())
-        .current_dir(cwd)
-        .stdin(Stdio::null());
-    let output = process
-        .output()
-        .map_err(|error| not_run(&format!("running {}", command.argv[0].display()), error))?;
+        .current_dir(cwd);
+    let output = output_within(&mut process, b"", TIME_LIMIT).map_err(|error| {
+        Failure::NotRun(format!("running {}: {error}", command.argv[0].display()))
+    })?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         let first = errors
@@ -91,11 +89,11 @@ pub(crate) fn ask(compile: &Compile) -> Theirs {
         let first = first.unwrap_or("no message");
         return Err(Failure::Compile(first.to_owned()));
     }
-    let Ok(rule) = std::fs::read(&rule) else {
+    if output.stdout.is_empty() {
         let why = "it preprocesses nothing: no list was written";
         return Err(Failure::Compile(why.into()));
-    };
-    Ok(prerequisites(&rule)
+    }
+    Ok(prerequisites(&output.stdout)
         .iter()
         .map(|path| {
             let path = cwd.join(OsStr::from_bytes(path));

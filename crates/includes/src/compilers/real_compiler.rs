@@ -1,19 +1,16 @@
 //! The compiler on this machine, and its answers kept on disk.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::process::Command;
 use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::compilers::ask::{Ask, Compiler, Said, VARIABLES};
 use crate::compilers::fact_store::{self, state};
+use crate::compilers::within::output_within;
 
 /// Runs a program with what an [`Ask`] says; the path is that of the program.
 pub type Run = dyn Fn(&Ask, &Path) -> std::io::Result<Said> + Send + Sync;
@@ -139,61 +136,18 @@ impl Compiler for RealCompiler {
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 fn run(ask: &Ask, program: &Path) -> std::io::Result<Said> {
-    run_within(ask, program, TIME_LIMIT)
-}
-
-fn run_within(ask: &Ask, program: &Path, limit: Duration) -> std::io::Result<Said> {
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(&ask.arguments)
         .env_clear()
         .envs(ask.env.iter().map(|(n, v)| (n.clone(), v.clone())))
         .env("LC_ALL", "C")
-        .current_dir(Path::new(&OsString::from_vec(ask.cwd.clone())))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // What it starts is to end with it.
-        .process_group(0)
-        .spawn()?;
-    let group = Pid::from_child(&child);
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let mut said = Said::default();
-    let (is_done, done) = mpsc::channel::<()>();
-    let in_time = std::thread::scope(|scope| {
-        let in_time = scope.spawn(move || {
-            let in_time = done.recv_timeout(limit) != Err(RecvTimeoutError::Timeout);
-            if !in_time {
-                // Its pipes then end. It has not been waited for, so the number is still its own.
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            in_time
-        });
-        scope.spawn(|| {
-            if let Some(mut pipe) = stdin {
-                // The compiler may die first; its silence is noticed below.
-                let _ = pipe.write_all(&ask.script);
-            }
-        });
-        let errors = scope.spawn(|| {
-            let mut bytes = Vec::new();
-            stderr.map(|mut pipe| pipe.read_to_end(&mut bytes));
-            bytes
-        });
-        if let Some(mut pipe) = stdout {
-            let _ = pipe.read_to_end(&mut said.output);
-        }
-        said.errors = errors.join().unwrap_or_default();
-        drop(is_done);
-        in_time.join().unwrap_or(true)
-    });
-    child.wait()?;
-    match in_time {
-        true => Ok(said),
-        false => Err(std::io::Error::other(format!(
-            "it did not answer within {} seconds",
-            limit.as_secs()
-        ))),
-    }
+        .current_dir(Path::new(&OsString::from_vec(ask.cwd.clone())));
+    let output = output_within(&mut command, &ask.script, TIME_LIMIT)?;
+    Ok(Said {
+        output: output.stdout,
+        errors: output.stderr,
+    })
 }
 
 #[cfg(test)]
@@ -211,23 +165,5 @@ mod tests {
         assert!(program("gcc-12", b"\x7fELF\x02"));
         assert!(!program("my-gcc", b"#!/bin/sh\n"));
         assert!(!program("ccache", b"\x7fELF\x02"));
-    }
-
-    #[test]
-    fn a_compiler_that_does_not_answer_is_ended_with_all_that_it_started() {
-        let ask = Ask {
-            compiler: "sh".into(),
-            arguments: vec!["-c".into(), "sleep 1000 & sleep 1000".into()],
-            cwd: b"/".to_vec(),
-            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
-            script: Vec::new(),
-        };
-        // It returns only when nobody holds its pipes any more.
-        let error = run_within(&ask, Path::new("/bin/sh"), Duration::from_millis(20))
-            .expect_err("it takes longer");
-        assert!(
-            error.to_string().starts_with("it did not answer"),
-            "{error}"
-        );
     }
 }
