@@ -3,7 +3,6 @@
 //! SIGTERM and SIGHUP are passed on to the build. SIGINT and SIGQUIT from a terminal reach the
 //! build by themselves, and must not reach it twice.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -14,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, getpgrp, kill_process, pidfd_open};
-use rustix::termios::tcgetpgrp;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::progress::Progress;
@@ -111,8 +109,39 @@ fn ignored() -> u64 {
 
 /// Whether the terminal sends its signals to this process, and thus also to the build.
 fn is_in_foreground() -> bool {
-    File::open("/dev/tty")
-        .ok()
-        .and_then(|terminal| tcgetpgrp(terminal).ok())
-        == Some(getpgrp())
+    std::fs::read_to_string("/proc/self/stat").is_ok_and(|stat| is_terminals(&stat))
+}
+
+/// Whether the process of this line is in its terminal's foreground group. Both groups are 0 where they were made
+/// outside of a container's namespace of processes, which functions that return them as `Pid`s cannot say.
+fn is_terminals(stat: &str) -> bool {
+    // Behind the name, which may hold anything: state, parent, group, session, terminal, and its foreground group.
+    let Some((_, fields)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let field = |at: usize| fields.split(' ').nth(at);
+    let has_terminal = field(4).is_some_and(|terminal| terminal != "0");
+    has_terminal && field(2).is_some() && field(2) == field(5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_terminals_foreground_group_gets_its_signals() {
+        let stat = |fields: &str| format!("7 (pump) 8) S 5 {fields} 4194304 0");
+        for (fields, expected) in [
+            ("7 3 34816 7", true),
+            ("7 3 34816 3", false),
+            ("7 3 0 -1", false),
+            // In a container, with the terminal of whoever started it.
+            ("0 0 34816 0", true),
+            ("0 0 0 -1", false),
+            ("7", false),
+        ] {
+            assert_eq!(is_terminals(&stat(fields)), expected, "{fields}");
+        }
+        assert!(!is_terminals(""));
+    }
 }
