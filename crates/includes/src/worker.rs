@@ -469,7 +469,9 @@ impl Worker {
             visit: None,
             file: u32::MAX,
             header,
-            form,
+            // Who makes the same search elsewhere makes it as it was made here, and not as its first includer asked
+            // for it: for `#include_next` in a main file, from the start.
+            form: searched,
             through: None,
             depends_on_system: outcome.depends_on_system,
         };

@@ -113,3 +113,31 @@ fn a_summary_that_was_made_over_is_forgotten_with_what_it_rests_on() {
         .files(&["main.c", "sys/top.h", "sys/deep.h", "two/leaf.h"]);
     world.ask("-Ione -Isys main.c").files(&ALL);
 }
+
+#[test]
+fn a_header_that_a_main_file_asked_for_as_the_next_one_is_searched_for_from_the_start() {
+    let world = World::new(&[
+        (
+            "main.c",
+            "#if __has_include_next(<deep.h>)\n#endif\n#include <top.h>\n",
+        ),
+        ("other.c", "#include <top.h>\n"),
+        ("sys/top.h", "#include <deep.h>\n"),
+        ("last/deep.h", ""),
+        ("one/x.h", ""),
+        ("two/y.h", ""),
+    ]);
+    // In a main file there is no next one: both are one search.
+    world
+        .ask("-Ione -Isys -Ilast main.c")
+        .files(&["main.c", "last/deep.h", "sys/top.h"]);
+    world
+        .ask("-Itwo -Isys -Ilast other.c")
+        .files(&["other.c", "sys/top.h", "last/deep.h"])
+        .absent(&["two/top.h", "two/deep.h", "sys/deep.h"]);
+    assert_eq!(world.statistics().summaries_made_over, 1);
+    world.put("two/deep.h", "");
+    world
+        .ask("-Itwo -Isys -Ilast other.c")
+        .files(&["other.c", "sys/top.h", "two/deep.h"]);
+}
