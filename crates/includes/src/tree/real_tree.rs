@@ -247,4 +247,38 @@ mod tests {
             Changes::Entries(Vec::new())
         );
     }
+
+    #[test]
+    fn a_folder_that_strangers_share_tells_of_its_entries_and_of_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let above = folder.path().canonicalize().expect("it exists");
+        let above = above.into_os_string().into_vec();
+        let shared = join(&above, b"shared");
+        let set_mode = |mode| {
+            std::fs::set_permissions(path(&shared), PermissionsExt::from_mode(mode)).expect("ours");
+        };
+        std::fs::create_dir(path(&shared)).expect("temporary folder");
+        set_mode(0o1777);
+        let [watched, other] = [&b"x.h"[..], b"y.h"].map(|name| join(&shared, name));
+        let write = |file: &[u8]| std::fs::write(path(file), "x").expect("temporary folder");
+        write(&watched);
+        write(&other);
+        let tree = RealTree::watched().expect("inotify works here");
+        assert!([&above, &shared].map(|folder| tree.watch(folder)) == [true; 2]);
+        assert!(tree.watch_file(&watched));
+        let told = |change: &dyn Fn()| {
+            let before = tree.drain();
+            change();
+            tree.drain();
+            tree.changes_since(before)
+        };
+        let entry = |path: &Vec<u8>| Changes::Entries(vec![path.clone()]);
+        assert_eq!(told(&|| write(&watched)), entry(&watched));
+        assert_eq!(told(&|| write(&other)), Changes::Entries(Vec::new()));
+        let remove = || std::fs::remove_file(path(&other)).expect("ours");
+        assert_eq!(told(&remove), entry(&other));
+        assert_eq!(told(&|| set_mode(0o1700)), entry(&shared));
+    }
 }
