@@ -231,7 +231,11 @@ impl Engine {
             worker.shared.offers.join();
         }
         worker.stats.units += 1;
-        let result = match worker.answers.find(command) {
+        let known = worker.answers.find(command).or_else(|| {
+            let (all, own) = (&worker.shared.answers, &worker.answers);
+            all.find(command, own, worker.position)
+        });
+        let result = match known {
             Some(closure) => {
                 worker.stats.answers_repeated += 1;
                 Ok(closure)
@@ -241,6 +245,8 @@ impl Engine {
                 if let Ok(closure) = &result
                     && self.settings.answers
                 {
+                    // Not all that it rests on may be told.
+                    worker.vouch_for_answers();
                     worker.answers.insert(command, closure);
                 }
                 result

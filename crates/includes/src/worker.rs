@@ -14,7 +14,7 @@ use crate::macros::expand::Spare;
 use crate::macros::known_makers::{KnownMakers, SharedMakers};
 use crate::macros::option_pragmas::OptionMacros;
 use crate::memory::adoption::Adopted;
-use crate::memory::answers::Answers;
+use crate::memory::answers::{AllAnswers, Answers};
 use crate::memory::environment::Environment;
 use crate::memory::flat::Flats;
 use crate::memory::names::{FastMap, Id, Names, SharedNames};
@@ -40,6 +40,7 @@ pub(crate) struct Shared {
     /// Macros that may make pragmas, met in any file so far.
     makers: Arc<SharedMakers>,
     pub(crate) offers: Offers,
+    pub(crate) answers: AllAnswers,
     /// Questions to compilers met in any file so far.
     pub(crate) questions: Mutex<Vec<Id>>,
 }
@@ -189,6 +190,7 @@ impl Shared {
             parsed: Mutex::default(),
             bases: AskedOnce::default(),
             offers: Offers::default(),
+            answers: AllAnswers::default(),
             questions: Mutex::default(),
         }
     }
@@ -235,7 +237,7 @@ impl Worker {
             transfers: Transfers::default(),
             adopted: Adopted::default(),
             flats: Flats::default(),
-            answers: Answers::default(),
+            answers: shared.answers.join(),
             items: Vec::new(),
             stats: crate::engine::Statistics::default(),
             position: 0,

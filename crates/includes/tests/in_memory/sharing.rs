@@ -3,7 +3,10 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier};
 
-use includes::{Ask, Command, Compiler, Engine, MemoryTree, Said, Settings, Statistics};
+use includes::{
+    Ask, Changes, Command, Compiler, Engine, EntryKind, Found, MemoryTree, Said, Settings, Stamp,
+    Statistics, Tree,
+};
 
 use crate::world::Bare;
 
@@ -61,16 +64,26 @@ impl Asker {
 
 /// Two threads, each with its worker, that know these files.
 fn pair(files: &[(&str, &str)]) -> (Arc<MemoryTree>, Arc<Engine>, [Asker; 2]) {
+    let tree = tree(files);
+    let (engine, pair) = pair_over(Arc::clone(&tree) as _, false);
+    (tree, engine, pair)
+}
+
+fn tree(files: &[(&str, &str)]) -> Arc<MemoryTree> {
     let tree = Arc::new(MemoryTree::new());
     for (path, text) in files.iter().chain(&[("/p/x.c", ""), ("/p/y.c", "")]) {
         tree.write(path, text);
     }
+    tree
+}
+
+fn pair_over(tree: Arc<dyn Tree>, answers: bool) -> (Arc<Engine>, [Asker; 2]) {
     let compiler = Arc::new(Meeting(Barrier::new(2)));
     let settings = Settings {
-        answers: false,
+        answers,
         ..Settings::default()
     };
-    let engine = Engine::new(Arc::clone(&tree) as _, compiler, settings);
+    let engine = Engine::new(tree, compiler, settings);
     let engine = Arc::new(engine);
     let pair = [(); 2].map(|()| Asker::start(&engine));
     // Different options, so that each asks for itself.
@@ -79,7 +92,7 @@ fn pair(files: &[(&str, &str)]) -> (Arc<MemoryTree>, Arc<Engine>, [Asker; 2]) {
     pair.iter().for_each(|asker| {
         asker.end();
     });
-    (tree, engine, pair)
+    (engine, pair)
 }
 
 /// Files evaluated and summaries taken over since.
@@ -161,4 +174,87 @@ fn what_changed_since_is_not_taken_over() {
     tree.write("/p/small.h", "");
     one.check("-std=c11 a.c", &["a.c", "big.h", "small.h"]);
     two.check("-std=c17 b.c", &["b.c", "big.h", "small.h"]);
+}
+
+/// How many answers were repeated since.
+fn repeated_since(engine: &Engine, before: &Statistics) -> u64 {
+    engine.statistics().answers_repeated - before.answers_repeated
+}
+
+#[test]
+fn a_whole_answer_is_taken_from_another_worker_until_something_changes() {
+    let tree = tree(&HEADERS);
+    let (engine, [one, two]) = pair_over(Arc::clone(&tree) as _, true);
+    let files = ["a.c", "big.h", "small.h"];
+    one.check("-std=c11 a.c", &files);
+    let before = engine.statistics();
+    two.check("-std=c11 a.c", &files);
+    two.check("-std=c11 a.c", &files);
+    assert_eq!(repeated_since(&engine, &before), 2);
+    assert_eq!(since(&engine, &before), (0, 0));
+    tree.write("/p/small.h", "#define SMALL\n#include \"new.h\"\n");
+    tree.write("/p/new.h", "");
+    // The first worker has not looked.
+    let files = ["a.c", "big.h", "small.h", "new.h"];
+    two.check("-std=c11 a.c", &files);
+    assert_eq!(repeated_since(&engine, &before), 2);
+    // Now it looks, and what it finds spoiled is no longer offered.
+    one.check("-std=c11 x.c", &["x.c"]);
+    let before = engine.statistics();
+    one.check("-std=c11 a.c", &files);
+    assert_eq!(repeated_since(&engine, &before), 1);
+    // One that looked through a change that does not matter vouches for its answers as before.
+    tree.write("/p/elsewhere/z.h", "");
+    let before = engine.statistics();
+    one.check("-std=c11 x.c", &["x.c"]);
+    two.check("-std=c17 y.c", &["y.c"]);
+    one.check("-std=c17 y.c", &["y.c"]);
+    assert_eq!(repeated_since(&engine, &before), 3);
+    tree.remove("/p/new.h");
+    tree.write("/p/small.h", "");
+    two.check("-std=c11 a.c", &["a.c", "big.h", "small.h"]);
+    one.check("-std=c11 a.c", &["a.c", "big.h", "small.h"]);
+}
+
+/// A tree that does not tell when a file's content changes.
+struct Untold(Arc<MemoryTree>);
+
+impl Tree for Untold {
+    fn read(&self, path: &[u8]) -> Option<(Vec<u8>, Stamp)> {
+        self.0.read(path)
+    }
+    fn look(&self, path: &[u8]) -> Found {
+        self.0.look(path)
+    }
+    fn stamp(&self, path: &[u8]) -> Option<Stamp> {
+        self.0.stamp(path)
+    }
+    fn list(&self, path: &[u8], limit: usize) -> Option<Vec<(Vec<u8>, EntryKind)>> {
+        self.0.list(path, limit)
+    }
+    fn watch(&self, _folder: &[u8]) -> bool {
+        true
+    }
+    fn watch_file(&self, _file: &[u8]) -> bool {
+        false
+    }
+    fn drain(&self) -> u64 {
+        0
+    }
+    fn changes_since(&self, _position: u64) -> Changes {
+        Changes::Entries(Vec::new())
+    }
+}
+
+#[test]
+fn no_whole_answer_is_taken_where_only_its_owner_can_look_for_changes() {
+    let tree = tree(&HEADERS);
+    let (engine, [one, two]) = pair_over(Arc::new(Untold(Arc::clone(&tree))), true);
+    one.check("-std=c11 a.c", &["a.c", "big.h", "small.h"]);
+    tree.write("/p/big.h", "#include \"small.h\"\n#include \"x.c\"\n");
+    let before = engine.statistics();
+    let files = ["a.c", "big.h", "small.h", "x.c"];
+    two.check("-std=c11 a.c", &files);
+    one.check("-std=c11 a.c", &files);
+    assert_eq!(repeated_since(&engine, &before), 0);
 }
