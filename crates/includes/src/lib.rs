@@ -17,6 +17,7 @@ mod compilers;
 mod engine;
 mod evaluate;
 mod gathering;
+mod locks;
 mod macros;
 mod memory;
 mod parsing;

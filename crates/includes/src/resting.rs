@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::command_line::options::Command;
-use crate::worker::{Worker, lock};
+use crate::locks::lock;
+use crate::worker::Worker;
 
 /// Places. More threads than these share them.
 const PLACES: usize = 16;

@@ -1,15 +1,17 @@
 //! A worker: everything one thread knows while it answers, and how it comes to know it.
 //!
 //! Workers share names, parsed files and the compiler's facts; environment, searches and summaries are a
-//! worker's own, so evaluation takes no lock. Summaries are offered to others, which make them their own. Two workers
-//! may both read a file for the first time: the second parse is thrown away.
+//! worker's own, so evaluation takes no lock. Summaries are offered to others, which make them their own, and whole
+//! answers are taken from each other. Two workers may both read a file for the first time: the second parse is thrown
+//! away. As long as they find something to read that they need later, they do that instead (`evaluate::ahead`).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::compilers::ask::Compiler;
 use crate::compilers::asked_once::AskedOnce;
 use crate::compilers::bases::{Base, BaseKey};
 use crate::engine::Settings;
+use crate::locks::lock;
 use crate::macros::expand::Spare;
 use crate::macros::known_makers::{KnownMakers, SharedMakers};
 use crate::macros::option_pragmas::OptionMacros;
@@ -204,11 +206,6 @@ impl Shared {
             + self.offers.weight()
             + values.sum::<usize>() / 2
     }
-}
-
-/// Everything behind these locks is complete at any moment, so a panic elsewhere does not spoil it.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn index(len: usize) -> u32 {

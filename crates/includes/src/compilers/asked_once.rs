@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Condvar, Mutex};
 
-use crate::worker::lock;
+use crate::locks::lock;
 
 /// Answers by their questions. A failure is told to those who waited for it, and not kept.
 pub(crate) struct AskedOnce<K, V, E> {

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use crate::command_line::options::{Command, Invocation, Language};
 use crate::compilers::ask::{self, Ask};
 use crate::compilers::facts::{self, Facts};
+use crate::locks::lock;
 use crate::macros;
 use crate::memory::names::{Id, known};
 use crate::refusal::Refusal;
 use crate::tree::Stamp;
-use crate::worker::{Worker, lock};
+use crate::worker::Worker;
 
 /// All that the compiler's own facts depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use crate::closure::Closure;
 use crate::command_line::options::Command;
+use crate::locks::lock;
 use crate::memory::names::{FastHasher, FastMap};
-use crate::worker::lock;
 
 type Variables = Vec<(OsString, OsString)>;
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::locks::lock;
 use crate::memory::layers::Layers;
 use crate::tree::{Changes, Stamp};
-use crate::worker::{Worker, lock};
+use crate::worker::Worker;
 
 impl Worker {
     /// Takes notice of all changes up to now. A new content of a file makes the worker forget what rests on it, see

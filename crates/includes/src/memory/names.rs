@@ -8,8 +8,9 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use crate::locks::lock;
 use crate::macros::Macro;
 
 /// The number of a spelling. 0 is the empty spelling and, as a value, "undefined".
@@ -133,8 +134,7 @@ impl SharedNames {
 
     fn table(&self, place: usize) -> MutexGuard<'_, Table> {
         // A table is append-only, so a panic elsewhere cannot leave it half changed.
-        let table = self.tables[place].lock();
-        table.unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tables[place])
     }
 
     /// The number of these bytes, whose hash is known.

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::locks::lock;
 use crate::memory::environment::Environment;
 use crate::memory::names::{FastMap, Id};
 use crate::memory::summary::{Item, SummaryId};
@@ -15,7 +16,7 @@ use crate::parsing::dialect::Dialect;
 use crate::parsing::loaded::Loaded;
 use crate::parsing::steps::{Form, Likeness};
 use crate::search::Place;
-use crate::worker::{Noted, Visit, Worker, lock};
+use crate::worker::{Noted, Visit, Worker};
 
 /// A summary as others may take it over.
 #[derive(Debug)]

@@ -4,13 +4,14 @@ use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::locks::lock;
 use crate::memory::names::{FastHasher, Id};
 use crate::parsing::dialect::Dialect;
 use crate::parsing::directives::parse;
 use crate::parsing::steps::{Likeness, Parsed};
 use crate::search::Place;
 use crate::tree::Stamp;
-use crate::worker::{Visit, Worker, lock};
+use crate::worker::{Visit, Worker};
 
 /// A file's bytes, parsed.
 pub(crate) struct Loaded {

@@ -18,14 +18,16 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{AtFlags, CWD, Mode, Stat, StatxAttributes, StatxFlags, statx};
 use rustix::io::{Errno, ioctl_fionread};
 
+use crate::locks::lock;
 use crate::memory::names::FastMap;
+use crate::resting::number_of_this_thread;
 use crate::tree::{Changes, join, split};
 
 /// The watches of one tree and the record of what they told.
@@ -33,9 +35,14 @@ use crate::tree::{Changes, join, split};
 pub(crate) struct Watcher {
     queue: OwnedFd,
     /// Each is told of mounts for itself; who looks takes one that nobody else looks at now.
-    mounts: [Mutex<Option<File>>; MOUNTS],
+    mounts: [Mounts; MOUNTS],
     state: Mutex<State>,
 }
+
+/// A descriptor that tells of mounts, on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Mounts(Mutex<Option<File>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -138,7 +145,7 @@ impl Watcher {
     pub(crate) fn new() -> std::io::Result<Self> {
         let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         // Opened before the list is read, so that no mount in between goes unseen.
-        let mounts = std::array::from_fn(|_| Mutex::new(File::open(MOUNT_LIST).ok()));
+        let mounts = std::array::from_fn(|_| Mounts(Mutex::new(File::open(MOUNT_LIST).ok())));
         let state = State {
             mounted: std::fs::read(MOUNT_LIST).ok(),
             ..State::default()
@@ -151,8 +158,8 @@ impl Watcher {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change of the state is complete before anything can panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        // Held while the kernel adds a watch, which takes some microseconds.
+        lock(&self.state)
     }
 
     /// Reports the entries of this folder from now on. False: it cannot.
@@ -214,15 +221,15 @@ impl Watcher {
     /// Whether events are queued, and whether something was mounted. Where that cannot be told, it may be. The kernel tells
     /// each descriptor of mounts once, so the one that was asked stays locked until what it told is in the record.
     fn is_anything_new(&self) -> (MutexGuard<'_, Option<File>>, [bool; 2]) {
-        let free = self.mounts.iter().find_map(|file| match file.try_lock() {
+        // Each thread begins with another, so that they seldom write to the same cache line.
+        let own = number_of_this_thread();
+        let mut places = (0..MOUNTS).map(|place| &self.mounts[(own + place) % MOUNTS].0);
+        let free = places.find_map(|file| match file.try_lock() {
             Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Ok(file) => Some(file),
         });
-        let file = free.unwrap_or_else(|| {
-            let file = self.mounts[0].lock();
-            file.unwrap_or_else(PoisonError::into_inner)
-        });
+        let file = free.unwrap_or_else(|| lock(&self.mounts[own % MOUNTS].0));
         let mut list = [
             PollFd::new(&self.queue, PollFlags::IN),
             match &*file {
