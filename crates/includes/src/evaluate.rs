@@ -1,5 +1,6 @@
 //! Evaluation: walks a translation unit from its main file, as the preprocessor would, and notes what it meets.
 
+mod ahead;
 mod condition;
 mod enter;
 mod find;
@@ -19,6 +20,7 @@ use crate::refusal::Refusal;
 use crate::search::Place;
 use crate::worker::{Noted, Worker};
 
+use ahead::Ahead;
 pub(crate) use start::run;
 
 /// Why evaluation stopped before its end.
@@ -57,6 +59,9 @@ pub(crate) struct Unit<'w> {
     poisoned: usize,
     frames: usize,
     main: u32,
+    main_loaded: Arc<Loaded>,
+    main_beside: u32,
+    ahead: Option<Box<Ahead>>,
     refusal: Option<Refusal>,
     /// What must be noted before an expansion can be made.
     wanted: Option<Noted>,

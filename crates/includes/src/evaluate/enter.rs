@@ -51,8 +51,7 @@ impl Unit<'_> {
         };
         let visit = self.worker.visits[visit_id as usize];
         let in_system = self.is_system() || self.is_found_in_system(visit);
-        let dialect = self.dialect.of_files(in_system);
-        let Some(loaded) = self.worker.load(visit.file, dialect) else {
+        let Some(loaded) = self.load(visit, in_system) else {
             return Err(
                 Refusal::NoInput(self.worker.files[visit.file as usize].spelled.to_vec()).into(),
             );

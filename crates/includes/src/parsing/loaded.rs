@@ -119,8 +119,9 @@ impl Worker {
     }
 
     /// The file as parsed by any worker, if it has not changed since.
-    fn load_shared(&mut self, real: &[u8], dialect: Dialect) -> Option<Arc<Loaded>> {
-        let known = lock(&self.shared.parsed).get(real, dialect);
+    fn load_shared(&mut self, real: &Arc<[u8]>, dialect: Dialect) -> Option<Arc<Loaded>> {
+        let known = lock(&self.shared.parsed).get_or_begin(real, dialect);
+        let is_first = known.is_none();
         if let Some(known) = known
             && let Some(now) = self.shared.tree.stamp(real)
             && now.is_same_as(&known.stamp)
@@ -134,8 +135,19 @@ impl Worker {
         if bytes.capacity() <= TEXT_KEPT {
             self.text = bytes;
         }
-        let (loaded, tree) = (loaded?, &*self.shared.tree);
-        Some(lock(&self.shared.parsed).keep(tree, self.position, real, loaded))
+        let tree = &*self.shared.tree;
+        let mut parsed = lock(&self.shared.parsed);
+        if is_first {
+            parsed.end_reading(real);
+        }
+        Some(parsed.keep(tree, self.position, real, loaded?))
+    }
+
+    /// Whether another worker reads this file now, and we have not read it yet.
+    pub(crate) fn is_read_elsewhere(&self, file: u32, dialect: Dialect) -> bool {
+        let file = &self.files[file as usize];
+        let is_known = file.loaded.iter().any(|(rules, _)| *rules == dialect);
+        !is_known && lock(&self.shared.parsed).is_being_read(&file.real)
     }
 
     fn read_and_parse(

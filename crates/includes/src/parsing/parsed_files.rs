@@ -15,6 +15,8 @@ use crate::tree::{Changes, Tree};
 pub(crate) struct ParsedFiles {
     /// By real path: one for each set of rules that makes a difference.
     by_path: FastMap<Vec<u8>, Vec<Arc<Loaded>>>,
+    /// What workers read now, by real paths.
+    being_read: Vec<Arc<[u8]>>,
     /// How much of the record of changes was taken notice of here.
     position: u64,
     /// Words of memory, about.
@@ -43,9 +45,33 @@ impl ParsedFiles {
         self.position = now;
     }
 
-    pub(crate) fn get(&self, real: &[u8], dialect: Dialect) -> Option<Arc<Loaded>> {
+    fn get(&self, real: &[u8], dialect: Dialect) -> Option<Arc<Loaded>> {
         let fits = |file: &&Arc<Loaded>| dialect.masked(file.matters) == file.dialect;
         self.by_path.get(real)?.iter().find(fits).map(Arc::clone)
+    }
+
+    /// Whether a worker reads this file.
+    pub(crate) fn is_being_read(&self, real: &[u8]) -> bool {
+        self.being_read.iter().any(|other| **other == *real)
+    }
+
+    /// The parsed file, or else a note that it is being read, until [`ParsedFiles::end_reading`].
+    pub(crate) fn get_or_begin(
+        &mut self,
+        real: &Arc<[u8]>,
+        dialect: Dialect,
+    ) -> Option<Arc<Loaded>> {
+        let known = self.get(real, dialect);
+        if known.is_none() {
+            self.being_read.push(Arc::clone(real));
+        }
+        known
+    }
+
+    pub(crate) fn end_reading(&mut self, real: &[u8]) {
+        if let Some(at) = self.being_read.iter().position(|other| **other == *real) {
+            self.being_read.swap_remove(at);
+        }
     }
 
     /// Keeps a file that was read when the record of changes was `position` long, if it is still known to be as read.

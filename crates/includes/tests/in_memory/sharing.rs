@@ -1,7 +1,8 @@
 //! What workers take over from each other, and what they do not.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
+use std::time::Duration;
 
 use includes::{
     Ask, Changes, Command, Compiler, Engine, EntryKind, Found, MemoryTree, Said, Settings, Stamp,
@@ -257,4 +258,102 @@ fn no_whole_answer_is_taken_where_only_its_owner_can_look_for_changes() {
     two.check("-std=c11 a.c", &files);
     one.check("-std=c11 a.c", &files);
     assert_eq!(repeated_since(&engine, &before), 0);
+}
+
+/// A tree that takes its time to read `/p/big.h`: until `/p/later.h` has been read. It notes both, and the beginning.
+struct Slow {
+    tree: Arc<MemoryTree>,
+    noted: Mutex<Vec<&'static str>>,
+    changed: Condvar,
+}
+
+impl Slow {
+    fn note(&self, what: &'static str) {
+        self.noted.lock().expect("no panic").push(what);
+        self.changed.notify_all();
+    }
+
+    fn wait_for(&self, what: &str) {
+        let noted = self.noted.lock().expect("no panic");
+        let is_missing = |noted: &mut Vec<&str>| !noted.contains(&what);
+        // Who waits in vain goes on, and is found by what was noted.
+        let waited = self
+            .changed
+            .wait_timeout_while(noted, Duration::from_secs(20), is_missing);
+        drop(waited.expect("no panic"));
+    }
+}
+
+impl Tree for Slow {
+    fn read(&self, path: &[u8]) -> Option<(Vec<u8>, Stamp)> {
+        if path == b"/p/big.h" {
+            self.note("big.h begins");
+            self.wait_for("later.h");
+            self.note("big.h");
+        }
+        let read = self.tree.read(path);
+        if path == b"/p/later.h" {
+            self.note("later.h");
+        }
+        read
+    }
+    fn look(&self, path: &[u8]) -> Found {
+        self.tree.look(path)
+    }
+    fn stamp(&self, path: &[u8]) -> Option<Stamp> {
+        self.tree.stamp(path)
+    }
+    fn list(&self, path: &[u8], limit: usize) -> Option<Vec<(Vec<u8>, EntryKind)>> {
+        self.tree.list(path, limit)
+    }
+    fn watch(&self, folder: &[u8]) -> bool {
+        self.tree.watch(folder)
+    }
+    fn watch_file(&self, file: &[u8]) -> bool {
+        self.tree.watch_file(file)
+    }
+    fn drain(&self) -> u64 {
+        self.tree.drain()
+    }
+    fn changes_since(&self, position: u64) -> Changes {
+        self.tree.changes_since(position)
+    }
+}
+
+#[test]
+fn while_another_reads_a_file_one_reads_what_comes_later() {
+    let text =
+        "#include \"big.h\"\n#ifdef NEVER\n#include \"never.h\"\n#endif\n#include \"list.h\"\n";
+    let tree = tree(&[
+        ("/p/a.c", "#include \"big.h\"\n"),
+        ("/p/b.c", text),
+        ("/p/big.h", "#define BIG\n"),
+        ("/p/never.h", ""),
+        (
+            "/p/list.h",
+            "#ifndef LIST\n#define LIST\n#include \"later.h\"\n#endif\n",
+        ),
+        ("/p/later.h", ""),
+    ]);
+    let slow = Arc::new(Slow {
+        tree: Arc::clone(&tree),
+        noted: Mutex::default(),
+        changed: Condvar::new(),
+    });
+    let (_engine, [one, two]) = pair_over(Arc::clone(&slow) as _, true);
+    tree.take_reads();
+    one.begin("-std=c11 a.c");
+    slow.wait_for("big.h begins");
+    two.check("-std=c17 b.c", &["b.c", "big.h", "list.h", "later.h"]);
+    assert_eq!(one.end(), ["a.c", "big.h"]);
+    let noted = slow.noted.lock().expect("no panic");
+    assert_eq!(noted[..2], ["big.h begins", "later.h"]);
+    let reads = tree.take_reads();
+    let is_read_once = |path: &str| reads.iter().filter(|read| *read == path).count() == 1;
+    assert!(
+        ["/p/list.h", "/p/later.h"]
+            .iter()
+            .all(|path| is_read_once(path))
+    );
+    assert!(!reads.iter().any(|path| path == "/p/never.h"));
 }
