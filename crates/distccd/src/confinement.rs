@@ -50,6 +50,7 @@ impl Confinement {
                 mode,
                 view: view.clone(),
                 scratch: scratch.to_vec(),
+                programs: false,
                 limits: limits(machine),
             };
             Sandbox::start(config)

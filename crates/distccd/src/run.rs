@@ -152,13 +152,16 @@ fn confined(job: &Job<'_>) -> sandbox::Job {
         environment: job.environment.clone(),
         cwd: job.cwd.to_owned(),
         trees: job.trees.to_vec(),
+        writable: Vec::new(),
     }
 }
 
 /// Translates the sandbox's answer.
 fn ended(job: &Job<'_>, ended: sandbox::Ended) -> Result<Ended, Fault> {
     Ok(match ended {
-        sandbox::Ended::Normally { status, out, used } => Ended::Normally {
+        sandbox::Ended::Normally {
+            status, out, used, ..
+        } => Ended::Normally {
             status,
             used,
             results: out.map_or_else(|| results(job), Ok).map_err(server())?,

@@ -76,6 +76,7 @@ impl Sandbox {
             environment: Vec::new(),
             cwd: "/".into(),
             trees: Vec::new(),
+            writable: Vec::new(),
         };
         let null = File::create("/dev/null").map_err(words)?;
         let running = self
@@ -186,7 +187,7 @@ impl Running {
         if length == 0 {
             return Err(io::Error::other("a job's first process died"));
         }
-        Ok(Ended::decode(&bytes[..length], fds.into_iter().next())?)
+        Ok(Ended::decode(&bytes[..length], fds)?)
     }
 }
 

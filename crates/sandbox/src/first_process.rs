@@ -28,7 +28,7 @@ use crate::helper::Workshop;
 use crate::job::{Ended, Job, Used};
 use crate::landlocked::Walls;
 use crate::message::{read_framed, send};
-use crate::root::{self, NoRoot};
+use crate::root::{self, NoRoot, Results};
 use crate::sys::{
     Cloned, clone_process, end_all_others, exit_now, unblock_signals, unshare, wait_for,
 };
@@ -49,11 +49,12 @@ pub(crate) fn run(
 ) -> ! {
     let ended = attempt(workshop, &mut connection, stdout, stderr);
     let ended = ended.unwrap_or_else(|ended| ended);
-    let out = match &ended {
-        Ended::Normally { out, .. } => out.as_ref(),
-        _ => None,
+    let fds: Vec<_> = match &ended {
+        Ended::Normally { out, folders, .. } => {
+            out.iter().chain(folders).map(AsFd::as_fd).collect()
+        }
+        _ => Vec::new(),
     };
-    let fds: Vec<_> = out.map(AsFd::as_fd).into_iter().collect();
     // The server may be gone.
     let _ = send(&connection, &ended.encode(), &fds);
     exit_now()
@@ -74,7 +75,7 @@ fn attempt(
     let config = &workshop.config;
     let mut children = None;
     let mut walls = None;
-    let out = match &workshop.plan {
+    let Results { out, folders } = match &workshop.plan {
         None => {
             children = Some(Children::new());
             // What a job leaves running comes to this process, which ends it.
@@ -82,10 +83,10 @@ fn attempt(
                 .map_err(|errno| failed("becoming a reaper")(errno.into()))?;
             let built = Walls::build(config, &job);
             walls = Some(built.map_err(|error| Ended::Failed(format!("Landlock: {error}")))?);
-            None
+            Results::default()
         }
         Some(plan) => {
-            let out = root::make(plan, config, &job).map_err(|error| match error {
+            let results = root::make(plan, config, &job).map_err(|error| match error {
                 NoRoot::Misplaced(text) => Ended::Misplaced(text),
                 NoRoot::Failed(text) => Ended::Failed(text),
             })?;
@@ -93,7 +94,7 @@ fn attempt(
             // even a mistake below gives rights over the mounts, which belong to the outer one.
             unshare(UnshareFlags::NEWUSER).map_err(failed("making a user namespace"))?;
             limit_processes(config.limits.processes).map_err(failed("limiting processes"))?;
-            Some(out)
+            results
         }
     };
     chdir(&job.cwd).map_err(|errno| {
@@ -111,6 +112,7 @@ fn attempt(
         return Ok(Ended::Normally {
             status: 0,
             out,
+            folders,
             used: Used::default(),
         });
     }
@@ -124,14 +126,20 @@ fn attempt(
     let status = watch(workshop, command, connection, &messages);
     match children {
         Some(mut children) => children.end(command),
-        // Otherwise the kernel does it, a moment after our answer.
-        None if status.is_err() => {
+        // Otherwise the kernel does it, a moment after our answer; but what is left running could still write to
+        // these folders.
+        None if status.is_err() || !folders.is_empty() => {
             end_all_others();
             while !matches!(wait(WaitOptions::empty()), Err(Errno::CHILD)) {}
         }
         None => {}
     }
-    status.map(|(status, used)| Ended::Normally { status, out, used })
+    status.map(|(status, used)| Ended::Normally {
+        status,
+        out,
+        folders,
+        used,
+    })
 }
 
 /// Starts the first of the programs that can be started.

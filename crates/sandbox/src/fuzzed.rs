@@ -17,6 +17,7 @@ fn job() -> Job {
             folder: "a/b".into(),
             at: "/".into(),
         }],
+        writable: vec!["/a".into()],
     }
 }
 
@@ -45,6 +46,7 @@ fn settings() {
         mode: Mode::Namespaces,
         view: View::of_this_machine(&[]),
         scratch: vec!["/tmp".into()],
+        programs: true,
         limits: Limits {
             memory_bytes: 1,
             written_bytes: 2,
@@ -69,6 +71,7 @@ fn answers() {
         Ended::Normally {
             status: 256,
             out: None,
+            folders: Vec::new(),
             used: Used::default(),
         },
         Ended::Exceeded("more".into()),
@@ -78,8 +81,8 @@ fn answers() {
         .seeds(answers.map(|answer| answer.encode()))
         .words(NUMBERS)
         .run(|bytes| {
-            if let Ok(ended) = Ended::decode(bytes, None) {
-                let again = Ended::decode(&ended.encode(), None).unwrap();
+            if let Ok(ended) = Ended::decode(bytes, Vec::new()) {
+                let again = Ended::decode(&ended.encode(), Vec::new()).unwrap();
                 assert_eq!(format!("{again:?}"), format!("{ended:?}"));
             }
         });

@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::message::{Malformed, Reader, Writer};
 use crate::view::View;
 
+/// So many folders of its trees a job may write to.
+pub const MOST_WRITABLE: usize = 64;
+
 /// Where a job inside namespaces finds a folder to put its results into.
 pub const OUT: &str = "/tmp/.distccd";
 
@@ -20,6 +23,8 @@ pub struct Config {
     pub view: View,
     /// The folders with what jobs get, at least one, absolute and without links.
     pub scratch: Vec<PathBuf>,
+    /// Whether what jobs get, and what they write, may be executed. In namespaces only.
+    pub programs: bool,
     /// What a job may use.
     pub limits: Limits,
 }
@@ -62,6 +67,10 @@ pub struct Job {
     pub cwd: PathBuf,
     /// What it gets of the scratch folders.
     pub trees: Vec<Tree>,
+    /// Folders of its trees, as the job sees them, without links on the way, that it may write to. What it
+    /// writes goes with it, but can be read through [`Ended::Normally`]. In namespaces only; no more than
+    /// [`MOST_WRITABLE`].
+    pub writable: Vec<PathBuf>,
 }
 
 /// A folder that a job gets.
@@ -79,13 +88,15 @@ pub struct Tree {
 /// How a job ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// With this `wait` status. What it has put into [`OUT`] can be read through the descriptor,
-    /// if it ran in namespaces.
+    /// With this `wait` status. What it has written can be read through descriptors, which were opened before
+    /// it ran, if it ran in namespaces.
     Normally {
         /// As `wait` gives it.
         status: u32,
-        /// The folder [`OUT`].
+        /// The folder [`OUT`], if nothing of its trees is writable.
         out: Option<OwnedFd>,
+        /// What is writable of its trees, in the order of [`Job::writable`]. Nothing of the job runs any more.
+        folders: Vec<OwnedFd>,
         /// What it took.
         used: Used,
     },
@@ -121,6 +132,7 @@ impl Config {
         let limits = self.limits;
         out.number(u64::from(self.mode == Mode::Landlock));
         out.list(&self.scratch, |out, folder| out.path(folder));
+        out.number(u64::from(self.programs));
         for number in [
             limits.memory_bytes,
             limits.written_bytes,
@@ -141,6 +153,7 @@ impl Config {
             _ => Mode::Landlock,
         };
         let scratch = from.list(Reader::path)?;
+        let programs = from.number()? != 0;
         let limits = Limits {
             memory_bytes: from.number()?,
             written_bytes: from.number()?,
@@ -157,6 +170,7 @@ impl Config {
             mode,
             view,
             scratch,
+            programs,
             limits,
         })
     }
@@ -177,6 +191,7 @@ impl Job {
             out.path(&tree.folder);
             out.path(&tree.at);
         });
+        out.list(&self.writable, |out, folder| out.path(folder));
         out.finish()
     }
 
@@ -194,6 +209,7 @@ impl Job {
                     at: from.path()?,
                 })
             })?,
+            writable: from.list(Reader::path)?,
         };
         from.end()?;
         Ok(job)
@@ -201,7 +217,7 @@ impl Job {
 }
 
 impl Ended {
-    /// Everything but the descriptor.
+    /// Everything but the descriptors.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         let (kind, number, text) = match self {
@@ -214,7 +230,11 @@ impl Ended {
         out.number(kind);
         out.number(number);
         out.text(text);
-        if let Self::Normally { used, .. } = self {
+        if let Self::Normally {
+            used, out: results, ..
+        } = self
+        {
+            out.number(u64::from(results.is_some()));
             let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
             out.number(micros(used.user));
             out.number(micros(used.system));
@@ -224,11 +244,16 @@ impl Ended {
         out.finish()
     }
 
-    pub(crate) fn decode(bytes: &[u8], out: Option<OwnedFd>) -> Result<Self, Malformed> {
+    pub(crate) fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Self, Malformed> {
         let mut from = Reader::new(bytes);
         let (kind, number, text) = (from.number()?, from.number()?, from.text()?);
         let mut used = Used::default();
+        let mut fds = fds.into_iter();
+        let mut out = None;
         if kind == 0 {
+            if from.number()? != 0 {
+                out = Some(fds.next().ok_or(Malformed)?);
+            }
             used = Used {
                 user: Duration::from_micros(from.number()?),
                 system: Duration::from_micros(from.number()?),
@@ -243,6 +268,7 @@ impl Ended {
             0 => Self::Normally {
                 status: small()?,
                 out,
+                folders: fds.collect(),
                 used,
             },
             1 => Self::Exceeded(text),
@@ -271,6 +297,7 @@ mod tests {
                 folder: "a/b".into(),
                 at: "/".into(),
             }],
+            writable: vec!["/a".into()],
         };
         assert_eq!(Job::decode(&job.encode()), Ok(job.clone()));
         let bytes = job.encode();
@@ -285,6 +312,7 @@ mod tests {
             mode: Mode::Landlock,
             view: View::of_this_machine(&["/usr/bin".into()]),
             scratch: vec!["/tmp".into(), "/dev/shm".into()],
+            programs: true,
             limits: Limits {
                 memory_bytes: 1,
                 written_bytes: 2,
@@ -302,6 +330,7 @@ mod tests {
             Ended::Normally {
                 status: 0x2a00,
                 out: None,
+                folders: Vec::new(),
                 used: Used {
                     user: Duration::from_micros(1_500_000),
                     system: Duration::from_micros(2),
@@ -314,7 +343,7 @@ mod tests {
             Ended::Misplaced("where".into()),
             Ended::Failed("why".into()),
         ] {
-            let back = Ended::decode(&ended.encode(), None).unwrap();
+            let back = Ended::decode(&ended.encode(), Vec::new()).unwrap();
             assert_eq!(format!("{back:?}"), format!("{ended:?}"));
         }
     }

@@ -5,7 +5,7 @@
 //! nothing but the folders of a [`View`] and the server's scratch folders, all read-only. For each
 //! [`Job`] it clones a process into a new mount and pid namespace, which makes a root on a small
 //! tmpfs, puts the client's trees where the client has them, gives up all rights and runs the
-//! command. Nothing is cleaned up: the kernel does when the job's first process ends.
+//! command. With an empty view ([`View::nothing`]) the trees are all that there is. Nothing is cleaned up: the kernel does when the job's first process ends.
 //!
 //! Where namespaces are forbidden, Landlock takes their place ([`Mode::Landlock`]): then there is
 //! no view of one's own, and the caller has to tell the command where files really are.
@@ -16,7 +16,7 @@
 //!   them.
 //! - [`helper`]: the helper's life. [`namespaces`]: how it gets into its own, and what it takes
 //!   along (from [`view`]).
-//! - [`first_process`]: the life of a job inside. It uses [`root`] and [`place`] (what it sees),
+//! - [`first_process`]: the life of a job inside. It uses [`root`], [`place`] and [`writable`] (what it sees),
 //!   [`confine`] with [`system_calls`] and [`landlocked`] (what it may do), [`usage`] (how much).
 //! - [`sys`]: the system calls that no library wraps, and the only unsafe code.
 //!
@@ -36,12 +36,13 @@ mod sys;
 mod system_calls;
 mod usage;
 mod view;
+mod writable;
 
 #[cfg(test)]
 mod fuzzed;
 
 pub use client::{Running, Sandbox, StartError};
 pub use helper::{HELPER, helper_main};
-pub use job::{Config, Ended, Job, Limits, Mode, OUT, Tree, Used};
+pub use job::{Config, Ended, Job, Limits, MOST_WRITABLE, Mode, OUT, Tree, Used};
 pub use sys::wait_for;
 pub use view::View;

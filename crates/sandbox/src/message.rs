@@ -13,6 +13,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
+use crate::job::MOST_WRITABLE;
+
 /// Not what the other side sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
@@ -120,8 +122,8 @@ pub(crate) fn read_framed(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// The most descriptors that come with a message.
-const DESCRIPTORS: usize = 3;
+/// The most descriptors that come with a message: those of a job's results.
+const DESCRIPTORS: usize = MOST_WRITABLE;
 
 /// Sends bytes with descriptors, in one piece.
 pub(crate) fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {

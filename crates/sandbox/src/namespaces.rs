@@ -6,6 +6,7 @@
 //! /scratch  the server's scratch folders, read-only: /scratch/0 and so on
 //! /proc     the machine's, since a user namespace only gives a new one to who has one
 //! /job      where each job mounts its root
+//! /room     where a job that may write to its trees has the room for that, out of its own reach
 //! ```
 //!
 //! A mount namespace this small is cheap to copy, which happens for each job; the machine's own
@@ -93,14 +94,18 @@ fn make_root(config: &Config) -> Result<(), String> {
     let any = config.scratch.first().ok_or("no scratch folder")?;
     new_tmpfs(any).map_err(errno("mounting a root"))?;
     chdir(any).map_err(errno("entering the root"))?;
-    for folder in ["base", "scratch", "proc", "job"] {
+    for folder in ["base", "scratch", "proc", "job", "room"] {
         make_folder(Path::new(folder)).map_err(failed("making folders"))?;
     }
     for (number, folder) in scratch.iter().enumerate() {
         let place = scratch_place(number);
         let place = place.strip_prefix("/").unwrap_or(&place);
         make_folder(place).map_err(failed("making folders"))?;
-        restrict(folder, Restriction::Data).map_err(failed("protecting a scratch folder"))?;
+        let restriction = match config.programs {
+            true => Restriction::Programs,
+            false => Restriction::Data,
+        };
+        restrict(folder, restriction).map_err(failed("protecting a scratch folder"))?;
         put(folder, place).map_err(failed("mounting a scratch folder"))?;
     }
     put(&proc, Path::new("proc")).map_err(failed("mounting /proc"))?;

@@ -169,7 +169,7 @@ fn overlay(from: &Path, at: &Path) -> Result<(), NotPlaced> {
 }
 
 /// A path as an option of overlays.
-fn quoted(path: &Path) -> Vec<u8> {
+pub(crate) fn quoted(path: &Path) -> Vec<u8> {
     let mut quoted = Vec::new();
     for &byte in path.as_os_str().as_bytes() {
         if b":,\\".contains(&byte) {
@@ -215,7 +215,7 @@ fn bind(source: &Path, place: &Path) -> Result<(), NotPlaced> {
     mount_bind_recursive(source, in_root(place)).map_err(errno(place))
 }
 
-fn in_root(path: &Path) -> PathBuf {
+pub(crate) fn in_root(path: &Path) -> PathBuf {
     Path::new(JOB).join(path.strip_prefix("/").unwrap_or(path))
 }
 

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, mkdir};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount, mount_move};
+use rustix::mount::{MountFlags, mount, mount_bind, mount_move};
 use rustix::process::{chdir, chroot};
 
 use crate::job::{Config, Job, OUT};
 use crate::place::{self, NotPlaced};
+use crate::writable;
 
 /// What a root is made of that is the same for all jobs.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(crate) enum NoRoot {
 
 /// Where a job's root is until it is the root.
 pub(crate) const JOB: &str = "/job";
+/// What a job writes to its trees lies here, where it sees nothing of it but through them.
+pub(crate) const ROOM: &str = "/room";
 /// Where the helper has what jobs see of the machine.
 pub(crate) const BASE: &str = "/base";
 /// Where it has the scratch folders, by their numbers.
@@ -87,13 +90,36 @@ pub(crate) fn scratch_place(number: usize) -> PathBuf {
     Path::new(SCRATCH).join(number.to_string())
 }
 
-/// Makes a root for `job` and enters it; returns the folder for its results.
-pub(crate) fn make(plan: &Plan, config: &Config, job: &Job) -> Result<OwnedFd, NoRoot> {
+/// Folders that a job writes to, to be read when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    /// [`OUT`], where nothing else can be written to.
+    pub(crate) out: Option<OwnedFd>,
+    /// As [`Job::writable`] names them.
+    pub(crate) folders: Vec<OwnedFd>,
+}
+
+/// Makes a root for `job` and enters it.
+pub(crate) fn make(plan: &Plan, config: &Config, job: &Job) -> Result<Results, NoRoot> {
     let failed = |doing: &'static str| {
         move |errno: Errno| NoRoot::Failed(format!("{doing}: {}", std::io::Error::from(errno)))
     };
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("tmpfs", JOB, "tmpfs", flags, &*plan.tmpfs_options).map_err(failed("mounting a root"))?;
+    let own_flags = match config.programs {
+        true => flags - MountFlags::NOEXEC,
+        false => flags,
+    };
+    let own = |place| mount("tmpfs", place, "tmpfs", own_flags, &*plan.tmpfs_options);
+    if job.writable.is_empty() {
+        own(JOB).map_err(failed("mounting a root"))?;
+    } else {
+        // One limit for all that the job writes, and its root is only a part of it.
+        let root = Path::new(ROOM).join("root");
+        own(ROOM)
+            .and_then(|()| mkdir(&root, Mode::from_raw_mode(0o755)))
+            .and_then(|()| mount_bind(&root, JOB))
+            .map_err(failed("mounting a root"))?;
+    }
     chdir(JOB).map_err(failed("entering a root"))?;
     mkdir("tmp", Mode::from_raw_mode(0o1777)).map_err(failed("making /tmp"))?;
     for entry in &plan.base {
@@ -109,15 +135,18 @@ pub(crate) fn make(plan: &Plan, config: &Config, job: &Job) -> Result<OwnedFd, N
     }
     for tree in &job.trees {
         let from = scratch_place(tree.scratch).join(&tree.folder);
-        place::place(&config.view, &from, &tree.at).map_err(|error| match error {
-            NotPlaced::Misfit(text) => NoRoot::Misplaced(text),
-            NotPlaced::System(text) => NoRoot::Failed(text),
-        })?;
+        place::place(&config.view, &from, &tree.at)?;
     }
-    let out = Path::new(OUT).strip_prefix("/").unwrap_or(Path::new(OUT));
-    let out = mkdir(out, Mode::from_raw_mode(0o700))
-        .and_then(|()| rustix::fs::open(out, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()))
-        .map_err(failed("making a folder for results"))?;
+    let mut results = Results::default();
+    if job.writable.is_empty() {
+        let out = Path::new(OUT).strip_prefix("/").unwrap_or(Path::new(OUT));
+        let out = mkdir(out, Mode::from_raw_mode(0o700))
+            .and_then(|()| rustix::fs::open(out, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()))
+            .map_err(failed("making a folder for results"))?;
+        results.out = Some(out);
+    } else {
+        results.folders = writable::make(&config.view, &job.writable, own_flags)?;
+    }
     mkdir("proc", Mode::from_raw_mode(0o555)).map_err(failed("making /proc"))?;
     match mount(
         "proc",
@@ -135,5 +164,14 @@ pub(crate) fn make(plan: &Plan, config: &Config, job: &Job) -> Result<OwnedFd, N
     // at all threads of the machine for those that have the old root, a fifth of what a job cost.
     mount_move(".", "/").map_err(failed("changing the root"))?;
     chroot(".").map_err(failed("entering the new root"))?;
-    Ok(out)
+    Ok(results)
+}
+
+impl From<NotPlaced> for NoRoot {
+    fn from(error: NotPlaced) -> Self {
+        match error {
+            NotPlaced::Misfit(text) => Self::Misplaced(text),
+            NotPlaced::System(text) => Self::Failed(text),
+        }
+    }
 }

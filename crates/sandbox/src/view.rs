@@ -130,6 +130,16 @@ impl View {
         view
     }
 
+    /// Nothing of this machine: jobs bring all that they need.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            // What is in there is every job's.
+            kept: vec!["/dev".into()],
+            ..Self::default()
+        }
+    }
+
     /// Adds a path that exists.
     fn show(&mut self, path: &Path) {
         let is_plain = path.is_absolute()

@@ -19,11 +19,21 @@ impl Bench {
 
     /// One that shows these folders of programs.
     pub(crate) fn with_programs(mode: Mode, programs: &[PathBuf]) -> Self {
+        Self::with_view(mode, View::of_this_machine(programs), false)
+    }
+
+    /// One that shows nothing but the job's tree, whose programs may be run.
+    pub(crate) fn hermetic() -> Self {
+        Self::with_view(Mode::Namespaces, View::nothing(), true)
+    }
+
+    fn with_view(mode: Mode, view: View, programs: bool) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let config = Config {
             mode,
-            view: View::of_this_machine(programs),
+            view,
             scratch: vec![scratch.path().canonicalize().unwrap()],
+            programs,
             limits: Limits {
                 memory_bytes: 256 << 20,
                 written_bytes: 32 << 20,
@@ -50,6 +60,17 @@ impl Bench {
     }
 
     pub(crate) fn start(&self, script: &str, cwd: &str, at: &str) -> Running {
+        self.start_writing(script, cwd, at, &[])
+    }
+
+    /// The same, with folders that it may write to.
+    pub(crate) fn start_writing(
+        &self,
+        script: &str,
+        cwd: &str,
+        at: &str,
+        writable: &[&str],
+    ) -> Running {
         let file = File::create(self.scratch.path().join("output")).unwrap();
         let job = Job {
             programs: vec!["sh".into()],
@@ -61,6 +82,7 @@ impl Bench {
                 folder: "job".into(),
                 at: at.into(),
             }],
+            writable: writable.iter().map(Into::into).collect(),
         };
         self.sandbox.run(&job, file.as_fd(), file.as_fd()).unwrap()
     }

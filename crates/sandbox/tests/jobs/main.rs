@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 mod bench;
 mod trees;
+mod writable;
 
 use bench::{Bench, check};
 use sandbox::{Ended, Job, Mode, OUT};
@@ -51,6 +52,22 @@ fn main() -> ExitCode {
         (
             "what_does_not_fit_is_refused",
             trees::what_does_not_fit_is_refused,
+        ),
+        (
+            "what_is_written_comes_back_and_inputs_stay",
+            writable::what_is_written_comes_back_and_inputs_stay,
+        ),
+        (
+            "folders_that_are_none_are_refused",
+            writable::folders_that_are_none_are_refused,
+        ),
+        (
+            "nothing_writes_any_more_when_the_job_is_over",
+            writable::nothing_writes_any_more_when_the_job_is_over,
+        ),
+        (
+            "a_job_may_bring_all_that_there_is",
+            writable::a_job_may_bring_all_that_there_is,
         ),
         ("too_many_processes", too_many_processes),
         ("too_much_memory", too_much_memory),
@@ -389,6 +406,7 @@ fn what_cannot_be_started() {
                 environment: vec![("PATH".into(), "/nowhere:/usr/bin".into())],
                 cwd: "/".into(),
                 trees: Vec::new(),
+                writable: Vec::new(),
             };
             let null = File::create("/dev/null").unwrap();
             let running = bench.sandbox.run(&job, null.as_fd(), null.as_fd()).unwrap();
@@ -428,6 +446,7 @@ fn many_at_once() {
                         environment: vec![("PATH".into(), "/usr/bin".into())],
                         cwd: "/".into(),
                         trees: Vec::new(),
+                        writable: Vec::new(),
                     };
                     let running = bench.sandbox.run(&job, file.as_fd(), file.as_fd()).unwrap();
                     assert!(matches!(
