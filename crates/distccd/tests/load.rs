@@ -96,9 +96,19 @@ fn check_nothing_stays(server: &Daemon, before: [usize; 3]) {
     server.check_clean();
 }
 
-/// Serves one, so that what is made once is there.
-fn warm_up(server: &Daemon) -> [usize; 3] {
-    assert!(server.ask(Version::Plain, &request("x")).is_some());
+/// Serves as many at a time as it can, so that what is made once, or once for each slot, is there.
+fn warm_up(server: &Daemon, slots: usize) -> [usize; 3] {
+    let gate = server.file("bin/warm");
+    let source = format!("gate {}", gate.display());
+    let mut clients: Vec<TcpStream> = (0..slots).map(|_| connect_from(server, 1)).collect();
+    for client in &mut clients {
+        client.write_all(&request(&source)).unwrap();
+    }
+    wait_until("all slots are taken", || belongings(server)[2] == slots);
+    fs::write(gate, "").unwrap();
+    for mut client in clients {
+        assert!(Reply::read(&mut client, Version::Plain).is_some());
+    }
     server.check_clean();
     belongings(server)
 }
@@ -106,7 +116,7 @@ fn warm_up(server: &Daemon) -> [usize; 3] {
 #[test]
 fn a_thousand_connections_at_once_are_served_by_two_slots() {
     let server = server(2);
-    let before = warm_up(&server);
+    let before = warm_up(&server, 2);
     let clients: Vec<TcpStream> = (0..MANY)
         .map(|_| {
             let mut client = server.connect();
@@ -184,7 +194,7 @@ fn attacks() -> Vec<Vec<u8>> {
 #[test]
 fn an_attacker_with_all_it_can_get_leaves_room_for_others() {
     let server = server(2);
-    let before = warm_up(&server);
+    let before = warm_up(&server, 2);
     let attacks = attacks();
     let mut held = Vec::new();
     for number in 0..MANY * 3 / 2 {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -14,13 +14,15 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use crate::helper::{HELPER, READY};
-use crate::job::{Config, Ended, Job};
-use crate::message::{framed, receive, send};
+use crate::job::{Config, Ended, Job, Mode};
+use crate::message::{receive, send, send_framed};
 
 /// Runs jobs apart from the rest of the machine.
 #[derive(Debug)]
 pub struct Sandbox {
     config: Config,
+    /// First processes that wait for their next job. Behind Landlock each has one only.
+    idle: Idle,
     /// Started anew if it has died. Locked only to take a copy or to replace it.
     helper: Mutex<Arc<Helper>>,
 }
@@ -35,10 +37,15 @@ impl fmt::Display for StartError {
     }
 }
 
+/// Connections to first processes that wait.
+type Idle = Arc<Mutex<Vec<Arc<UnixStream>>>>;
+
 /// A job that runs. Dropping it ends it.
 #[derive(Debug)]
 pub struct Running {
-    connection: UnixStream,
+    connection: Arc<UnixStream>,
+    /// Where the first process goes when it is over, if it can have another.
+    idle: Option<Idle>,
     over: bool,
 }
 
@@ -56,6 +63,7 @@ impl Sandbox {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let sandbox = Self {
             helper: Mutex::new(Arc::new(Helper::start(&config)?)),
+            idle: Idle::default(),
             config,
         };
         sandbox.rehearse()?;
@@ -99,19 +107,48 @@ impl Sandbox {
         stdout: BorrowedFd<'_>,
         stderr: BorrowedFd<'_>,
     ) -> io::Result<Running> {
+        let message = job.encode();
+        let fds = [stdout, stderr];
+        let asked = std::iter::from_fn(|| self.waiting())
+            // One that has been killed since is left, and so are the others of its helper.
+            .find(|first_process| send_framed(first_process, &message, &fds).is_ok());
+        let connection = match asked {
+            Some(first_process) => first_process,
+            None => {
+                let first_process = self.another()?;
+                send_framed(&first_process, &message, &fds)?;
+                first_process.into()
+            }
+        };
+        let is_for_one = self.config.mode == Mode::Landlock;
+        Ok(Running {
+            connection,
+            idle: (!is_for_one).then(|| Arc::clone(&self.idle)),
+            over: false,
+        })
+    }
+
+    fn waiting(&self) -> Option<Arc<UnixStream>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.pop()
+    }
+
+    /// Has one more first process started.
+    fn another(&self) -> io::Result<UnixStream> {
         let (ours, theirs) = UnixStream::pair()?;
-        let fds = [theirs.as_fd(), stdout, stderr];
+        // The filter lets nobody there make sockets.
+        let (reports, report) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )?;
+        let fds = [theirs.as_fd(), reports.as_fd(), report.as_fd()];
         let helper = self.helper();
         if send(&helper.control, b"j", &fds).is_err() {
             send(&self.replace(&helper)?.control, b"j", &fds)?;
         }
-        drop(theirs);
-        let mut running = Running {
-            connection: ours,
-            over: false,
-        };
-        running.connection.write_all(&framed(&job.encode()))?;
-        Ok(running)
+        Ok(ours)
     }
 
     fn helper(&self) -> Arc<Helper> {
@@ -187,7 +224,14 @@ impl Running {
         if length == 0 {
             return Err(io::Error::other("a job's first process died"));
         }
-        Ok(Ended::decode(&bytes[..length], fds)?)
+        let ended = Ended::decode(&bytes[..length], fds)?;
+        if let Some(idle) = self.idle.take()
+            && ended.leaves_all_well()
+        {
+            let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push(Arc::clone(&self.connection));
+        }
+        Ok(ended)
     }
 }
 
@@ -211,6 +255,6 @@ impl Drop for Running {
         let _ = poll(&mut fds, Some(&SOON.try_into().unwrap_or_default()));
         let _ = self.connection.set_read_timeout(Some(SOON));
         let mut rest = [0; 256];
-        while let Ok(1..) = io::Read::read(&mut &self.connection, &mut rest) {}
+        while let Ok(1..) = io::Read::read(&mut &*self.connection, &mut rest) {}
     }
 }

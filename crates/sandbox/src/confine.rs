@@ -68,20 +68,18 @@ fn taken(mode: Mode) -> Result<BpfProgram, String> {
     let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     let number = |call: libc::c_long| u32::try_from(call).map_err(|error| error.to_string());
     let flags = TAKEN_CLONE_FLAGS.iter().fold(0, |all, flag| all | flag);
-    let (outside, own_limits): (&[_], &[_]) = match mode {
-        Mode::Namespaces => (&[], &[]),
-        Mode::Landlock => (
-            TAKEN_OUTSIDE,
-            // Its own limits only: behind Landlock there are other processes of the user.
-            &[
-                step(IF_EQUAL, 0, 4, number(libc::SYS_prlimit64)?),
-                step(LOAD, 0, 0, FIRST_ARGUMENT),
-                step(IF_EQUAL, 0, 1, 0),
-                step(RETURN, 0, 0, ALLOW),
-                step(RETURN, 0, 0, ERRNO | libc::EPERM.cast_unsigned()),
-            ],
-        ),
+    let outside: &[_] = match mode {
+        Mode::Namespaces => &[],
+        Mode::Landlock => TAKEN_OUTSIDE,
     };
+    // Its own only: there are other processes of the user.
+    let own_limits = [
+        step(IF_EQUAL, 0, 4, number(libc::SYS_prlimit64)?),
+        step(LOAD, 0, 0, FIRST_ARGUMENT),
+        step(IF_EQUAL, 0, 1, 0),
+        step(RETURN, 0, 0, ALLOW),
+        step(RETURN, 0, 0, ERRNO | libc::EPERM.cast_unsigned()),
+    ];
     let calls: Vec<_> = TAKEN.iter().chain(outside).collect();
     let mut program = vec![step(LOAD, 0, 0, NUMBER)];
     for (index, &call) in calls.iter().enumerate() {
@@ -90,7 +88,7 @@ fn taken(mode: Mode) -> Result<BpfProgram, String> {
         let rest = u8::try_from(rest).map_err(|error| error.to_string())?;
         program.push(step(IF_EQUAL, rest, 0, number(*call)?));
     }
-    program.extend_from_slice(own_limits);
+    program.extend_from_slice(&own_limits);
     program.extend([
         step(IF_EQUAL, 0, 2, number(libc::SYS_clone)?),
         step(LOAD, 0, 0, FIRST_ARGUMENT),

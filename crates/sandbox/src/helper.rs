@@ -5,7 +5,7 @@
 //! may be ordinary code; its memory is small, so that `clone` is cheap; and it has none of the
 //! server's secrets and descriptors.
 //!
-//! It reads no request: each job's goes straight to the job's first process.
+//! It reads no request: they go straight to the jobs' first processes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,7 +15,9 @@ use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use rustix::process::{
+    PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
 use rustix::thread::UnshareFlags;
 
 use crate::confine::{Filters, limit};
@@ -101,7 +103,7 @@ impl Workshop {
         })
     }
 
-    /// Starts a job for each message, until the server is gone.
+    /// Starts a first process for each message, until the server is gone.
     fn serve(&self, control: &OwnedFd) -> io::Result<()> {
         let mut jobs: Vec<OwnedFd> = Vec::new();
         loop {
@@ -125,24 +127,24 @@ impl Workshop {
             if ready[0] {
                 let (length, fds) = receive(control, &mut [0; 1])?;
                 if length == 0 {
-                    // All jobs die with this process.
-                    return Ok(());
+                    return end(&jobs);
                 }
                 jobs.extend(self.start(fds));
             }
         }
     }
 
-    /// Starts a job with these descriptors: its connection, standard output and error. What
-    /// goes wrong the server learns over the connection, or by its end.
+    /// Starts a first process with these descriptors: its connection, and both ends of what its jobs report over. What
+    /// goes wrong the server learns over the connection, or by its
+    /// end.
     fn start(&self, fds: Vec<OwnedFd>) -> Option<OwnedFd> {
-        let [connection, stdout, stderr] = <[OwnedFd; 3]>::try_from(fds).ok()?;
+        let [connection, reports, report] = <[OwnedFd; 3]>::try_from(fds).ok()?;
         let namespaces = match self.plan {
             Some(_) => UnshareFlags::NEWNS | UnshareFlags::NEWPID,
             None => UnshareFlags::empty(),
         };
         match clone_process(namespaces) {
-            Ok(Cloned::Child) => first_process::run(self, connection.into(), stdout, stderr),
+            Ok(Cloned::Child) => first_process::run(self, &connection.into(), [reports, report]),
             Ok(Cloned::Parent(pid)) => pidfd_open(pid, PidfdFlags::empty()).ok(),
             Err(error) => {
                 let text = Ended::Failed(format!("starting a job: {error}"));
@@ -151,4 +153,15 @@ impl Workshop {
             }
         }
     }
+}
+
+/// Ends all jobs.
+fn end(jobs: &[OwnedFd]) -> io::Result<()> {
+    for job in jobs {
+        let _ = pidfd_send_signal(job, Signal::KILL); // It may be over by itself.
+    }
+    for job in jobs {
+        waitid(WaitId::PidFd(job.as_fd()), WaitIdOptions::EXITED)?;
+    }
+    Ok(())
 }

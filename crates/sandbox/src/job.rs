@@ -1,7 +1,7 @@
 //! What can be asked of a sandbox, and what it answers.
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -217,6 +217,21 @@ impl Job {
 }
 
 impl Ended {
+    /// Whether the job's first process can take another one.
+    pub(crate) fn leaves_all_well(&self) -> bool {
+        matches!(self, Self::Normally { .. } | Self::NotStarted(_))
+    }
+
+    /// Those that go with it.
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Normally { out, folders, .. } => {
+                out.iter().chain(folders).map(AsFd::as_fd).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Everything but the descriptors.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();

@@ -2,10 +2,11 @@
 //!
 //! A [`Sandbox`] is a helper process (this program started anew with a single thread, see
 //! [`helper_main`]) that lives in kept namespaces: user, mount, network (empty), ipc, uts. It holds
-//! nothing but the folders of a [`View`] and the server's scratch folders, all read-only. For each
-//! [`Job`] it clones a process into a new mount and pid namespace, which makes a root on a small
-//! tmpfs, puts the client's trees where the client has them, gives up all rights and runs the
-//! command. With an empty view ([`View::nothing`]) the trees are all that there is. Nothing is cleaned up: the kernel does when the job's first process ends.
+//! nothing but the folders of a [`View`] and the server's scratch folders, all read-only. From it come
+//! the first processes of jobs, each in a pid namespace: as many as there are jobs at a time, each for
+//! one job after the other. For each [`Job`] its first process clones one into a new mount namespace, which
+//! makes a root on a small tmpfs, puts the client's trees where the client has them, gives up all rights and
+//! becomes the command. What it leaves running is ended, and the kernel cleans up.
 //!
 //! Where namespaces are forbidden, Landlock takes their place ([`Mode::Landlock`]): then there is
 //! no view of one's own, and the caller has to tell the command where files really are.
@@ -22,11 +23,13 @@
 //!
 //! It knows nothing of compilers, protocols or options.
 
+mod children;
 mod client;
 mod confine;
 mod first_process;
 mod helper;
 mod job;
+mod job_process;
 mod landlocked;
 mod message;
 mod namespaces;

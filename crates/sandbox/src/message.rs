@@ -1,10 +1,11 @@
 //! What goes between server, helper and jobs: bytes with lengths in front, and descriptors.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -159,27 +160,61 @@ pub(crate) fn receive(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize,
     Ok((received.bytes, fds))
 }
 
+/// How much of a framed message goes in one piece with its descriptors.
+const PIECE: usize = 16 << 10;
+
+/// Sends a framed message with descriptors.
+pub(crate) fn send_framed(
+    mut stream: &UnixStream,
+    message: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let bytes = framed(message);
+    let (first, rest) = bytes.split_at(bytes.len().min(PIECE));
+    send(stream, first, fds)?;
+    stream.write_all(rest)
+}
+
+/// Receives a framed message with descriptors, if the other side is still there. It sends the next one only when this
+/// one is answered.
+pub(crate) fn receive_framed(stream: &UnixStream) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+    let mut piece = [0; PIECE];
+    let (length, fds) = receive(stream, &mut piece)?;
+    if length == 0 {
+        return Ok(None);
+    }
+    let message = read_framed(&mut (&piece[..length]).chain(stream))?;
+    Ok(Some((message, fds)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
-    use std::os::unix::net::UnixStream;
 
     #[test]
     fn descriptors_travel_with_bytes() {
         let (one, other) = UnixStream::pair().unwrap();
-        let (mut far, near) = UnixStream::pair().unwrap();
-        send(&one, b"hello", &[near.as_fd()]).unwrap();
+        let (far, near) = UnixStream::pair().unwrap();
+        let long = vec![7; PIECE + 100];
+        for message in [&b"hello"[..], &long] {
+            send_framed(&one, message, &[near.as_fd()]).unwrap();
+            let (received, fds) = receive_framed(&other).unwrap().unwrap();
+            assert_eq!((&received[..], fds.len()), (message, 1));
+            let near = UnixStream::from(fds.into_iter().next().unwrap());
+            (&near).write_all(b"x").unwrap();
+        }
         drop((one, near));
         let mut bytes = [0; 16];
-        let (count, fds) = receive(&other, &mut bytes).unwrap();
-        assert_eq!((&bytes[..count], fds.len()), (&b"hello"[..], 1));
-        let mut near = UnixStream::from(fds.into_iter().next().unwrap());
-        near.write_all(&framed(b"message")).unwrap();
-        drop(near);
-        assert_eq!(read_framed(&mut far).unwrap(), b"message");
-        assert!(read_framed(&mut far).is_err());
-        assert_eq!(receive(&other, &mut bytes).unwrap().0, 0);
+        assert_eq!(receive(&far, &mut bytes).unwrap().0, 2);
+        assert!(receive_framed(&other).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_message_that_breaks_off_is_none() {
+        let (one, other) = UnixStream::pair().unwrap();
+        send(&one, &framed(b"message")[..10], &[]).unwrap();
+        drop(one);
+        assert!(receive_framed(&other).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A job's root: a tmpfs of its own with what it sees of this machine, and an empty `/tmp`.
 //!
 //! Per job a mount for the tmpfs, a move for each top folder of the base (`usr`, `etc`, `dev`), a mount
-//! for each top folder of the client's trees, `/proc`, and the change of root.
+//! for each top folder of the client's trees, a move of `/proc`, and the change of root.
 
 use std::ffi::CString;
 use std::fs;
@@ -47,6 +47,8 @@ pub(crate) const JOB: &str = "/job";
 pub(crate) const ROOM: &str = "/room";
 /// Where the helper has what jobs see of the machine.
 pub(crate) const BASE: &str = "/base";
+/// Where it has the machine's processes, and a first process its own.
+const PROCESSES: &str = "/proc";
 /// Where it has the scratch folders, by their numbers.
 pub(crate) const SCRATCH: &str = "/scratch";
 /// Folders of a job's own, where mount points can be made.
@@ -90,6 +92,17 @@ pub(crate) fn scratch_place(number: usize) -> PathBuf {
     Path::new(SCRATCH).join(number.to_string())
 }
 
+/// Shows the processes of a new namespace, in which this process is, for it and its jobs. False if the machine does not
+/// allow it: in containers its own may be partly covered, and then there is no new one. Compilers do without.
+pub(crate) fn show_processes() -> Result<bool, Errno> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    match mount("proc", PROCESSES, "proc", flags, c"subset=pid") {
+        Ok(()) => Ok(true),
+        Err(Errno::PERM) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Folders that a job writes to, to be read when it is over.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
@@ -100,7 +113,12 @@ pub(crate) struct Results {
 }
 
 /// Makes a root for `job` and enters it.
-pub(crate) fn make(plan: &Plan, config: &Config, job: &Job) -> Result<Results, NoRoot> {
+pub(crate) fn make(
+    plan: &Plan,
+    config: &Config,
+    job: &Job,
+    has_processes: bool,
+) -> Result<Results, NoRoot> {
     let failed = |doing: &'static str| {
         move |errno: Errno| NoRoot::Failed(format!("{doing}: {}", std::io::Error::from(errno)))
     };
@@ -148,17 +166,9 @@ pub(crate) fn make(plan: &Plan, config: &Config, job: &Job) -> Result<Results, N
         results.folders = writable::make(&config.view, &job.writable, own_flags)?;
     }
     mkdir("proc", Mode::from_raw_mode(0o555)).map_err(failed("making /proc"))?;
-    match mount(
-        "proc",
-        "proc",
-        "proc",
-        flags | MountFlags::RDONLY,
-        c"subset=pid",
-    ) {
-        // In containers the machine's may be partly covered, and then there is no new one.
-        // Compilers do without.
-        Ok(()) | Err(Errno::PERM) => {}
-        Err(errno) => return Err(failed("mounting /proc")(errno)),
+    if has_processes {
+        // The first process has it; this is its copy.
+        mount_move(PROCESSES, "proc").map_err(failed("mounting /proc"))?;
     }
     // Over the helper's root, which nobody can get at any more: as little as without `pivot_root`, which looks
     // at all threads of the machine for those that have the old root, a fifth of what a job cost.

@@ -92,19 +92,20 @@ pub(crate) const OLD: &[libc::c_long] = &[
 #[rustfmt::skip] // A line holds what belongs together.
 pub(crate) const OLD: &[libc::c_long] = &[];
 
-/// What the helper needs to make a job, and the job shall not have.
+/// What a job shall not have: what is needed to make it, and what changes other processes of the user, as its first
+/// process, which others' jobs come after, is one.
 #[rustfmt::skip] // A line holds what belongs together.
 pub(crate) const TAKEN: &[libc::c_long] = &[
     libc::SYS_mount, libc::SYS_chroot, libc::SYS_unshare,
+    libc::SYS_setpriority, libc::SYS_ioprio_set, libc::SYS_sched_setaffinity,
 ];
 
 /// What a job behind Landlock shall not have either: Landlock closes files, but not what is said
 /// about them (mode, owner, times), and older ones not even their length; a job's own files can
-/// still be changed through descriptors. And other processes of the user can be named.
+/// still be changed through descriptors.
 #[rustfmt::skip] // A line holds what belongs together.
 pub(crate) const TAKEN_OUTSIDE: &[libc::c_long] = &[
     libc::SYS_fchmodat, libc::SYS_fchownat, libc::SYS_utimensat, libc::SYS_truncate,
-    libc::SYS_setpriority, libc::SYS_ioprio_set, libc::SYS_sched_setaffinity,
     #[cfg(target_arch = "x86_64")] libc::SYS_chmod,
     #[cfg(target_arch = "x86_64")] libc::SYS_chown,
     #[cfg(target_arch = "x86_64")] libc::SYS_lchown,

@@ -21,6 +21,7 @@ pub(crate) fn compare(tree: &Tree, compiler: &Path, runs: usize) -> Result<(), F
         mode: Mode::Namespaces,
         view: View::of_this_machine(&[compiler.parent().unwrap_or(compiler).to_owned()]),
         scratch: vec![scratch.clone()],
+        programs: false,
         limits: Limits {
             memory_bytes: 1 << 30,
             written_bytes: 64 << 20,
@@ -78,6 +79,7 @@ fn run(sandbox: &Sandbox, compiler: &Path, messages: &File) -> Result<(), Failur
             folder: "job".into(),
             at: "/".into(),
         }],
+        writable: Vec::new(),
     };
     let running = sandbox.run(&job, messages.as_fd(), messages.as_fd())?;
     match running.ended()? {

@@ -14,6 +14,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 mod bench;
+mod successors;
 mod trees;
 mod writable;
 
@@ -74,6 +75,14 @@ fn main() -> ExitCode {
         ("too_much_shared_memory", too_much_shared_memory),
         ("too_large_files", too_large_files),
         ("nothing_outlives_a_job", nothing_outlives_a_job),
+        (
+            "the_next_job_finds_nothing_of_the_last",
+            successors::the_next_job_finds_nothing_of_the_last,
+        ),
+        (
+            "the_next_job_is_after_whatever_became_of_the_last",
+            successors::the_next_job_is_after_whatever_became_of_the_last,
+        ),
         ("a_dead_helper_is_replaced", a_dead_helper_is_replaced),
         ("what_cannot_be_started", what_cannot_be_started),
         ("many_at_once", many_at_once),
