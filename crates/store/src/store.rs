@@ -1,0 +1,416 @@
+//! The operations of a store.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use action::Digest;
+use sha2::{Digest as _, Sha256};
+
+use crate::folder::Folder;
+use crate::index::Index;
+use crate::writing::Writing;
+
+/// A store of blobs. Clones are the same store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    folder: Folder,
+    state: Mutex<State>,
+    /// Bytes that blobs may take.
+    limit: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    index: Index,
+    /// Bytes of blobs that are being written.
+    arriving: u64,
+}
+
+/// Why a store does not do what it is asked for.
+#[derive(Debug)]
+pub enum Error {
+    /// The content has another digest than this.
+    OtherContent(Digest),
+    /// It is larger than all that may go for it.
+    Full {
+        /// Bytes wanted.
+        wanted: u64,
+        /// Bytes that the store may take in all.
+        limit: u64,
+    },
+    /// There is no such blob.
+    Missing(Digest),
+    /// The disk.
+    Disk(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::OtherContent(digest) => write!(f, "the content is not that of {digest}"),
+            Error::Full { wanted, limit } => {
+                write!(
+                    f,
+                    "the store of {limit} bytes has no room for {wanted} more: all else is in use"
+                )
+            }
+            Error::Missing(digest) => write!(f, "there is no blob {digest}"),
+            Error::Disk(error) => write!(f, "the store's disk: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        Error::Disk(error)
+    }
+}
+
+impl Store {
+    /// Opens the store in this folder, which is made if it is not there, with at most `limit` bytes of blobs.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; `ResourceBusy` if another server has the folder.
+    pub fn open(folder: &Path, limit: u64) -> io::Result<Store> {
+        let (folder, in_order) = Folder::open(folder)?;
+        let mut left = folder.left()?;
+        left.sort_by_key(|blob| blob.used);
+        let mut state = State::default();
+        for blob in left {
+            state.index.add(blob.digest, in_order);
+        }
+        let shared = Shared {
+            folder,
+            state: Mutex::new(state),
+            limit,
+        };
+        shared
+            .make_room(&mut shared.state(), 0)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Store {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Those of the digests that are not here. The others count as used.
+    pub fn missing(&self, digests: impl IntoIterator<Item = Digest>) -> Vec<Digest> {
+        let mut state = self.shared.state();
+        digests
+            .into_iter()
+            .filter(|digest| !state.index.touch(*digest))
+            .collect()
+    }
+
+    /// Holds all of these, or none and tells which are missing.
+    ///
+    /// # Errors
+    ///
+    /// The digests that are not here, each once.
+    pub fn hold(&self, digests: impl IntoIterator<Item = Digest>) -> Result<Hold, Vec<Digest>> {
+        let mut hold = Hold {
+            shared: Arc::clone(&self.shared),
+            digests: Vec::new(),
+        };
+        let mut missing = Vec::new();
+        let mut state = self.shared.state();
+        for digest in digests {
+            if state.index.hold(digest) {
+                hold.digests.push(digest);
+            } else if !missing.contains(&digest) {
+                missing.push(digest);
+            }
+        }
+        drop(state);
+        if missing.is_empty() {
+            Ok(hold)
+        } else {
+            Err(missing)
+        }
+    }
+
+    /// Begins to write a blob. One that is here already may be written again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`] if there can be no room for it; [`Error::Disk`].
+    pub fn write(&self, digest: Digest) -> Result<Writing, Error> {
+        let mut state = self.shared.state();
+        self.shared.make_room(&mut state, digest.size)?;
+        state.arriving += digest.size;
+        drop(state);
+        // From here on `Writing` gives the room back.
+        match self.shared.folder.arriving() {
+            Ok((file, path)) => Ok(Writing {
+                shared: Arc::clone(&self.shared),
+                digest,
+                file,
+                path,
+                hash: Sha256::new(),
+                written: 0,
+            }),
+            Err(error) => {
+                self.shared.arrived(digest);
+                Err(Error::Disk(error))
+            }
+        }
+    }
+
+    /// Writes a blob whose content is at hand.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::write`] and [`Writing`].
+    pub fn put(&self, digest: Digest, content: &[u8]) -> Result<(), Error> {
+        if self.missing([digest]).is_empty() && Digest::of(content) == digest {
+            return Ok(());
+        }
+        let mut writing = self.write(digest)?;
+        writing.write(content)?;
+        writing.finish()
+    }
+
+    /// The same with a file of any size, which nobody changes meanwhile, read from its beginning; its digest.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::put`].
+    pub fn put_file(&self, file: &File) -> Result<Digest, Error> {
+        let digest = digest_of(file)?;
+        if self.missing([digest]).is_empty() {
+            return Ok(digest);
+        }
+        let mut writing = self.write(digest)?;
+        each_piece(file, |piece| writing.write(piece))?;
+        writing.finish()?;
+        Ok(digest)
+    }
+
+    /// A blob's file, to be read. It stays readable when the blob is evicted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`], also for one whose file was damaged; [`Error::Disk`].
+    pub fn file(&self, digest: Digest) -> Result<File, Error> {
+        if !self.shared.state().index.touch(digest) {
+            return Err(Error::Missing(digest));
+        }
+        self.shared.checked(digest)
+    }
+
+    /// A blob's content.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::file`].
+    pub fn read(&self, digest: Digest) -> Result<Vec<u8>, Error> {
+        let file = self.file(digest)?;
+        let mut content = vec![0; usize::try_from(digest.size).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut content, 0)?;
+        Ok(content)
+    }
+
+    /// Makes a blob that is held stand at `to`, read-only: a hard link, or where that cannot be, a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`], [`Error::Disk`].
+    pub fn place(&self, digest: Digest, executable: bool, to: &Path) -> Result<(), Error> {
+        let content = self.shared.checked(digest)?;
+        let from = if executable {
+            self.shared.program(digest, &content)?
+        } else {
+            self.shared.folder.blob(digest)
+        };
+        match std::fs::hard_link(&from, to) {
+            Ok(()) => Ok(()),
+            // Other file systems, and files with as many names as they can have.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks
+                ) =>
+            {
+                std::fs::copy(&from, to)?;
+                Ok(())
+            }
+            Err(error) => Err(Error::Disk(error)),
+        }
+    }
+
+    /// Bytes of all blobs, and how many they are.
+    pub fn size(&self) -> (u64, usize) {
+        let state = self.shared.state();
+        (state.index.size(), state.index.len())
+    }
+
+    /// Notes that the server ends in order, so that the next one need not check anything.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system.
+    pub fn close(self) -> io::Result<()> {
+        self.shared.folder.close()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change of the state is made whole before anything that could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Evicts until `wanted` more bytes fit below the limit.
+    fn make_room(&self, state: &mut State, wanted: u64) -> Result<(), Error> {
+        let full = || Error::Full {
+            wanted,
+            limit: self.limit,
+        };
+        let fixed = state.index.held_size() + state.arriving;
+        if wanted > self.limit.saturating_sub(fixed) {
+            return Err(full());
+        }
+        while state.index.size() + state.arriving + wanted > self.limit {
+            let digest = state.index.evict().ok_or_else(full)?;
+            self.folder.remove(digest)?;
+        }
+        Ok(())
+    }
+
+    /// Evicts some blobs because the disk is full, whatever the limit says.
+    pub(crate) fn make_room_on_disk(&self, wanted: u64) -> Result<(), Error> {
+        // A little more, so that not each write comes back.
+        let mut left = wanted.max(16 << 20);
+        let mut state = self.state();
+        let mut any = false;
+        while left > 0 {
+            let Some(digest) = state.index.evict() else {
+                break;
+            };
+            self.folder.remove(digest)?;
+            left = left.saturating_sub(digest.size.max(4096));
+            any = true;
+        }
+        if any {
+            Ok(())
+        } else {
+            Err(Error::Disk(io::ErrorKind::StorageFull.into()))
+        }
+    }
+
+    /// Makes a written file a blob.
+    pub(crate) fn settle(&self, digest: Digest, file: &File, path: &Path) -> Result<(), Error> {
+        // Under the lock: an eviction of the same blob meanwhile would remove the new file.
+        let mut state = self.state();
+        self.folder
+            .settle(file, path, &self.folder.blob(digest), 0o444)?;
+        state.index.add(digest, true);
+        state.index.set_checked(digest);
+        Ok(())
+    }
+
+    /// The room that a blob took while it was written is free again.
+    pub(crate) fn arrived(&self, digest: Digest) {
+        self.state().arriving -= digest.size;
+    }
+
+    /// Opens a blob, and checks it if nobody has yet. A damaged one is removed: it is missing, so somebody sends it.
+    fn checked(&self, digest: Digest) -> Result<File, Error> {
+        let file = match File::open(self.folder.blob(digest)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.state().index.remove(digest);
+                return Err(Error::Missing(digest));
+            }
+            Err(error) => return Err(Error::Disk(error)),
+        };
+        if !self.state().index.is_checked(digest) {
+            if digest_of(&file)? != digest {
+                let mut state = self.state();
+                state.index.remove(digest);
+                self.folder.remove(digest)?;
+                return Err(Error::Missing(digest));
+            }
+            self.state().index.set_checked(digest);
+        }
+        Ok(file)
+    }
+
+    /// A blob as an executable file. It is not counted: few blobs are programs.
+    fn program(&self, digest: Digest, mut content: &File) -> Result<std::path::PathBuf, Error> {
+        let path = self.folder.program(digest);
+        if !path.exists() {
+            let (mut file, arriving) = self.folder.arriving()?;
+            let copied = io::copy(&mut content, &mut file);
+            let settled = copied.and_then(|_| {
+                file.set_permissions(std::fs::Permissions::from_mode(0o555))?;
+                // Nobody can execute a file while somebody has it open for writing.
+                drop(file);
+                std::fs::rename(&arriving, &path)
+            });
+            if let Err(error) = settled {
+                let _ = std::fs::remove_file(&arriving);
+                return Err(Error::Disk(error));
+            }
+        }
+        Ok(path)
+    }
+}
+
+fn digest_of(file: &File) -> Result<Digest, Error> {
+    let mut hash = Sha256::new();
+    let mut size = 0;
+    each_piece(file, |piece| {
+        hash.update(piece);
+        size += piece.len() as u64;
+        Ok(())
+    })?;
+    Ok(Digest {
+        hash: hash.finalize().into(),
+        size,
+    })
+}
+
+/// Reads a file from its beginning, wherever it stands.
+fn each_piece(file: &File, mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    let mut buffer = vec![0; 1 << 16];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut buffer, at) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                take(&buffer[..count])?;
+                at += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Disk(error)),
+        }
+    }
+}
+
+/// Blobs that stay until this is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    shared: Arc<Shared>,
+    digests: Vec<Digest>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        for digest in self.digests.drain(..) {
+            state.index.release(digest);
+        }
+    }
+}
