@@ -1,0 +1,164 @@
+//! What all services share, and what they need of the server around them.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use action::messages::action_cache_server::ActionCacheServer;
+use action::messages::capabilities_server::CapabilitiesServer;
+use action::messages::content_addressable_storage_server::ContentAddressableStorageServer;
+use action::messages::execution_server::ExecutionServer;
+use bazel_remote_apis::google::bytestream::byte_stream_server::ByteStreamServer;
+use store::{Results, Store};
+use tonic::service::Routes;
+
+use crate::operations::Operations;
+use crate::reading::Job;
+
+/// Bytes of one message at most, which is gRPC's own limit.
+pub(crate) const MESSAGE: usize = 4 << 20;
+/// Bytes of blobs in one message at most: the rest is for their names.
+pub(crate) const BATCH: usize = MESSAGE - (256 << 10);
+
+/// A server of the API. Clones are the same server.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) results: Results,
+    pub(crate) executor: Option<Arc<dyn Executor>>,
+    pub(crate) operations: Operations,
+}
+
+/// Who asks, as far as it has an address. Who accepts connections gives it along with each
+/// (`tonic::transport::server::Connected`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Client(pub Option<SocketAddr>);
+
+/// What a job has of the server; dropped, it is given back.
+pub type Slot = Box<dyn Send>;
+
+/// Runs actions.
+pub trait Executor: Send + Sync + 'static {
+    /// Whether this action may run here at all; what it takes until it is over.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn accept(&self, client: Client, job: &Job) -> Result<Slot, Refusal>;
+
+    /// Waits until a job of this client may run.
+    fn slot(&self, client: Client) -> Pin<Box<dyn Future<Output = Slot> + Send>>;
+
+    /// Runs an action whose blobs are held. Blocks its thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]. A command that fails by itself is none.
+    fn execute(&self, client: Client, job: &Job, stop: &Stop) -> Result<Executed, Failure>;
+}
+
+/// Why an action is not taken, in a sentence for the client.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It cannot run here.
+    Never(String),
+    /// The client has too many already.
+    Busy(String),
+}
+
+/// How a command ended, and what it made.
+#[derive(Debug)]
+pub struct Executed {
+    /// As a shell tells it.
+    pub exit_code: i32,
+    /// What it wrote.
+    pub stdout: Vec<u8>,
+    /// What it wrote.
+    pub stderr: Vec<u8>,
+    /// Those of the declared outputs that it made, by their paths in the command.
+    pub outputs: Vec<(String, Output)>,
+}
+
+/// Something that a command made.
+#[derive(Debug)]
+pub enum Output {
+    /// A file.
+    File {
+        /// Read from its beginning.
+        content: File,
+        /// May be executed.
+        executable: bool,
+    },
+    /// A symbolic link, and where it leads.
+    Link(String),
+}
+
+/// Why there is no result.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The action makes no sense; a sentence.
+    Invalid(String),
+    /// It took longer than it or the server allows.
+    TimedOut,
+    /// It used more than it may; a sentence.
+    Exceeded(String),
+    /// Nobody waits for it any more.
+    Stopped,
+    /// The server ends, and begins nothing new.
+    Ending,
+    /// The server's own trouble; a sentence.
+    Broken(String),
+}
+
+/// Tells a job that nobody waits for it any more.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    stopped: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Whether the job shall end.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// A server over these. Without an executor it is a cache only.
+    pub fn new(store: Store, results: Results, executor: Option<Arc<dyn Executor>>) -> Engine {
+        let shared = Shared {
+            store,
+            results,
+            executor,
+            operations: Operations::default(),
+        };
+        Engine {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The services, for a server of gRPC.
+    pub fn routes(&self) -> Routes {
+        let limit = MESSAGE;
+        let mut routes = Routes::builder();
+        routes
+            .add_service(CapabilitiesServer::new(self.clone()))
+            .add_service(
+                ContentAddressableStorageServer::new(self.clone()).max_decoding_message_size(limit),
+            )
+            .add_service(ByteStreamServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(ActionCacheServer::new(self.clone()))
+            .add_service(ExecutionServer::new(self.clone()));
+        routes.routes()
+    }
+}

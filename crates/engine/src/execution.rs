@@ -1,0 +1,270 @@
+//! Running actions.
+
+use std::sync::Arc;
+
+use action::Digest;
+use action::messages::execution_server::Execution;
+use action::messages::{
+    ActionResult, ExecuteOperationMetadata, ExecuteRequest, ExecuteResponse, OutputFile,
+    OutputSymlink, WaitExecutionRequest, execution_stage,
+};
+use bazel_remote_apis::google::longrunning::{Operation as Message, operation};
+use bazel_remote_apis::google::protobuf::Any;
+use prost::Message as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status};
+
+use crate::content::blocking;
+use crate::engine::{Client, Engine, Executed, Failure, Output, Refusal, Slot};
+use crate::fault;
+use crate::operations::{Operation, Progress, Waiting};
+use crate::reading::Job;
+
+const PACKAGE: &str = "type.googleapis.com/build.bazel.remote.execution.v2";
+
+type Stream = ReceiverStream<Result<Message, Status>>;
+
+#[tonic::async_trait]
+impl Execution for Engine {
+    type ExecuteStream = Stream;
+    type WaitExecutionStream = Stream;
+
+    async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<Stream>, Status> {
+        let client = request.extensions().get().copied().unwrap_or_default();
+        let request = request.into_inner();
+        let action = fault::digest(request.action_digest.as_ref())?;
+        if self.shared.executor.is_none() {
+            return Err(runs_nothing());
+        }
+        if !request.skip_cache_lookup {
+            let engine = self.clone();
+            if let Some(result) = blocking(move || engine.known(action)).await? {
+                let (waiting, _) = self.shared.operations.enter(action, false);
+                self.end(&waiting.operation, &self.response(Ok(result), true));
+                return Ok(Response::new(follow(waiting)));
+            }
+        }
+        let engine = self.clone();
+        let job = blocking(move || {
+            let job = Job::read(&engine.shared.store, action)?;
+            let executor = engine.shared.executor.as_ref().ok_or_else(runs_nothing)?;
+            let taken = executor
+                .accept(client, &job)
+                .map_err(|refusal| match refusal {
+                    Refusal::Never(text) => Status::invalid_argument(text),
+                    Refusal::Busy(text) => Status::resource_exhausted(text),
+                })?;
+            Ok((job, taken))
+        });
+        let (job, taken) = job.await?;
+        let may_share = !job.do_not_cache && !request.skip_cache_lookup;
+        let (waiting, is_new) = self.shared.operations.enter(action, may_share);
+        if is_new {
+            tokio::spawn(
+                self.clone()
+                    .run(Arc::clone(&waiting.operation), job, taken, client),
+            );
+        }
+        Ok(Response::new(follow(waiting)))
+    }
+
+    async fn wait_execution(
+        &self,
+        request: Request<WaitExecutionRequest>,
+    ) -> Result<Response<Stream>, Status> {
+        let name = &request.get_ref().name;
+        let waiting = self.shared.operations.join(name);
+        let waiting = waiting.ok_or_else(|| {
+            Status::not_found(format!("nothing is known of the operation {name:?}"))
+        })?;
+        Ok(Response::new(follow(waiting)))
+    }
+}
+
+impl Engine {
+    /// Runs a job, from the queue to its end.
+    async fn run(self, operation: Arc<Operation>, job: Job, taken: Slot, client: Client) {
+        let Some(executor) = self.shared.executor.clone() else {
+            return;
+        };
+        let slot = executor.slot(client).await;
+        if operation.stop.is_stopped() {
+            return;
+        }
+        operation
+            .progress
+            .send_replace(Progress::At(execution_stage::Value::Executing));
+        let engine = self.clone();
+        let stop = operation.stop.clone();
+        let done = blocking(move || {
+            let executed = executor.execute(client, &job, &stop);
+            drop(slot);
+            let result = engine.keep(&job, executed.map_err(status)?)?;
+            if result.exit_code == 0 && !job.do_not_cache {
+                let kept = engine
+                    .shared
+                    .results
+                    .put(job.digest, &result.encode_to_vec());
+                kept.map_err(|error| Status::unavailable(format!("the store's disk: {error}")))?;
+            }
+            drop(taken);
+            Ok(result)
+        });
+        let done = done.await;
+        self.end(&operation, &self.response(done, false));
+    }
+
+    /// Puts what a command made into the store.
+    fn keep(&self, job: &Job, executed: Executed) -> Result<ActionResult, Status> {
+        let put = |content: &[u8]| -> Result<Option<action::messages::Digest>, Status> {
+            let digest = Digest::of(content);
+            self.shared
+                .store
+                .put(digest, content)
+                .map_err(fault::store)?;
+            Ok(Some(digest.message()))
+        };
+        let mut result = ActionResult {
+            exit_code: executed.exit_code,
+            stdout_digest: put(&executed.stdout)?,
+            stderr_digest: put(&executed.stderr)?,
+            ..ActionResult::default()
+        };
+        for (path, output) in executed.outputs {
+            if !job.outputs.contains(&path) {
+                continue; // Only what was declared.
+            }
+            match output {
+                Output::Link(target) => put_link(
+                    &mut result,
+                    job,
+                    OutputSymlink {
+                        path,
+                        target,
+                        node_properties: None,
+                    },
+                ),
+                Output::File {
+                    content,
+                    executable,
+                } => {
+                    let digest = self.shared.store.put_file(&content);
+                    let digest = digest.map_err(fault::store)?.message();
+                    result.output_files.push(OutputFile {
+                        digest: Some(digest),
+                        path,
+                        is_executable: executable,
+                        ..OutputFile::default()
+                    });
+                }
+            }
+        }
+        Ok(result)
+    }
+
+    /// The answer, with all contents that fit into it: that saves each client a question.
+    fn response(&self, done: Result<ActionResult, Status>, cached: bool) -> ExecuteResponse {
+        let done = done.and_then(|mut result| {
+            self.put_inline(&mut result, |_| true)?;
+            Ok(result)
+        });
+        match done {
+            Ok(result) => ExecuteResponse {
+                result: Some(result),
+                cached_result: cached,
+                status: Some(Default::default()),
+                ..ExecuteResponse::default()
+            },
+            Err(status) => ExecuteResponse {
+                status: Some(fault::message(&status)),
+                ..ExecuteResponse::default()
+            },
+        }
+    }
+
+    fn end(&self, operation: &Arc<Operation>, response: &ExecuteResponse) {
+        self.shared.operations.close(operation);
+        operation
+            .progress
+            .send_replace(Progress::Over(Arc::new(response.clone())));
+    }
+}
+
+fn runs_nothing() -> Status {
+    Status::unimplemented("this server keeps results, and runs nothing")
+}
+
+fn status(failure: Failure) -> Status {
+    match failure {
+        Failure::Ending => Status::unavailable("this server ends"),
+        Failure::Invalid(text) => Status::invalid_argument(text),
+        Failure::TimedOut => Status::deadline_exceeded("the command took longer than it may"),
+        Failure::Exceeded(text) => Status::new(Code::ResourceExhausted, text),
+        Failure::Stopped => Status::cancelled("nobody waited for it any more"),
+        Failure::Broken(text) => Status::internal(text),
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "clients of the API before 2.1 look for links there"
+)]
+fn put_link(result: &mut ActionResult, job: &Job, link: OutputSymlink) {
+    match job.command.output_paths.is_empty() {
+        true => result.output_file_symlinks.push(link),
+        false => result.output_symlinks.push(link),
+    }
+}
+
+/// Tells a client about an operation until it is over.
+fn follow(mut waiting: Waiting) -> Stream {
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    tokio::spawn(async move {
+        loop {
+            let progress = waiting.progress.borrow_and_update().clone();
+            let is_over = matches!(progress, Progress::Over(_));
+            if sender
+                .send(Ok(message(&waiting.operation, progress)))
+                .await
+                .is_err()
+                || is_over
+            {
+                return;
+            }
+            tokio::select! {
+                changed = waiting.progress.changed() => if changed.is_err() { return },
+                () = sender.closed() => return,
+            }
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+fn message(operation: &Operation, progress: Progress) -> Message {
+    let stage = match &progress {
+        Progress::At(stage) => *stage,
+        Progress::Over(_) => execution_stage::Value::Completed,
+    };
+    let metadata = ExecuteOperationMetadata {
+        stage: stage.into(),
+        action_digest: Some(operation.action.message()),
+        ..ExecuteOperationMetadata::default()
+    };
+    let any = |name: &str, value: Vec<u8>| Any {
+        type_url: format!("{PACKAGE}.{name}"),
+        value,
+    };
+    let result = match progress {
+        Progress::At(_) => None,
+        Progress::Over(response) => {
+            let response = any("ExecuteResponse", response.encode_to_vec());
+            Some(operation::Result::Response(response))
+        }
+    };
+    Message {
+        name: operation.name.clone(),
+        metadata: Some(any("ExecuteOperationMetadata", metadata.encode_to_vec())),
+        done: result.is_some(),
+        result,
+    }
+}

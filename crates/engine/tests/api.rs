@@ -1,0 +1,617 @@
+//! A client of the API against a running engine.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::Path;
+use std::pin::Pin;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use action::messages::action_cache_client::ActionCacheClient;
+use action::messages::capabilities_client::CapabilitiesClient;
+use action::messages::content_addressable_storage_client::ContentAddressableStorageClient;
+use action::messages::execution_client::ExecutionClient;
+use action::messages::{
+    BatchReadBlobsRequest, BatchUpdateBlobsRequest, ExecuteRequest, ExecuteResponse,
+    FindMissingBlobsRequest, GetActionResultRequest, GetCapabilitiesRequest, GetTreeRequest,
+    WaitExecutionRequest, batch_update_blobs_request, compressor,
+};
+use action::{Digest, Hermetic, Root};
+use bazel_remote_apis::google::bytestream::byte_stream_client::ByteStreamClient;
+use bazel_remote_apis::google::bytestream::{QueryWriteStatusRequest, ReadRequest, WriteRequest};
+use bazel_remote_apis::google::longrunning::operation;
+use engine::{
+    Client, Engine, Entry, Executed, Executor, Failure, Job, Output, Refusal, Slot, Stop,
+};
+use prost::Message;
+use store::{Results, Store};
+use tokio::sync::Semaphore;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::Code;
+use tonic::transport::{Channel, Server};
+use tonic_types::StatusExt;
+
+/// Runs commands of this machine in a folder made of the input root; relative paths only.
+struct Plain {
+    store: Store,
+    runs: AtomicUsize,
+    stopped: AtomicUsize,
+    slots: Arc<Semaphore>,
+}
+
+impl Plain {
+    fn make(&self, entry: &Entry, at: &Path) {
+        match entry {
+            Entry::File { digest, executable } => {
+                self.store.place(*digest, *executable, at).unwrap()
+            }
+            Entry::Link(target) => std::os::unix::fs::symlink(target, at).unwrap(),
+            Entry::Folder { entries, .. } => {
+                std::fs::create_dir_all(at).unwrap();
+                for (name, entry) in &**entries {
+                    self.make(entry, &at.join(name));
+                }
+            }
+        }
+    }
+}
+
+impl Executor for Plain {
+    fn accept(&self, _: Client, job: &Job) -> Result<Slot, Refusal> {
+        match job.property("InputRootAbsolutePath") {
+            Some("/") => Ok(Box::new(())),
+            other => Err(Refusal::Never(format!("no such root: {other:?}"))),
+        }
+    }
+
+    fn slot(&self, _: Client) -> Pin<Box<dyn Future<Output = Slot> + Send>> {
+        let slots = Arc::clone(&self.slots);
+        Box::pin(async move { Box::new(slots.acquire_owned().await.unwrap()) as Slot })
+    }
+
+    fn execute(&self, _: Client, job: &Job, stop: &Stop) -> Result<Executed, Failure> {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        let folder = tempfile::tempdir().unwrap();
+        self.make(&job.root, folder.path());
+        let cwd = folder.path().join(&job.command.working_directory);
+        let words = &job.command.arguments;
+        let mut command = Command::new(&words[0]);
+        let mut child = command.args(&words[1..]).current_dir(&cwd).spawn().unwrap();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if stop.is_stopped() {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                self.stopped.fetch_add(1, Ordering::SeqCst);
+                return Err(Failure::Stopped);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let made = |path: &String| {
+            File::open(cwd.join(path)).ok().map(|content| {
+                (
+                    path.clone(),
+                    Output::File {
+                        content,
+                        executable: false,
+                    },
+                )
+            })
+        };
+        Ok(Executed {
+            exit_code: status.code().unwrap(),
+            stdout: b"said".to_vec(),
+            stderr: Vec::new(),
+            outputs: job.outputs.iter().filter_map(made).collect(),
+        })
+    }
+}
+
+struct Running {
+    _folder: tempfile::TempDir,
+    plain: Arc<Plain>,
+    channel: Channel,
+}
+
+async fn start() -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("blobs"), 64 << 20).unwrap();
+    let results = Results::open(&folder.path().join("results"), 100).unwrap();
+    let plain = Arc::new(Plain {
+        store: store.clone(),
+        runs: AtomicUsize::new(0),
+        stopped: AtomicUsize::new(0),
+        slots: Arc::new(Semaphore::new(2)),
+    });
+    let engine = Engine::new(store, results, Some(Arc::clone(&plain) as _));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = Server::builder().add_routes(engine.routes());
+    tokio::spawn(serving.serve_with_incoming(TcpListenerStream::new(listener)));
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+    Running {
+        _folder: folder,
+        plain,
+        channel: channel.connect().await.unwrap(),
+    }
+}
+
+/// An action that runs a line of shell in `w`, where `in.txt` is, and makes `out.txt`.
+fn shell(line: &str, do_not_cache: bool) -> Hermetic {
+    let words = ["/bin/sh", "-c", line].map(|word| word.as_bytes().to_vec());
+    let job = action::Job {
+        arguments: &words,
+        environment: &BTreeMap::new(),
+        working_folder: b"/w",
+        outputs: &BTreeSet::from([b"out.txt".to_vec()]),
+        do_not_cache,
+    };
+    let mut root = Root::default();
+    root.add_file(b"/w/in.txt", Digest::of(b"content"), false)
+        .unwrap();
+    Hermetic::new(&job, root).unwrap()
+}
+
+impl Running {
+    async fn put(&self, blobs: Vec<(Digest, Vec<u8>)>, zstd: bool) -> Vec<i32> {
+        let mut client = ContentAddressableStorageClient::new(self.channel.clone());
+        let requests =
+            blobs
+                .into_iter()
+                .map(|(digest, content)| batch_update_blobs_request::Request {
+                    digest: Some(digest.message()),
+                    data: if zstd {
+                        zstd::bulk::compress(&content, 3).unwrap()
+                    } else {
+                        content
+                    },
+                    compressor: if zstd {
+                        compressor::Value::Zstd.into()
+                    } else {
+                        0
+                    },
+                });
+        let request = BatchUpdateBlobsRequest {
+            requests: requests.collect(),
+            ..Default::default()
+        };
+        let response = client
+            .batch_update_blobs(request)
+            .await
+            .unwrap()
+            .into_inner();
+        response
+            .responses
+            .into_iter()
+            .map(|response| response.status.unwrap().code)
+            .collect()
+    }
+
+    async fn put_action(&self, action: &Hermetic) {
+        let mut blobs = action.packed.blobs.clone();
+        blobs.push((Digest::of(b"content"), b"content".to_vec()));
+        assert!(self.put(blobs, false).await.iter().all(|code| *code == 0));
+    }
+
+    async fn missing(&self, digests: &[Digest]) -> Vec<Digest> {
+        let mut client = ContentAddressableStorageClient::new(self.channel.clone());
+        let request = FindMissingBlobsRequest {
+            blob_digests: digests.iter().map(Digest::message).collect(),
+            ..Default::default()
+        };
+        let response = client
+            .find_missing_blobs(request)
+            .await
+            .unwrap()
+            .into_inner();
+        response
+            .missing_blob_digests
+            .iter()
+            .map(|digest| Digest::try_from(digest).unwrap())
+            .collect()
+    }
+
+    async fn execute(&self, action: &Hermetic) -> Result<ExecuteResponse, tonic::Status> {
+        let mut client = ExecutionClient::new(self.channel.clone());
+        let request = ExecuteRequest {
+            action_digest: Some(action.packed.digest.message()),
+            ..Default::default()
+        };
+        let mut stream = client.execute(request).await?.into_inner();
+        loop {
+            let message = stream.message().await?.unwrap();
+            if let Some(operation::Result::Response(any)) = message.result {
+                assert!(message.done);
+                return Ok(ExecuteResponse::decode(&*any.value).unwrap());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_it_can_do_is_said() {
+    let running = start().await;
+    let mut client = CapabilitiesClient::new(running.channel.clone());
+    let said = client
+        .get_capabilities(GetCapabilitiesRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(said.execution_capabilities.unwrap().exec_enabled);
+    assert!(
+        !said
+            .cache_capabilities
+            .unwrap()
+            .action_cache_update_capabilities
+            .unwrap()
+            .update_enabled
+    );
+    assert_eq!(said.high_api_version.unwrap().major, 2);
+}
+
+#[tokio::test]
+async fn blobs_come_and_go_in_batches() {
+    let running = start().await;
+    let contents: [Vec<u8>; 4] = [
+        b"a".to_vec(),
+        vec![b'b'; 3000],
+        Vec::new(),
+        b"wrong".to_vec(),
+    ];
+    let mut blobs: Vec<_> = contents
+        .iter()
+        .map(|content| (Digest::of(content), content.clone()))
+        .collect();
+    blobs[3].1 = b"gnorw".to_vec();
+    let digests: Vec<_> = blobs.iter().map(|(digest, _)| *digest).collect();
+    assert_eq!(running.missing(&digests).await.len(), 4);
+    let invalid = i32::from(Code::InvalidArgument);
+    assert_eq!(running.put(blobs.split_off(1), true).await, [0, 0, invalid]);
+    assert_eq!(running.put(blobs, false).await, [0]);
+    assert_eq!(running.missing(&digests).await, [digests[3]]);
+    let mut client = ContentAddressableStorageClient::new(running.channel.clone());
+    for zstd in [false, true] {
+        let request = BatchReadBlobsRequest {
+            digests: digests.iter().map(Digest::message).collect(),
+            acceptable_compressors: if zstd {
+                vec![compressor::Value::Zstd.into()]
+            } else {
+                Vec::new()
+            },
+            ..Default::default()
+        };
+        let answers = client
+            .batch_read_blobs(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .responses;
+        for (answer, content) in answers.iter().zip(&contents).take(3) {
+            let data = match answer.compressor {
+                0 => answer.data.clone(),
+                _ => zstd::bulk::decompress(&answer.data, 5000).unwrap(),
+            };
+            assert_eq!(&data, content);
+        }
+        assert_eq!(answers[1].compressor != 0, zstd);
+        assert_eq!(
+            answers[3].status.as_ref().unwrap().code,
+            i32::from(Code::NotFound)
+        );
+    }
+}
+
+#[tokio::test]
+async fn large_blobs_come_and_go_in_pieces() {
+    let running = start().await;
+    let content: Vec<u8> = (0..1_500_000_u32)
+        .flat_map(|at| (at / 7).to_le_bytes())
+        .collect();
+    let digest = Digest::of(&content);
+    let mut client = ByteStreamClient::new(running.channel.clone());
+    let packed = zstd::bulk::compress(&content, 1).unwrap();
+    let named = |zstd: bool| {
+        format!(
+            "{}/{digest}",
+            if zstd {
+                "compressed-blobs/zstd"
+            } else {
+                "blobs"
+            }
+        )
+    };
+    let pieces = |name: String, data: &[u8], last: bool| {
+        let mut at = 0;
+        let count = data.chunks(1 << 20).count();
+        let pieces: Vec<WriteRequest> = data
+            .chunks(1 << 20)
+            .enumerate()
+            .map(|(number, piece)| {
+                let request = WriteRequest {
+                    resource_name: name.clone(),
+                    write_offset: at,
+                    finish_write: last && number + 1 == count,
+                    data: piece.to_vec(),
+                };
+                at += piece.len() as i64;
+                request
+            })
+            .collect();
+        tokio_stream::iter(pieces)
+    };
+    let upload = |zstd: bool| format!("main/uploads/1-2-3/{}", named(zstd));
+    // Cut off, wrong, and out of order: nothing is there.
+    assert!(
+        client
+            .write(pieces(upload(false), &content, false))
+            .await
+            .is_err()
+    );
+    assert!(
+        client
+            .write(pieces(upload(false), &content[1..], true))
+            .await
+            .is_err()
+    );
+    assert!(
+        client
+            .write(pieces(upload(true), &packed[..packed.len() - 9], true))
+            .await
+            .is_err()
+    );
+    assert!(
+        client
+            .write(pieces("uploads/nothing".into(), &content, true))
+            .await
+            .is_err()
+    );
+    let status = QueryWriteStatusRequest {
+        resource_name: upload(false),
+    };
+    assert!(
+        !client
+            .query_write_status(status.clone())
+            .await
+            .unwrap()
+            .into_inner()
+            .complete
+    );
+    assert_eq!(running.missing(&[digest]).await, [digest]);
+
+    let written = client
+        .write(pieces(upload(true), &packed, true))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(written.committed_size, packed.len() as i64);
+    let again = client
+        .write(pieces(upload(false), &content, true))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(again.committed_size, content.len() as i64);
+    assert!(
+        client
+            .query_write_status(status)
+            .await
+            .unwrap()
+            .into_inner()
+            .complete
+    );
+    for (zstd, offset, limit) in [
+        (false, 0, 0),
+        (true, 0, 0),
+        (false, 4_000_001, 0),
+        (false, 17, 1_000_000),
+    ] {
+        let request = ReadRequest {
+            resource_name: named(zstd),
+            read_offset: offset,
+            read_limit: limit,
+        };
+        let mut stream = client.read(request).await.unwrap().into_inner();
+        let mut read = Vec::new();
+        while let Some(piece) = stream.message().await.unwrap() {
+            read.extend(piece.data);
+        }
+        if zstd {
+            read = zstd::stream::decode_all(&*read).unwrap();
+        }
+        let offset = offset as usize;
+        let end = if limit == 0 {
+            content.len()
+        } else {
+            offset + limit as usize
+        };
+        assert!(read == content[offset..end], "{zstd} {offset} {limit}");
+    }
+    let request = ReadRequest {
+        resource_name: named(false),
+        read_offset: 1 << 40,
+        read_limit: 0,
+    };
+    assert_eq!(
+        client.read(request).await.unwrap_err().code(),
+        Code::OutOfRange
+    );
+}
+
+#[tokio::test]
+async fn an_action_runs_once_and_is_known_then() {
+    let running = start().await;
+    let action = shell("tr a-z A-Z <in.txt >out.txt; echo x >undeclared", false);
+    let status = running.execute(&action).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    let violations = status
+        .get_details_precondition_failure()
+        .unwrap()
+        .violations;
+    assert_eq!(violations[0].r#type, "MISSING");
+    assert_eq!(
+        violations[0].subject,
+        format!("blobs/{}", action.packed.digest)
+    );
+
+    running.put(action.packed.blobs.clone(), false).await;
+    let status = running.execute(&action).await.unwrap_err();
+    let violations = status
+        .get_details_precondition_failure()
+        .unwrap()
+        .violations;
+    let content = Digest::of(b"content");
+    assert_eq!(violations.len(), 1);
+    assert_eq!(violations[0].subject, format!("blobs/{content}"));
+
+    running.put_action(&action).await;
+    for cached in [false, true] {
+        let response = running.execute(&action).await.unwrap();
+        assert_eq!(response.cached_result, cached);
+        let result = response.result.unwrap();
+        assert_eq!((result.exit_code, &*result.stdout_raw), (0, &b"said"[..]));
+        let [file] = &*result.output_files else {
+            panic!("{result:?}")
+        };
+        assert_eq!((&*file.path, &*file.contents), ("out.txt", &b"CONTENT"[..]));
+    }
+    assert_eq!(running.plain.runs.load(Ordering::SeqCst), 1);
+    let mut cache = ActionCacheClient::new(running.channel.clone());
+    let request = GetActionResultRequest {
+        action_digest: Some(action.packed.digest.message()),
+        inline_output_files: vec!["out.txt".into()],
+        ..Default::default()
+    };
+    let known = cache.get_action_result(request).await.unwrap().into_inner();
+    assert_eq!(known.output_files[0].contents, b"CONTENT");
+    let mut tree = ContentAddressableStorageClient::new(running.channel.clone());
+    let root = action.packed.blobs.iter().rev().nth(2).unwrap().0;
+    let request = GetTreeRequest {
+        root_digest: Some(root.message()),
+        ..Default::default()
+    };
+    let page = tree
+        .get_tree(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .message()
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(page.directories.len(), 2);
+}
+
+#[tokio::test]
+async fn failures_and_what_must_not_be_kept_run_again() {
+    let running = start().await;
+    let failing = shell("exit 3", false);
+    let uncached = shell("echo x >out.txt", true);
+    for action in [&failing, &uncached] {
+        running.put_action(action).await;
+        for _ in 0..2 {
+            assert!(!running.execute(action).await.unwrap().cached_result);
+        }
+    }
+    assert_eq!(running.plain.runs.load(Ordering::SeqCst), 4);
+    let result = running.execute(&failing).await.unwrap().result.unwrap();
+    assert_eq!(result.exit_code, 3);
+    assert!(result.output_files.is_empty());
+}
+
+#[tokio::test]
+async fn the_same_action_at_once_runs_once() {
+    let running = start().await;
+    let action = shell("sleep 0.3; echo x >out.txt", false);
+    running.put_action(&action).await;
+    let three = tokio::join!(
+        running.execute(&action),
+        running.execute(&action),
+        running.execute(&action)
+    );
+    for response in [three.0, three.1, three.2] {
+        assert_eq!(
+            response.unwrap().result.unwrap().output_files[0].contents,
+            b"x\n"
+        );
+    }
+    assert_eq!(running.plain.runs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_client_may_come_back_and_one_that_does_not_ends_its_job() {
+    let running = start().await;
+    let action = shell("sleep 1; echo x >out.txt", false);
+    running.put_action(&action).await;
+    let mut client = ExecutionClient::new(running.channel.clone());
+    let request = ExecuteRequest {
+        action_digest: Some(action.packed.digest.message()),
+        ..Default::default()
+    };
+    let mut stream = client.execute(request).await.unwrap().into_inner();
+    let name = stream.message().await.unwrap().unwrap().name;
+    drop(stream);
+    let mut stream = client
+        .wait_execution(WaitExecutionRequest { name })
+        .await
+        .unwrap()
+        .into_inner();
+    let done = loop {
+        let message = stream.message().await.unwrap().unwrap();
+        if message.done {
+            break message;
+        }
+    };
+    assert!(done.result.is_some());
+    assert_eq!(running.plain.runs.load(Ordering::SeqCst), 1);
+    let unknown = WaitExecutionRequest {
+        name: "none".into(),
+    };
+    assert_eq!(
+        client.wait_execution(unknown).await.unwrap_err().code(),
+        Code::NotFound
+    );
+
+    let long = shell("exec sleep 600", false);
+    running.put_action(&long).await;
+    let request = ExecuteRequest {
+        action_digest: Some(long.packed.digest.message()),
+        ..Default::default()
+    };
+    let mut stream = client.execute(request).await.unwrap().into_inner();
+    stream.message().await.unwrap();
+    drop(stream);
+    while running.plain.stopped.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn actions_that_make_no_sense_are_refused_with_the_reason() {
+    let running = start().await;
+    let text = b"no message at all".to_vec();
+    let digest = Digest::of(&text);
+    running.put(vec![(digest, text)], false).await;
+    let mut client = ExecutionClient::new(running.channel.clone());
+    let mut refused = async |digest: action::messages::Digest| {
+        let request = ExecuteRequest {
+            action_digest: Some(digest),
+            ..Default::default()
+        };
+        client.execute(request).await.unwrap_err()
+    };
+    let status = refused(digest.message()).await;
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(
+        status.message().contains("the action makes no sense"),
+        "{status}"
+    );
+    let status = refused(action::messages::Digest::default()).await;
+    assert!(
+        status.message().contains("64 hexadecimal digits"),
+        "{status}"
+    );
+}
