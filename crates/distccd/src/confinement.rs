@@ -113,7 +113,7 @@ fn nothing_left(no_namespaces: &StartError, no_landlock: &StartError) -> String 
 
 /// What one job may use: enough for the largest compile that the machine could do at all, and
 /// not enough to take the machine from the others.
-fn limits(machine: Machine) -> Limits {
+pub(crate) fn limits(machine: Machine) -> Limits {
     const MIB: u64 = 1 << 20;
     let share = machine.memory_bytes / 4 / machine.jobs.max(1);
     Limits {

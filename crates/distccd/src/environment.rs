@@ -19,6 +19,10 @@ pub(crate) struct Environment {
     pub(crate) io_timeout: Option<OsString>,
     /// `TMPDIR`
     pub(crate) temp_folder: Option<PathBuf>,
+    /// `CACHE_DIRECTORY`, by which systemd names what it has made for a service; the first if there are several.
+    pub(crate) cache_folder: Option<PathBuf>,
+    /// `XDG_CACHE_HOME`, or `.cache` in `HOME`; absolute.
+    pub(crate) users_caches: Option<PathBuf>,
     /// What compilers get besides `PATH` and `TMPDIR`.
     pub(crate) for_compilers: Vec<(OsString, OsString)>,
 }
@@ -64,6 +68,12 @@ impl Environment {
             save_temps: filled("DISTCC_SAVE_TEMPS"),
             io_timeout: filled("DISTCC_IO_TIMEOUT"),
             temp_folder: filled("TMPDIR").map(Into::into),
+            cache_folder: filled("CACHE_DIRECTORY")
+                .and_then(|folders| std::env::split_paths(&folders).next()),
+            users_caches: filled("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| Some(PathBuf::from(filled("HOME")?).join(".cache")))
+                .filter(|folder| folder.is_absolute()),
             for_compilers,
         }
     }

@@ -62,6 +62,8 @@ pub(crate) enum Fault {
     NoOutput(&'static str),
     /// It is no request, but the question why the connection from this port was closed.
     AsksWhy(u32),
+    /// It is no request either, but the beginning of HTTP/2.
+    SpeaksHttp2,
     /// The server itself failed.
     Server {
         doing: &'static str,
@@ -98,7 +100,11 @@ impl Fault {
     /// How much its line matters. What happens to honest clients every day is no warning.
     pub(crate) fn level(&self) -> Level {
         match self {
-            Self::NoRequest | Self::OnlyHead | Self::ClientGone | Self::AsksWhy(_) => Level::Info,
+            Self::NoRequest
+            | Self::OnlyHead
+            | Self::ClientGone
+            | Self::AsksWhy(_)
+            | Self::SpeaksHttp2 => Level::Info,
             Self::Truncated
             | Self::BodyTruncated
             | Self::Silent(_)
@@ -133,7 +139,9 @@ impl Fault {
         const BUSY: i32 = 114;
         const TIMEOUT: i32 = 118;
         match self {
-            Self::NoRequest | Self::Truncated | Self::AsksWhy(_) => (Verdict::Other, TRUNCATED),
+            Self::NoRequest | Self::Truncated | Self::AsksWhy(_) | Self::SpeaksHttp2 => {
+                (Verdict::Other, TRUNCATED)
+            }
             Self::OnlyHead | Self::BodyTruncated | Self::ClientGone | Self::Connection(_) => {
                 (Verdict::CliDisconn, IO)
             }
@@ -155,6 +163,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AsksWhy(port) => write!(f, "why was the connection from port {port} closed?"),
+            Self::SpeaksHttp2 => f.write_str("client speaks HTTP/2"),
             Self::NoRequest => f.write_str("client closed the connection without a request"),
             Self::OnlyHead => f.write_str("client closed the connection before sending its source"),
             Self::Truncated | Self::BodyTruncated => {

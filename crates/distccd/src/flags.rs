@@ -54,6 +54,15 @@ pub(crate) struct Flags {
     /// Whether compilers run in a sandbox: auto, required, off
     #[arg(long, value_name = "WHETHER", allow_hyphen_values = true)]
     pub(crate) sandbox: Option<OsString>,
+    /// Which actions of the Remote Execution API are run: hermetic, any, off
+    #[arg(long, value_name = "WHICH", allow_hyphen_values = true)]
+    pub(crate) remote_exec: Option<OsString>,
+    /// Folder for what actions need and what came of them
+    #[arg(long, value_name = "FOLDER", allow_hyphen_values = true)]
+    pub(crate) cache_dir: Option<OsString>,
+    /// How much may be in there
+    #[arg(long, value_name = "MIB", allow_hyphen_values = true)]
+    pub(crate) cache_size: Option<OsString>,
     /// How much of jobs' files may be in memory (/dev/shm)
     #[arg(long, value_name = "MIB", allow_hyphen_values = true)]
     pub(crate) scratch_memory: Option<OsString>,
@@ -179,6 +188,13 @@ required refuses to start without; off takes none, like the last.
 default an eighth of the machine's memory may be used, and half of what is free in /dev/shm,
 unless TMPDIR says where files go; 0 for none. What does not fit goes to TMPDIR, or /tmp.
 Only where compilers run in namespaces.
+
+--remote-exec=hermetic, which is the default, also serves grpc://SERVER:PORT hosts: actions of
+the Remote Execution API that bring all of their root folder, the compiler included, as
+`pump` makes them. With any, others see this machine's system folders beside their own
+files. Both only where there are namespaces. What they need is kept in --cache-dir
+(/var/cache/pumpcc for a server that root starts, else pumpcc/server in the user's folder
+of caches), up to --cache-size (10240).
 
 --same-user is for private servers, as `pump` starts them: it serves only connections
 over the loopback address (or a Unix socket) whose other end belongs to the user that

@@ -32,8 +32,16 @@ use crate::shares::Client;
 use crate::summary::{Summary, Verdict};
 use crate::wire::Wire;
 
-/// Serves a connection to its end, and returns the job's internal code.
-pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
+/// What became of a connection.
+pub(crate) enum Served {
+    /// It is over; the job's internal code.
+    Over(i32),
+    /// Its client speaks HTTP/2; nothing was said yet.
+    Http2(Wire),
+}
+
+/// Serves a connection to its end, unless it is not of these protocols.
+pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> Served {
     let started = Instant::now();
     let log = &server.log;
     log.info("dcc_check_client", format_args!("connection from {peer}"));
@@ -61,8 +69,9 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
                 let _ = wire.send_at_once(&told);
             }
             wire.finish(LINGER);
-            return 0;
+            return Served::Over(0);
         }
+        Err(Fault::SpeaksHttp2) => return Served::Http2(wire),
         Err(fault) => {
             log.line(
                 fault.level(),
@@ -105,7 +114,7 @@ pub(crate) fn serve(server: &Server, mut wire: Wire, peer: &Peer) -> i32 {
     if let Some(at_most) = linger {
         wire.finish(at_most);
     }
-    code
+    Served::Over(code)
 }
 
 /// How long a client that is turned away may take to notice.

@@ -13,6 +13,8 @@
 //! - [`serve`]: who gets a thread, and how the server ends. Who may connect is decided by
 //!   [`access`] and [`same_user`] (by [`sock_diag`]), what may run by [`compilers`],
 //!   and by [`known_options`] where there is no sandbox.
+//! - [`actions`]: a connection that turns out to speak the Remote Execution API goes there, and to an async runtime;
+//!   [`cache_folder`] is where what they need is kept.
 //! - [`stats_page`]: the statistics page, from [`counts`] and [`machine`].
 //! - [`flags`], [`environment`] and [`settings`]: what we were told; [`start`]: the way from there
 //!   to serving, by [`privileges`], [`listen`], [`daemonize`], [`signals`], [`log`].
@@ -20,7 +22,9 @@
 //! The same program is the helper of its sandbox (crate `sandbox`), under another first argument.
 
 mod access;
+mod actions;
 mod answer;
+mod cache_folder;
 mod compilers;
 mod confinement;
 mod counts;

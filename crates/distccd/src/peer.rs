@@ -29,6 +29,14 @@ impl Peer {
             Err(_) => Self::NotSocket,
         }
     }
+
+    /// The internet address, if it has one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) | Self::NotSocket => None,
+        }
+    }
 }
 
 impl fmt::Display for Peer {

@@ -27,11 +27,15 @@ const OVERFLOW: User = User {
 };
 
 /// Becomes `name`, or a user of its own, if we are root, and returns whom. Never returns `Ok` as
-/// root.
+/// root. `before` does what only root can do for that user.
 ///
 /// # Errors
 /// What failed, for the user.
-pub(crate) fn give_up_root(name: Option<&OsStr>, log: &Log) -> Result<Option<User>, String> {
+pub(crate) fn give_up_root(
+    name: Option<&OsStr>,
+    log: &Log,
+    before: impl FnOnce(User),
+) -> Result<Option<User>, String> {
     if !getuid().is_root() && !geteuid().is_root() {
         return Ok(None);
     }
@@ -39,6 +43,7 @@ pub(crate) fn give_up_root(name: Option<&OsStr>, log: &Log) -> Result<Option<Use
     if user.uid == 0 {
         return Err("refusing to serve as root: name another user with --user".into());
     }
+    before(user);
     let failed = |what: &str| {
         let reason = reason(&io::Error::last_os_error());
         format!("failed to give up root privileges ({what}): {reason}")

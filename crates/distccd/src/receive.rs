@@ -126,6 +126,8 @@ pub(crate) struct Incoming<'w, 'a> {
     command_bytes: u64,
     held: Held,
     nothing_came: bool,
+    /// Whether somebody here speaks HTTP/2.
+    http2: bool,
     /// When the first byte behind the command came, and how much was received until then.
     body_from: Option<(Instant, u64)>,
 }
@@ -151,6 +153,7 @@ impl<'w, 'a> Incoming<'w, 'a> {
                 disk: Growing::new(&server.disk, client),
             },
             nothing_came: true,
+            http2: server.actions.are_offered(),
             body_from: None,
         }
     }
@@ -287,6 +290,8 @@ impl<'w, 'a> Incoming<'w, 'a> {
         if self.nothing_came {
             match self.wire.fill_buf() {
                 Ok([]) => return Err(Fault::NoRequest),
+                // No request of distcc's begins with it.
+                Ok([b'P', ..]) if self.http2 => return Err(Fault::SpeaksHttp2),
                 Ok(_) => self.nothing_came = false,
                 Err(error) => return Err(self.broken(error, Fault::NoRequest)),
             }

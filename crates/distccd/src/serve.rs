@@ -13,9 +13,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
 
+use crate::actions::Guard;
 use crate::event::Event;
 use crate::fault::reason;
-use crate::job;
+use crate::job::{self, Served};
 use crate::peer::Peer;
 use crate::same_user;
 use crate::server::Server;
@@ -27,6 +28,9 @@ use crate::wire::{Wire, timespec};
 
 /// Pause after a failed accept, which mostly means that there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The internal code of a connection for actions that nobody runs here.
+const NO_ACTIONS: i32 = 100;
 
 /// The connections that are being served.
 #[derive(Debug)]
@@ -85,6 +89,7 @@ pub(crate) fn daemon(
         if let Some(signal) = signal {
             listener.take();
             connections.finish(server, signals, signal)?;
+            server.actions.end(server);
             return Ok(signal);
         }
     }
@@ -104,16 +109,18 @@ pub(crate) fn inetd(
     let counted = connections.one_more();
     let shared = Arc::clone(server);
     let job = std::thread::Builder::new().spawn(move || {
-        let _counted = counted;
-        job::serve(&shared, wire, &peer)
+        let guard: Guard = Box::new(counted);
+        converse(&shared, wire, &peer, guard)
     })?;
     while !connections.none() {
         connections.wait(signals, None, None)?;
         if let Some(signal) = signals.came() {
             connections.finish(server, signals, signal)?;
+            server.actions.end(server);
             return Ok(Err(signal));
         }
     }
+    server.actions.end(server);
     // A panic was printed, and means an error.
     Ok(Ok(job.join().unwrap_or(100)))
 }
@@ -177,8 +184,8 @@ impl Connections {
         let counted = self.one_more();
         let (shared, its_peer) = (Arc::clone(server), peer.clone());
         let spawned = std::thread::Builder::new().spawn(move || {
-            let _counted = (counted, part);
-            connection(&shared, socket, &its_peer);
+            let guard: Guard = Box::new((counted, part));
+            connection(&shared, socket, &its_peer, guard);
         });
         if let Err(error) = spawned {
             refused(&reason(&error));
@@ -209,7 +216,7 @@ impl Connections {
     }
 }
 
-fn connection(server: &Server, socket: OwnedFd, peer: &Peer) {
+fn connection(server: &Arc<Server>, socket: OwnedFd, peer: &Peer, guard: Guard) {
     if let Err(reason) = admit(server, &socket, peer) {
         server.log.error(
             "dcc_check_client",
@@ -225,7 +232,22 @@ fn connection(server: &Server, socket: OwnedFd, peer: &Peer) {
     }
     let patience = server.settings.patience.idle;
     let wire = Wire::socket(socket, Arc::clone(&server.stop), patience);
-    job::serve(server, wire, peer);
+    converse(server, wire, peer, guard);
+}
+
+/// Serves a connection, or gives it to those who know what it speaks, and returns the internal code of the job.
+fn converse(server: &Arc<Server>, wire: Wire, peer: &Peer, guard: Guard) -> i32 {
+    match job::serve(server, wire, peer) {
+        Served::Over(code) => code,
+        Served::Http2(wire) => match server.actions.take(server, wire, peer, guard) {
+            Ok(()) => 0,
+            Err(text) => {
+                let text = format_args!("connection from client '{peer}' refused: {text}");
+                server.log.error("dcc_actions", text);
+                NO_ACTIONS
+            }
+        },
+    }
 }
 
 /// Whether a client may use this server.

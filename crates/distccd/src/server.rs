@@ -5,17 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use sandbox::View;
+
+use crate::actions::Service;
 use crate::compilers::Compilers;
 use crate::confinement::{self, Confinement, Machine};
 use crate::counts::Counts;
 use crate::environment::{Environment, SearchPath};
 use crate::event::Event;
 use crate::folders::Folders;
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::machine;
 use crate::reasons::Reasons;
 use crate::receive::Memory;
-use crate::settings::{Clients, Settings};
+use crate::settings::{Clients, RemoteExecution, Settings};
 use crate::shares::Shares;
 use crate::slots::Slots;
 use crate::tree::Place;
@@ -39,8 +42,13 @@ pub(crate) struct Server {
     pub(crate) folders: Folders,
     /// For the files of clients.
     pub(crate) disk: Arc<Shares>,
-    /// One for each compiler that may run.
-    pub(crate) slots: Slots,
+    /// Of the Remote Execution API.
+    pub(crate) actions: Service,
+    /// Where actions have their blobs, or why nowhere.
+    pub(crate) cache_folder: Result<PathBuf, String>,
+    pub(crate) machine: Machine,
+    /// One for each compiler or action that may run.
+    pub(crate) slots: Arc<Slots>,
     /// For clients that ask why they got no answer.
     pub(crate) reasons: Reasons,
     /// What the statistics page tells of its jobs.
@@ -63,6 +71,7 @@ impl Server {
         clients: Clients,
         environment: Environment,
         masquerade: &[PathBuf],
+        cache_folder: Result<PathBuf, String>,
         log: Log,
     ) -> Result<Self, String> {
         let compilers = Compilers::load(&settings.programs, masquerade, &log);
@@ -102,8 +111,20 @@ impl Server {
             Place::BelowRoot => folders.without_memory(),
         };
         log.info("dcc_setup_tempdir", folders.describe());
+        let actions = Service::new(settings.actions.execution, &confinement);
+        if !actions.are_offered() && settings.actions.execution != RemoteExecution::Off {
+            let level = match settings.actions.is_asked_for {
+                true => Level::Warning,
+                false => Level::Info,
+            };
+            let text = "actions of the Remote Execution API need namespaces: none are run here";
+            log.line(level, "dcc_actions", text);
+        }
         let event = || Event::new().map_err(|error| format!("making events: {error}"));
         Ok(Self {
+            actions,
+            cache_folder,
+            machine,
             compilers,
             confinement,
             folders,
@@ -120,6 +141,11 @@ impl Server {
             environment: variables,
             settings,
         })
+    }
+
+    /// What actions see of this machine, if they may see anything.
+    pub(crate) fn view(&self) -> View {
+        confinement::view(&self.environment, &self.compilers)
     }
 
     /// The whole environment of a compiler whose temporary files go to `temp_folder`.

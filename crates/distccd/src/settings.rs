@@ -62,6 +62,31 @@ pub(crate) enum InMemory {
     Never,
 }
 
+/// Which actions of the Remote Execution API are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RemoteExecution {
+    /// Those that bring all of their root folder.
+    Hermetic,
+    /// Others, too, beside this machine's system folders.
+    Any,
+    /// The API is not spoken.
+    Off,
+}
+
+/// How actions are run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Actions {
+    pub(crate) execution: RemoteExecution,
+    /// That was said in so many words, and so the server need not have compilers.
+    pub(crate) is_asked_for: bool,
+    /// Bytes that blobs may take on disk.
+    pub(crate) cache_bytes: u64,
+    /// Where, if that was said; absolute.
+    pub(crate) cache_folder: Option<PathBuf>,
+    /// Where this user keeps what can be had again; absolute.
+    pub(crate) users_caches: Option<PathBuf>,
+}
+
 /// How long the server waits for a connection to move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience {
@@ -81,6 +106,7 @@ pub(crate) struct Settings {
     pub(crate) clients: Clients,
     pub(crate) programs: Programs,
     pub(crate) sandboxing: Sandboxing,
+    pub(crate) actions: Actions,
     pub(crate) port: u16,
     /// Address or host name; all addresses if absent.
     pub(crate) listen: Option<String>,
@@ -125,6 +151,7 @@ impl Settings {
         cwd: &Path,
     ) -> Result<Self, String> {
         let mut warnings = Vec::new();
+        let asked_for_actions = flags.remote_exec.is_some();
         let wizard = flags.wizard;
         let jobs = match number("--jobs", flags.jobs.as_deref())? {
             _ if wizard || flags.no_fork => 1,
@@ -172,6 +199,17 @@ impl Settings {
             clients: clients(&flags.allow, flags.allow_private, flags.same_user)?,
             programs: programs(environment, flags.enable_tcp_insecure || flags.same_user)?,
             sandboxing: sandboxing(flags.sandbox.as_deref())?,
+            actions: Actions {
+                execution: remote_execution(flags.remote_exec.as_deref())?,
+                cache_bytes: cache_bytes(flags.cache_size.as_deref())?,
+                cache_folder: flags
+                    .cache_dir
+                    .map(PathBuf::from)
+                    .or_else(|| environment.cache_folder.clone())
+                    .map(|folder| cwd.join(folder)),
+                is_asked_for: asked_for_actions,
+                users_caches: environment.users_caches.clone(),
+            },
             port,
             listen: match flags.listen {
                 None => None,
@@ -258,6 +296,33 @@ fn sandboxing(word: Option<&OsStr>) -> Result<Sandboxing, String> {
             Err(format!("--sandbox={other}: auto, required or off"))
         }
     }
+}
+
+fn remote_execution(word: Option<&OsStr>) -> Result<RemoteExecution, String> {
+    match word.map(OsStr::as_encoded_bytes) {
+        None | Some(b"hermetic") => Ok(RemoteExecution::Hermetic),
+        Some(b"any") => Ok(RemoteExecution::Any),
+        Some(b"off") => Ok(RemoteExecution::Off),
+        Some(other) => {
+            let other = String::from_utf8_lossy(other);
+            Err(format!("--remote-exec={other}: hermetic, any or off"))
+        }
+    }
+}
+
+/// The toolchain of one compiler takes some 80 MiB.
+fn cache_bytes(word: Option<&OsStr>) -> Result<u64, String> {
+    const USUAL: u64 = 10 << 30;
+    const LEAST: u64 = 256 << 20;
+    let Some(mib) = number("--cache-size", word)? else {
+        return Ok(USUAL);
+    };
+    let bytes = u64::try_from(mib)
+        .ok()
+        .and_then(|mib| mib.checked_mul(1 << 20));
+    bytes
+        .filter(|&bytes| bytes >= LEAST)
+        .ok_or_else(|| format!("--cache-size argument must be at least {}", LEAST >> 20))
 }
 
 fn in_memory(word: Option<&OsStr>, environment: &Environment) -> Result<InMemory, String> {

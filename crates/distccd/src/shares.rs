@@ -5,7 +5,7 @@
 //! the next one, without anybody's share being fixed beforehand.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::peer::Peer;
@@ -23,15 +23,17 @@ pub(crate) enum Client {
 
 impl Client {
     pub(crate) fn of(peer: &Peer) -> Self {
-        match peer {
-            Peer::Tcp(address) => match address.ip() {
-                IpAddr::V4(ip) => Self::V4(ip.octets()),
-                IpAddr::V6(ip) => {
-                    let [a, b, c, d, e, f, g, h, ..] = ip.octets();
-                    Self::V6([a, b, c, d, e, f, g, h])
-                }
-            },
-            Peer::Unix(_) | Peer::NotSocket => Self::Local,
+        Self::of_address(peer.address())
+    }
+
+    pub(crate) fn of_address(address: Option<SocketAddr>) -> Self {
+        match address.map(|address| address.ip()) {
+            Some(IpAddr::V4(ip)) => Self::V4(ip.octets()),
+            Some(IpAddr::V6(ip)) => {
+                let [a, b, c, d, e, f, g, h, ..] = ip.octets();
+                Self::V6([a, b, c, d, e, f, g, h])
+            }
+            None => Self::Local,
         }
     }
 }

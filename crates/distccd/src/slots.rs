@@ -30,55 +30,71 @@ struct State {
 
 /// A slot, until dropped.
 #[derive(Debug)]
-pub(crate) struct Slot<'a> {
-    slots: &'a Slots,
+pub(crate) struct Slot {
+    slots: Arc<Slots>,
     client: Client,
 }
 
+/// A slot that was granted, or a place in the line for one. Dropped, it is given back or left.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    slots: Arc<Slots>,
+    client: Client,
+    /// Readable once the slot is granted; none if it was so at once.
+    event: Option<Arc<Event>>,
+    /// Nothing is to be given back any more.
+    is_over: bool,
+}
+
 impl Slots {
-    pub(crate) fn new(count: u64) -> Self {
-        Self(Mutex::new(State {
+    pub(crate) fn new(count: u64) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State {
             free: count,
             running: HashMap::new(),
             waiting: VecDeque::new(),
-        }))
+        })))
     }
 
     /// Takes a slot when it is the client's turn. `wait` is called if there is a need to wait, and
     /// returns `Ok` once its descriptor is readable.
     pub(crate) fn take<E>(
-        &self,
+        self: &Arc<Self>,
         client: Client,
         wait: impl FnOnce(BorrowedFd<'_>) -> Result<(), E>,
         no_event: impl FnOnce(io::Error) -> E,
-    ) -> Result<Slot<'_>, E> {
-        let slot = || Slot {
-            slots: self,
+    ) -> Result<Slot, E> {
+        let turn = self.stand_in_line(client).map_err(no_event)?;
+        if let Some(event) = &turn.event {
+            wait(event.as_fd())?;
+        }
+        Ok(turn.into_slot())
+    }
+
+    /// Takes a slot if one is free, and a place in the line if not.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub(crate) fn stand_in_line(self: &Arc<Self>, client: Client) -> io::Result<Turn> {
+        let turn = |event| Turn {
+            slots: Arc::clone(self),
             client,
+            event,
+            is_over: false,
         };
         {
             let mut state = self.lock();
             if state.free > 0 {
                 state.start(client);
-                return Ok(slot());
+                return Ok(turn(None));
             }
         }
-        let turn = Arc::new(Event::new().map_err(no_event)?);
+        let event = Arc::new(Event::new()?);
         let mut state = self.lock();
-        state.queue(client, Arc::clone(&turn));
+        state.queue(client, Arc::clone(&event));
         // A slot may have come back since the attempt above.
         state.serve();
         drop(state);
-        match wait(turn.as_fd()) {
-            Ok(()) => Ok(slot()),
-            Err(error) => {
-                if !self.lock().leave(client, &turn) {
-                    // Granted in the very moment of giving up: goes back at once.
-                    drop(slot());
-                }
-                Err(error)
-            }
-        }
+        Ok(turn(Some(event)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -122,6 +138,18 @@ impl State {
         }
     }
 
+    /// Takes a slot back.
+    fn end(&mut self, client: Client) {
+        self.free += 1;
+        if let Some(running) = self.running.get_mut(&client) {
+            *running -= 1;
+            if *running == 0 {
+                self.running.remove(&client);
+            }
+        }
+        self.serve();
+    }
+
     /// Leaves the line; false if the slot was granted already.
     fn leave(&mut self, client: Client, turn: &Arc<Event>) -> bool {
         let Some(place) = self.waiting.iter().position(|(other, _)| *other == client) else {
@@ -139,17 +167,39 @@ impl State {
     }
 }
 
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        let mut state = self.slots.lock();
-        state.free += 1;
-        if let Some(running) = state.running.get_mut(&self.client) {
-            *running -= 1;
-            if *running == 0 {
-                state.running.remove(&self.client);
-            }
+impl Turn {
+    /// What to wait for, if there is a need to.
+    pub(crate) fn event(&self) -> Option<BorrowedFd<'_>> {
+        self.event.as_ref().map(|event| event.as_fd())
+    }
+
+    /// The slot; to be called when there is nothing to wait for any more.
+    pub(crate) fn into_slot(mut self) -> Slot {
+        self.is_over = true;
+        Slot {
+            slots: Arc::clone(&self.slots),
+            client: self.client,
         }
-        state.serve();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let mut state = self.slots.lock();
+        let left = self.event.as_ref();
+        if !left.is_some_and(|event| state.leave(self.client, event)) {
+            // Granted in the very moment of giving up: goes back at once.
+            state.end(self.client);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.slots.lock().end(self.client);
     }
 }
 
@@ -162,7 +212,7 @@ mod tests {
     const B: Client = Client::V4([10, 0, 0, 2]);
     const C: Client = Client::Local;
 
-    fn now(slots: &Slots, client: Client) -> Result<Slot<'_>, &'static str> {
+    fn now(slots: &Arc<Slots>, client: Client) -> Result<Slot, &'static str> {
         slots.take(client, |_| Err("had to wait"), |_| "no event")
     }
 

@@ -14,6 +14,7 @@ use rustix::fs::{Access, access};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::access::AccessList;
+use crate::cache_folder;
 use crate::compilers::{masquerade_folders, no_links};
 use crate::daemonize::{Detached, PidFile, detach, keep_descriptors_to_ourselves, write_pid_file};
 use crate::environment::Environment;
@@ -25,7 +26,7 @@ use crate::peer::Peer;
 use crate::privileges::{User, give_up_root};
 use crate::serve;
 use crate::server::Server;
-use crate::settings::{Clients, Mode, Programs, Settings};
+use crate::settings::{Clients, Mode, Programs, RemoteExecution, Settings};
 use crate::signals::{self, Signals, die_by};
 use crate::stats_page;
 use crate::wire::Wire;
@@ -92,7 +93,8 @@ fn start(mut settings: Settings, environment: Environment) -> u8 {
     // As root, if we are that: the user that we become cannot make files where logs are kept. (3.4
     // opens it later, and logs to syslog then.)
     let log = Log::open(&settings.log, settings.log_level);
-    let user = match step_down(&settings, &clients, &early) {
+    let cache_folder = cache_folder::choose(&settings.actions, &clients);
+    let user = match step_down(&settings, &clients, &cache_folder, &early) {
         Ok(user) => user,
         Err(failure) => return failure.report(&early),
     };
@@ -106,7 +108,14 @@ fn start(mut settings: Settings, environment: Environment) -> u8 {
         return failure.report(&log);
     }
     raise_descriptor_limit(&log);
-    let server = match Server::new(settings, clients, environment, &masquerade, log) {
+    let server = match Server::new(
+        settings,
+        clients,
+        environment,
+        &masquerade,
+        cache_folder,
+        log,
+    ) {
         Ok(server) => Arc::new(server),
         Err(text) => return Failure::new(PRIVILEGES, "dcc_sandbox", text).report(&early),
     };
@@ -168,7 +177,12 @@ fn clients(settings: &Settings, way: Way, log: &Log) -> Clients {
 }
 
 /// Becomes nicer, and another user than root, which is returned.
-fn step_down(settings: &Settings, clients: &Clients, log: &Log) -> Result<Option<User>, Failure> {
+fn step_down(
+    settings: &Settings,
+    clients: &Clients,
+    cache_folder: &Result<PathBuf, String>,
+    log: &Log,
+) -> Result<Option<User>, Failure> {
     if let Err(errno) = rustix::process::nice(settings.nice) {
         let reason = reason(&errno.into());
         log.warning(
@@ -192,7 +206,16 @@ fn step_down(settings: &Settings, clients: &Clients, log: &Log) -> Result<Option
     if *clients == Clients::SameUser {
         return Ok(None);
     }
-    give_up_root(settings.user.as_deref(), log)
+    let own_cache = |user| {
+        if let Ok(folder) = cache_folder
+            && settings.actions.execution != RemoteExecution::Off
+            && let Err(error) = cache_folder::make_for(folder, user)
+        {
+            let (folder, reason) = (folder.display(), reason(&error));
+            log.warning("dcc_actions", format_args!("making {folder}: {reason}"));
+        }
+    };
+    give_up_root(settings.user.as_deref(), log, own_cache)
         .map_err(|text| Failure::new(PRIVILEGES, "dcc_discard_root", text))
 }
 
@@ -220,8 +243,11 @@ fn check_surroundings(settings: &mut Settings, masquerade: &[PathBuf]) -> Result
             folder,
         ));
     }
+    let actions = &settings.actions;
+    let brought_along = actions.is_asked_for && actions.execution != RemoteExecution::Off;
     match no_links(masquerade) {
-        Some(text) if settings.programs == Programs::Linked => Err(Failure::new(
+        // With actions compilers come along.
+        Some(text) if settings.programs == Programs::Linked && !brought_along => Err(Failure::new(
             NO_COMPILERS,
             "dcc_warn_masquerade_whitelist",
             text,

@@ -37,6 +37,16 @@ pub(crate) struct Wire {
     trailing: bool,
 }
 
+/// A connection that speaks something else, for whoever does so, too.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) input: Arc<OwnedFd>,
+    pub(crate) output: Arc<OwnedFd>,
+    pub(crate) output_is_socket: bool,
+    /// What was read already.
+    pub(crate) first: Vec<u8>,
+}
+
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
@@ -106,6 +116,16 @@ impl Wire {
             pace: None,
             stop,
             trailing: false,
+        }
+    }
+
+    /// The connection, with what was read of it and not consumed.
+    pub(crate) fn into_taken(self) -> Taken {
+        Taken {
+            output: self.output.unwrap_or_else(|| Arc::clone(&self.input)),
+            input: self.input,
+            output_is_socket: self.output_is_socket,
+            first: self.buffer[self.unread].to_vec(),
         }
     }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr, reason = "a failed test shows its server's log")]
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod actions;
 pub(crate) mod attacker;
 mod conversation;
 #[allow(unreachable_pub, reason = "the end-to-end tests use it, too")]
@@ -259,6 +260,7 @@ impl Setup {
             .env_remove("DISTCC_IO_TIMEOUT")
             .env_remove("DISTCC_SAVE_TEMPS")
             .env("TMPDIR", self.file("tmp"))
+            .env("CACHE_DIRECTORY", self.file("cache"))
             .envs(self.env.iter().map(|(name, value)| (name, value)))
     }
 

@@ -1,0 +1,364 @@
+//! What an action makes: where it belongs in the input root, and how it is taken from there.
+//!
+//! All names are the client's, and are followed in its own root as it described it, before there is anything on disk. The
+//! folders are opened before the command runs, and afterwards only names within them are: so nothing that the
+//! command did to folders and links leads anywhere.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use action::Digest;
+use engine::{Entry, Failure, Job, Output};
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
+use rustix::io::Errno;
+
+/// More outputs than any compile has, and fewer than there are descriptors.
+const MOST_OUTPUTS: usize = 1024;
+/// Links on one way; as the kernel has it.
+const MOST_LINKS: usize = 40;
+
+/// Where an action works and writes.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// The input root with all folders that are needed.
+    pub(crate) root: Entry,
+    /// The working folder, as the command sees it.
+    pub(crate) cwd: PathBuf,
+    /// The folders of outputs, each once, without links.
+    pub(crate) folders: Vec<PathBuf>,
+    outputs: Vec<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    declared: String,
+    folder: usize,
+    name: String,
+}
+
+impl Places {
+    /// Finds the places of an action's outputs. `salt` is this server's secret: no client shall know the digest of a
+    /// folder that is made here.
+    ///
+    /// # Errors
+    /// What makes no sense, in words.
+    pub(crate) fn of(job: &Job, salt: &[u8; 32]) -> Result<Self, String> {
+        Self::find(
+            &job.root,
+            &job.command.working_directory,
+            &job.outputs,
+            salt,
+        )
+    }
+
+    fn find(root: &Entry, cwd: &str, declared: &[String], salt: &[u8; 32]) -> Result<Self, String> {
+        if declared.len() > MOST_OUTPUTS {
+            let count = declared.len();
+            return Err(format!("{count} outputs; {MOST_OUTPUTS} are the most"));
+        }
+        if cwd.starts_with('/') {
+            return Err(format!("the working directory {cwd:?} is absolute"));
+        }
+        let mut root = root.clone();
+        let cwd = walk(&root, Vec::new(), cwd)?;
+        root = with_folder(&root, &cwd, salt);
+        let mut folders: Vec<Vec<String>> = Vec::new();
+        let mut outputs = Vec::new();
+        for path in declared {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            if path.starts_with('/') || matches!(name, "" | "." | "..") || name.contains('\0') {
+                return Err(format!("{path:?} is no path of an output"));
+            }
+            let folder = walk(&root, cwd.clone(), folder)?;
+            let known = folders.iter().position(|known| *known == folder);
+            let number = known.unwrap_or_else(|| {
+                root = with_folder(&root, &folder, salt);
+                folders.push(folder);
+                folders.len() - 1
+            });
+            outputs.push(Place {
+                declared: path.clone(),
+                folder: number,
+                name: name.to_owned(),
+            });
+        }
+        let absolute = |parts: &Vec<String>| PathBuf::from(format!("/{}", parts.join("/")));
+        Ok(Self {
+            root,
+            cwd: absolute(&cwd),
+            folders: folders.iter().map(absolute).collect(),
+            outputs,
+        })
+    }
+
+    /// The outputs that are there, from the folders as they were opened before the command ran.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] for one that cannot be brought back, [`Failure::Broken`].
+    pub(crate) fn take(&self, folders: &[OwnedFd]) -> Result<Vec<(String, Output)>, Failure> {
+        let mut all = Vec::new();
+        for place in &self.outputs {
+            let folder = folders.get(place.folder).ok_or_else(|| {
+                Failure::Broken("the sandbox has not opened all folders".to_owned())
+            })?;
+            if let Some(output) = open(folder, &place.name, &place.declared)? {
+                all.push((place.declared.clone(), output));
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn open(folder: &OwnedFd, name: &str, declared: &str) -> Result<Option<Output>, Failure> {
+    let invalid = |what: &str| Failure::Invalid(format!("the output {declared:?} {what}"));
+    let broken = |errno: Errno| {
+        let reason = crate::fault::reason(&errno.into());
+        Failure::Broken(format!("taking the output {declared:?}: {reason}"))
+    };
+    // Whatever it is, opening it neither waits nor does anything.
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = match openat(folder, name, flags, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => {
+            let target = readlinkat(folder, name, Vec::new()).map_err(broken)?;
+            let target = target.into_string();
+            let target = target.map_err(|_| invalid("is a link to a name that is no UTF-8"))?;
+            return Ok(Some(Output::Link(target)));
+        }
+        Err(Errno::ACCESS) => return Err(invalid("cannot be read")),
+        Err(Errno::NXIO | Errno::NODEV) => return Err(invalid("is no file")),
+        Err(errno) => return Err(broken(errno)),
+    };
+    let found = fstat(&opened).map_err(broken)?;
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => Ok(Some(Output::File {
+            content: File::from(opened),
+            executable: found.st_mode & 0o111 != 0,
+        })),
+        // `/dev/null`: as little is made of it here as anywhere.
+        FileType::CharacterDevice => Ok(None),
+        FileType::Directory => Err(invalid("is a folder; this server brings back files only")),
+        _ => Err(invalid("is no file")),
+    }
+}
+
+/// Where a path leads in a root, without links. What is not there is taken for folders.
+fn walk(root: &Entry, from: Vec<String>, path: &str) -> Result<Vec<String>, String> {
+    let mut at = from;
+    let mut links = 0;
+    let mut left: VecDeque<String> = path.split('/').map(String::from).collect();
+    while let Some(part) = left.pop_front() {
+        match &*part {
+            "" | "." => continue,
+            ".." => {
+                at.pop();
+                continue;
+            }
+            name if name.contains('\0') => return Err(format!("{path:?} is no path")),
+            _ => {}
+        }
+        at.push(part);
+        match find(root, &at) {
+            Some(Entry::File { .. }) => {
+                return Err(format!("{path:?} leads through a file: /{}", at.join("/")));
+            }
+            Some(Entry::Link(target)) => {
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(format!("{path:?} leads through too many links"));
+                }
+                at.pop();
+                if target.starts_with('/') {
+                    at.clear();
+                }
+                for part in target.rsplit('/') {
+                    left.push_front(part.to_owned());
+                }
+            }
+            Some(Entry::Folder { .. }) | None => {}
+        }
+    }
+    Ok(at)
+}
+
+fn find<'e>(root: &'e Entry, path: &[String]) -> Option<&'e Entry> {
+    path.iter().try_fold(root, |entry, name| match entry {
+        Entry::Folder { entries, .. } => entries.get(name),
+        Entry::File { .. } | Entry::Link(_) => None,
+    })
+}
+
+/// The same root with a folder that may not have been there.
+fn with_folder(entry: &Entry, path: &[String], salt: &[u8; 32]) -> Entry {
+    let Entry::Folder { digest, entries } = entry else {
+        return entry.clone(); // `walk` has seen that there is none on the way.
+    };
+    let Some((name, rest)) = path.split_first() else {
+        return entry.clone();
+    };
+    let empty = || Entry::Folder {
+        digest: Digest::of(salt),
+        entries: Arc::new(BTreeMap::new()),
+    };
+    let inner = entries.get(name);
+    let made = with_folder(&inner.cloned().unwrap_or_else(empty), rest, salt);
+    if inner == Some(&made) {
+        return entry.clone();
+    }
+    let mut named = salt.to_vec();
+    named.extend(digest.hash);
+    if let Entry::Folder { digest, .. } = &made {
+        named.extend(digest.hash);
+    }
+    named.extend(name.as_bytes());
+    let mut entries = BTreeMap::clone(entries);
+    entries.insert(name.clone(), made);
+    Entry::Folder {
+        digest: Digest::of(&named),
+        entries: Arc::new(entries),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    const SALT: [u8; 32] = [7; 32];
+
+    fn folder(entries: &[(&str, Entry)]) -> Entry {
+        let entries = entries.iter();
+        let entries = entries.map(|(name, entry)| ((*name).to_owned(), entry.clone()));
+        let entries: BTreeMap<String, Entry> = entries.collect();
+        Entry::Folder {
+            digest: Digest::of(format!("{entries:?}").as_bytes()),
+            entries: Arc::new(entries),
+        }
+    }
+
+    fn root() -> Entry {
+        let file = Entry::File {
+            digest: Digest::of(b""),
+            executable: false,
+        };
+        let link = |target: &str| Entry::Link(target.to_owned());
+        folder(&[
+            ("home", folder(&[("src", folder(&[("a.c", file)]))])),
+            ("abs", link("/home/src")),
+            ("rel", link("home/./src/")),
+            ("loop", link("loop")),
+            ("up", link("../../..")),
+            ("etc", link("/etc-of-the-client")),
+        ])
+    }
+
+    fn places(cwd: &str, outputs: &[&str]) -> Result<Places, String> {
+        let outputs: Vec<String> = outputs.iter().map(|&output| output.to_owned()).collect();
+        Places::find(&root(), cwd, &outputs, &SALT)
+    }
+
+    fn check(cwd: &str, output: &str, folder: &str) {
+        let places = places(cwd, &[output]).unwrap();
+        assert_eq!(places.folders, [PathBuf::from(folder)], "{cwd} {output}");
+        let parts: Vec<String> = folder.split('/').skip(1).map(String::from).collect();
+        let parts = if folder == "/" { Vec::new() } else { parts };
+        let there = find(&places.root, &parts);
+        assert!(matches!(there, Some(Entry::Folder { .. })), "{folder}");
+    }
+
+    #[test]
+    fn outputs_stay_in_the_clients_root() {
+        check("home/src", "a.o", "/home/src");
+        check("home/src", "../out/x/a.o", "/home/out/x");
+        check(
+            "home/src",
+            "../../../../../../etc/shadow",
+            "/etc-of-the-client",
+        );
+        check("", "a.o", "/");
+        check("", "abs/a.o", "/home/src");
+        check("", "rel/./b/../a.o", "/home/src");
+        check("", "up/a.o", "/");
+        check("not/there", "a.o", "/not/there");
+        check("abs", "a.o", "/home/src");
+    }
+
+    #[test]
+    fn what_is_no_output_is_refused() {
+        for output in [
+            "/etc/passwd",
+            "",
+            ".",
+            "..",
+            "a/..",
+            "a/",
+            "/",
+            "x\0y",
+            "x\0/y",
+        ] {
+            assert!(places("", &[output]).is_err(), "{output:?}");
+        }
+        assert!(places("", &["home/src/a.c/x"]).is_err());
+        assert!(places("", &["loop/x"]).is_err());
+        assert!(places("/etc", &["x"]).is_err());
+        assert!(places("home/src/a.c", &["x"]).is_err());
+        assert!(places("", &["x"; 1025]).is_err());
+    }
+
+    #[test]
+    fn folders_that_are_made_change_digests_on_their_way_and_nothing_else() {
+        let before = root();
+        let same = places("home/src", &["a.o", "../../b.o"]).unwrap();
+        assert_eq!((&same.root, same.folders.len()), (&before, 2));
+        let Entry::Folder { digest, entries } = &before else {
+            panic!()
+        };
+        let made = places("home/new", &["a.o"]).unwrap().root;
+        let Entry::Folder {
+            digest: other,
+            entries: others,
+        } = &made
+        else {
+            panic!()
+        };
+        assert!(digest != other && entries["home"] != others["home"]);
+        assert_eq!(entries["abs"], others["abs"]);
+        assert_eq!(made, places("home/new", &["b.o"]).unwrap().root);
+    }
+
+    #[test]
+    fn only_files_and_links_are_taken_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("file"), "content").unwrap();
+        symlink("/etc/shadow", at("link")).unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("pipe"),
+            FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let fd: OwnedFd = File::open(dir.path()).unwrap().into();
+        let take = |name: &str| places("", &[name]).unwrap().take(std::slice::from_ref(&fd));
+        assert!(take("missing").unwrap().is_empty());
+        let [(name, Output::File { executable, .. })] = &take("file").unwrap()[..] else {
+            panic!("no file");
+        };
+        assert_eq!((&**name, *executable), ("file", false));
+        let [(_, Output::Link(target))] = &take("link").unwrap()[..] else {
+            panic!("no link");
+        };
+        assert_eq!(target, "/etc/shadow");
+        for name in ["folder", "pipe"] {
+            assert!(matches!(take(name), Err(Failure::Invalid(_))), "{name}");
+        }
+    }
+}
