@@ -48,7 +48,7 @@ test: ## lint, then every test; with CI=true or FULL=1 the builds of redis and g
 
 .PHONY: corpus-test
 corpus-test: ## build redis and git, pumped, and compare; scan five projects beside both compilers (some minutes)
-	@scripts/setup build test corpus
+	@scripts/setup build bare test corpus
 	@$(MAKE) --no-print-directory staged
 	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test corpus
 
@@ -139,9 +139,15 @@ corpus: ## unpack the source of the Debian package NAME= below target/corpus
 engine: ## get an engine of the Remote Execution API that tests use, buildbox-casd, below target/engine
 	@scripts/engine $(engine_dir)
 
+.PHONY: bare-server
+bare-server: ## build distccd as one static file, for a root folder of nothing else, and print where it is
+	@scripts/setup build bare
+	@cargo build --quiet --release -p distccd --target $(arch)-unknown-linux-musl
+	@echo $(target_dir)/$(arch)-unknown-linux-musl/release/distccd
+
 .PHONY: setup
 setup: ## install all that any target needs (as root: Debian packages too)
-	@scripts/setup build test corpus
+	@scripts/setup build bare test corpus
 
 .PHONY: clean
 clean: ## remove all that was made

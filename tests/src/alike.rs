@@ -8,17 +8,16 @@ use std::time::Duration;
 
 use crate::client::Client;
 use crate::compile_database::Entry;
-use crate::engine::Engine;
 use crate::programs::{Side, command, ours};
 use crate::run::run_within;
 use crate::tree::{Tree, snapshot};
 
 const LIMIT: Duration = Duration::from_secs(1800);
 
-/// Compiles all `entries` by `compiler`, gcc or clang, here and below `pump` on the engine, in the same folders and with
+/// Compiles all `entries` by `compiler`, gcc or clang, here and below `pump` on an engine (as host lists name it), in the same folders and with
 /// the same names. Each has to run there, and objects and dependency files have to be the same to the byte.
 #[track_caller]
-pub fn expect_same_objects(engine: &Engine, entries: &[Entry], compiler: &str) {
+pub fn expect_same_objects(engine: &str, entries: &[Entry], compiler: &str) {
     let tree = Tree::new();
     let out = tree.folder("out");
     let makefile = tree.write("Makefile", makefile(entries, compiler, &out));
@@ -35,7 +34,7 @@ pub fn expect_same_objects(engine: &Engine, entries: &[Entry], compiler: &str) {
     tree.folder("out");
 
     let log = tree.join("log");
-    let client = Client::of(Side::Ours, &engine.host())
+    let client = Client::of(Side::Ours, engine)
         .with("DISTCC_VERBOSE", "1")
         .with("DISTCC_LOG", &log);
     let mut pump = client.command(ours("pump"), &tree.path());

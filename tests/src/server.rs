@@ -146,6 +146,7 @@ impl Setup {
                 (Side::Packaged, _) => None,
             })
             .env("TMPDIR", folder.join("tmp"))
+            .env("CACHE_DIRECTORY", folder.join("cache"))
             .env("PATH", path)
             .stdin(stdin)
             .stdout(Stdio::null())
@@ -183,6 +184,11 @@ impl Server {
             _ => ",lzo,cpp",
         };
         format!("127.0.0.1:{}{options}", self.port)
+    }
+
+    /// The same for actions of the Remote Execution API.
+    pub fn engine(&self) -> String {
+        format!("grpc://127.0.0.1:{}", self.port)
     }
 
     /// The process.
