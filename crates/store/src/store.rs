@@ -1,10 +1,10 @@
 //! The operations of a store.
 
 use std::fmt;
-use std::fs::File;
-use std::io;
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use action::Digest;
@@ -13,6 +13,10 @@ use sha2::{Digest as _, Sha256};
 use crate::folder::Folder;
 use crate::index::Index;
 use crate::writing::Writing;
+
+/// Modes of files.
+const DATA: u32 = 0o444;
+const PROGRAM: u32 = 0o555;
 
 /// A store of blobs. Clones are the same store.
 #[derive(Clone, Debug)]
@@ -221,32 +225,29 @@ impl Store {
         Ok(content)
     }
 
-    /// Makes a blob that is held stand at `to`, read-only: a hard link, or where that cannot be, a copy.
+    /// Makes a blob that is held stand at `to`, read-only: a hard link, or on another file system a copy.
     ///
     /// # Errors
     ///
     /// [`Error::Missing`], [`Error::Disk`].
     pub fn place(&self, digest: Digest, executable: bool, to: &Path) -> Result<(), Error> {
         let content = self.shared.checked(digest)?;
-        let from = if executable {
-            self.shared.program(digest, &content)?
-        } else {
-            self.shared.folder.blob(digest)
+        let (from, mode) = match executable {
+            true => (self.shared.program(digest, &content)?, PROGRAM),
+            false => (self.shared.folder.blob(digest), DATA),
         };
         match std::fs::hard_link(&from, to) {
-            Ok(()) => Ok(()),
-            // Other file systems, and files with as many names as they can have.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks
-                ) =>
-            {
-                std::fs::copy(&from, to)?;
-                Ok(())
+            // A file has only so many names; a copy of it takes its place, and not one for each name more.
+            Err(error) if error.kind() == io::ErrorKind::TooManyLinks => {
+                self.shared.copy(&content, &from, mode)?;
+                std::fs::hard_link(&from, to)?;
             }
-            Err(error) => Err(Error::Disk(error)),
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                std::fs::copy(&from, to)?;
+            }
+            linked => linked?,
         }
+        Ok(())
     }
 
     /// Bytes of all blobs, and how many they are.
@@ -314,7 +315,7 @@ impl Shared {
         // Under the lock: an eviction of the same blob meanwhile would remove the new file.
         let mut state = self.state();
         self.folder
-            .settle(file, path, &self.folder.blob(digest), 0o444)?;
+            .settle(file, path, &self.folder.blob(digest), DATA)?;
         state.index.add(digest, true);
         state.index.set_checked(digest);
         Ok(())
@@ -348,23 +349,27 @@ impl Shared {
     }
 
     /// A blob as an executable file. It is not counted: few blobs are programs.
-    fn program(&self, digest: Digest, mut content: &File) -> Result<std::path::PathBuf, Error> {
+    fn program(&self, digest: Digest, content: &File) -> Result<PathBuf, Error> {
         let path = self.folder.program(digest);
         if !path.exists() {
-            let (mut file, arriving) = self.folder.arriving()?;
-            let copied = io::copy(&mut content, &mut file);
-            let settled = copied.and_then(|_| {
-                file.set_permissions(std::fs::Permissions::from_mode(0o555))?;
-                // Nobody can execute a file while somebody has it open for writing.
-                drop(file);
-                std::fs::rename(&arriving, &path)
-            });
-            if let Err(error) = settled {
-                let _ = std::fs::remove_file(&arriving);
-                return Err(Error::Disk(error));
-            }
+            self.copy(content, &path, PROGRAM)?;
         }
         Ok(path)
+    }
+
+    /// Puts a copy of a file where another one may be.
+    fn copy(&self, content: &File, to: &Path, mode: u32) -> Result<(), Error> {
+        let (mut file, arriving) = self.folder.arriving()?;
+        let copied = each_piece(content, |piece| Ok(file.write_all(piece)?)).and_then(|()| {
+            file.set_permissions(Permissions::from_mode(mode))?;
+            // Nobody can execute a file while somebody has it open for writing.
+            drop(file);
+            Ok(std::fs::rename(&arriving, to)?)
+        });
+        if copied.is_err() {
+            let _ = std::fs::remove_file(&arriving); // The next server does it otherwise.
+        }
+        copied
     }
 }
 

@@ -214,3 +214,27 @@ fn files_become_blobs_wherever_they_stand() {
     file.set_len(2 << 20).unwrap();
     assert!(matches!(store.put_file(&file), Err(Error::Full { .. })));
 }
+
+/// ext4 gives a file no more than 65,000 names.
+#[test]
+fn a_blob_stands_in_any_number_of_places() {
+    const PLACES: usize = 65_100;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store"), 1 << 20).unwrap();
+    let digest = put(&store, b'm', 100);
+    let places = folder.path().join("places");
+    std::fs::create_dir(&places).unwrap();
+    for place in 0..PLACES {
+        let to = places.join(place.to_string());
+        store.place(digest, false, &to).unwrap();
+    }
+    let (_, content) = blob(b'm', 100);
+    let mut inodes = std::collections::HashSet::new();
+    for place in [0, 1, PLACES / 2, PLACES - 2, PLACES - 1] {
+        let path = places.join(place.to_string());
+        assert_eq!(std::fs::read(&path).unwrap(), content);
+        inodes.insert(path.metadata().unwrap().ino());
+    }
+    assert!(inodes.len() <= 2, "a copy for each");
+    assert_eq!(store.read(digest).unwrap(), content);
+}
