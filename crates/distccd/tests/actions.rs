@@ -192,12 +192,12 @@ fn outputs_lead_nowhere() {
 
 #[test]
 fn nobody_gets_more_than_the_limits() {
-    for server in as_both(setup) {
+    for server in as_both(|| setup().arg("--cache-size=256")) {
         let api = Api::connect(server.address).unwrap();
         let time = unique_time();
         // Endless files and messages, processes without end.
-        let file = run(&api, &Script::new("cat /dev/zero > out", &["out"])).0;
-        assert_ne!(file.exit_code, 0);
+        let file = api.run(&Script::new("cat /dev/zero > out", &["out"]));
+        assert!(!matches!(file, Ok(Outcome { exit_code: 0, .. })));
         let messages = api.run(&Script::new("cat /dev/zero", &[]));
         assert!(
             !matches!(messages, Ok(Outcome { exit_code: 0, .. })),
@@ -216,6 +216,7 @@ fn nobody_gets_more_than_the_limits() {
         slow.timeout = Some(Duration::from_millis(100));
         assert_eq!(api.run(&slow), Err(Trouble::TimedOut));
         wait_until("the slow one is gone", || processes_with(&time) == 0);
+        assert!(server.peak_memory() < 400 << 20, "{}", server.peak_memory());
         check_the_old_protocols(&server);
     }
 }
