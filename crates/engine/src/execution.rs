@@ -22,6 +22,14 @@ use crate::reading::Job;
 
 const PACKAGE: &str = "type.googleapis.com/build.bazel.remote.execution.v2";
 
+/// What is to be done about an action.
+enum Found {
+    /// Nothing: this came of it.
+    Known(Box<ActionResult>),
+    /// To run it, with what it takes of the server.
+    Job(Box<Job>, Slot),
+}
+
 type Stream = ReceiverStream<Result<Message, Status>>;
 
 #[tonic::async_trait]
@@ -36,27 +44,33 @@ impl Execution for Engine {
         if self.shared.executor.is_none() {
             return Err(runs_nothing());
         }
-        if !request.skip_cache_lookup {
-            let engine = self.clone();
-            if let Some(result) = blocking(move || engine.known(action)).await? {
-                let (waiting, _) = self.shared.operations.enter(action, false);
-                self.end(&waiting.operation, &self.response(Ok(result), true));
-                return Ok(Response::new(follow(waiting)));
-            }
-        }
         let engine = self.clone();
-        let job = blocking(move || {
+        // In one go: each change of threads costs as much as a look at the disk.
+        let found = blocking(move || {
+            if !request.skip_cache_lookup
+                && let Some(result) = engine.known(action)?
+            {
+                return Ok(Found::Known(Box::new(result)));
+            }
             let job = Job::read(&engine.shared.store, action)?;
-            let executor = engine.shared.executor.as_ref().ok_or_else(runs_nothing)?;
+            let executor = engine.shared.executor.as_ref();
+            let executor = executor.ok_or_else(runs_nothing)?;
             let taken = executor
                 .accept(client, &job)
                 .map_err(|refusal| match refusal {
                     Refusal::Never(text) => Status::invalid_argument(text),
                     Refusal::Busy(text) => Status::resource_exhausted(text),
                 })?;
-            Ok((job, taken))
+            Ok(Found::Job(Box::new(job), taken))
         });
-        let (job, taken) = job.await?;
+        let (job, taken) = match found.await? {
+            Found::Job(job, taken) => (*job, taken),
+            Found::Known(result) => {
+                let (waiting, _) = self.shared.operations.enter(action, false);
+                self.end(&waiting.operation, &self.response(Ok(*result), true));
+                return Ok(Response::new(follow(waiting)));
+            }
+        };
         let may_share = !job.do_not_cache && !request.skip_cache_lookup;
         let (waiting, is_new) = self.shared.operations.enter(action, may_share);
         if is_new {
