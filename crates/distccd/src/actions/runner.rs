@@ -3,6 +3,7 @@
 //! Job slots are those of the old protocols, so that a client has no more of the machine by speaking both.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt as _;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use action::PLATFORM_ROOT;
 use engine::{Executed, Executor, Failure, Job, Output, Refusal, Slot, Stop};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use sandbox::{Ended, Running, Sandbox};
 
@@ -23,7 +25,6 @@ use super::watched::watched_event;
 use crate::counts::Longest;
 use crate::event::Event;
 use crate::fault::reason;
-use crate::messages::Messages;
 use crate::peer::Peer;
 use crate::server::Server;
 use crate::shares::{Client, Shares};
@@ -104,18 +105,15 @@ impl Runner {
         }
     }
 
-    fn run(&self, client: Client, key: Key, job: &Job, stop: &Stop) -> Result<Ran, Failure> {
+    fn run(&self, key: &Key, job: &Job, stop: &Stop) -> Result<Ran, Failure> {
         let sandbox = self.sandbox(job).map_err(Failure::Invalid)?;
         let places = Places::of(job, &self.salt).map_err(Failure::Invalid)?;
         let broken = |doing: &'static str| {
             move |error: io::Error| Failure::Broken(format!("{doing}: {}", reason(&error)))
         };
-        let tree = self.trees.take(&key, &places.root);
+        let tree = self.trees.take(key, &places.root);
         let tree = tree.map_err(broken("making the input root"))?;
-        let scratch = self.server.folders.create(client);
-        let scratch = scratch.map_err(broken("making a scratch folder"))?;
-        let messages = Messages::create(&scratch).map_err(broken("making files for messages"))?;
-        let [stdout, stderr] = &messages.for_compiler;
+        let [stdout, stderr] = [message_file()?, message_file()?];
         let words = &job.command.arguments;
         let Some(program) = words.first() else {
             return Err(Failure::Invalid("a command without a program".into()));
@@ -156,13 +154,10 @@ impl Runner {
                 return Err(Failure::Broken(text));
             }
         };
-        if messages.may_be_cut() {
-            return Err(broken("keeping messages")(Errno::NOSPC.into()));
-        }
         Ok(Ran {
             status,
-            stdout: said(&messages.stdout)?,
-            stderr: said(&messages.stderr)?,
+            stdout: said(&stdout)?,
+            stderr: said(&stderr)?,
             outputs: places.take(&folders)?,
         })
     }
@@ -292,8 +287,18 @@ struct Ran {
     outputs: Vec<(String, Output)>,
 }
 
-/// Messages, read through a descriptor from before the command ran.
-fn said(file: &std::fs::File) -> Result<Vec<u8>, Failure> {
+/// A file in memory for what a command says, within the sandbox's limit of messages. It has no name, so nothing is left
+/// of it, however the server ends.
+fn message_file() -> Result<File, Failure> {
+    let made = memfd_create("messages", MemfdFlags::CLOEXEC);
+    made.map(File::from).map_err(|errno| {
+        let reason = reason(&errno.into());
+        Failure::Broken(format!("making a file for messages: {reason}"))
+    })
+}
+
+/// What is in such a file.
+fn said(file: &File) -> Result<Vec<u8>, Failure> {
     let broken =
         |error: io::Error| Failure::Broken(format!("reading messages: {}", reason(&error)));
     let bytes = file.metadata().map_err(broken)?.len();
@@ -351,7 +356,7 @@ impl Executor for Runner {
         };
         let ran = match is_raised(&self.server.stop) {
             true => Err(Failure::Ending),
-            false => self.run(Client::of_address(asks.0), key, job, stop),
+            false => self.run(&key, job, stop),
         };
         self.account(asks, job, &ran, started.elapsed());
         let ran = ran?;
