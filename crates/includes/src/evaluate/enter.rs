@@ -9,6 +9,7 @@ use crate::memory::summary::{Item, Summary};
 use crate::parsing::loaded::Loaded;
 use crate::parsing::steps::Bad;
 use crate::refusal::Refusal;
+use crate::search::Place;
 use crate::worker::{Noted, Visit};
 
 /// Includes nested deeper than this are an error in gcc and clang.
@@ -20,6 +21,19 @@ pub(super) enum Known {
     Alone,
     WithOthers,
     Unsure,
+}
+
+/// Whether gcc takes what `__has_include_next` found, in a file found at `from`, for another file than an import of the
+/// same name would find: from the middle of a chain, unless the search came by the first folder for brackets, where
+/// what is found is remembered for all searches that come by.
+pub(super) fn is_apart(from: Place, found: Place, first_for_brackets: usize) -> bool {
+    let Place::Chain(from) = from else {
+        return false;
+    };
+    let next = usize::from(from) + 1;
+    let is_behind =
+        |place: Place| matches!(place, Place::Chain(at) if usize::from(at) >= first_for_brackets);
+    next > first_for_brackets || (next < first_for_brackets && !is_behind(found))
 }
 
 impl Unit<'_> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Unit;
+use super::enter::is_apart;
 use super::start::MAP_MARK;
 use crate::macros::expand::{Spare, Surroundings, Trouble};
 use crate::macros::option_pragmas;
@@ -13,7 +14,6 @@ use crate::parsing::steps::{Form, Step};
 use crate::parsing::text::destringed;
 use crate::parsing::tokens::{Kind, Token};
 use crate::refusal::Refusal;
-use crate::search::Place;
 use crate::worker::Noted;
 
 impl Surroundings for Unit<'_> {
@@ -152,10 +152,11 @@ impl Surroundings for Unit<'_> {
             return Err(Trouble::Unmodelled("a file's first name"));
         }
         if visit.is_some() && self.noted.entries && !self.dialect.clang {
-            // From the middle of a chain, gcc takes what it finds for another file than an import would find.
             let quote = self.worker.contexts[self.context as usize].chain.quote;
-            let is_apart = form == Form::Next
-                && matches!(self.place, Place::Chain(at) if usize::from(at) + 1 != quote);
+            let is_apart = visit.is_some_and(|visit| {
+                let found = self.worker.visits[visit as usize].place;
+                form == Form::Next && is_apart(self.place, found, quote)
+            });
             self.found.push((lookup, is_apart));
         }
         Ok(visit.is_some())

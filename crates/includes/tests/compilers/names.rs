@@ -282,3 +282,48 @@ fn a_name_that_a_prefix_map_changes_is_refused() {
         }
     }
 }
+
+#[test]
+fn what_has_include_next_found_is_another_file_for_an_import_from_the_middle_of_a_chain_only() {
+    let mut same = 0;
+    for (asks, found) in [
+        ("q", "r"),
+        ("q", "b"),
+        ("q", "c"),
+        ("r", "b"),
+        ("r", "c"),
+        ("b", "c"),
+        ("b", "last"),
+        ("c", "last"),
+    ] {
+        for before in ["", "<x.h>", "\"x.h\""] {
+            for import in ["<x.h>", "\"x.h\""] {
+                let probe = match before {
+                    "" => String::new(),
+                    header => format!("#if __has_include({header})\n#endif\n"),
+                };
+                let main = format!("{probe}#include \"m.h\"\n#import {import}\n");
+                let next = "#if __has_include_next(\"x.h\")\n#endif\n";
+                let (asking, header) = (format!("{asks}/m.h"), format!("{found}/x.h"));
+                let mut files = vec![("main.c", &*main), (&asking, next), (&header, "int x;\n")];
+                files.extend(["q/y.h", "r/y.h", "b/y.h", "c/y.h"].map(|file| (file, "")));
+                let tree = Tree::new(&files);
+                let folders = "-iquote q -iquote r -Ib -Ic -idirafter last -w -c main.c";
+                for compiler in ["gcc", "clang"] {
+                    // A difference is a panic.
+                    match tree.compare(&format!("{compiler} {folders}")) {
+                        Outcome::Same(_) => same += 1,
+                        Outcome::Refused(refusal) => {
+                            // Only what is not found: `<...>` does not search `q` and `r`.
+                            assert!(
+                                matches!(refusal, Refusal::NotFound { .. }),
+                                "{compiler}: {files:?}: {refusal:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(same >= 80, "{same}");
+}
