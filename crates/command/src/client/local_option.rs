@@ -132,7 +132,12 @@ pub(crate) fn judge(argv: &[OsString], index: usize, names_output: bool) -> Opti
         "-MF" => matches!(value(), b"-" | b"/dev/stdout").then_some(Why::Writes),
         // A precompiled header, good only for the very compiler that made it; without `-o` its
         // name is not the one that we would choose.
-        "-x" => value().ends_with(b"-header").then_some(Why::Writes),
+        "-x" if value().ends_with(b"-header") => Some(Why::Writes),
+        // Preprocessing such a text, whose name says that it needs it, gives nothing.
+        "-x" if value().ends_with(b"cpp-output") => {
+            (!has_preprocessed_source(argv)).then_some(Why::Unmodelled)
+        }
+        "-x" => None,
         // clang names these `a.bc` and `a.ll` by itself, where a plan says `a.o` and `a.s`.
         "-emit-llvm" => (!names_output).then_some(Why::Writes),
         "-Xpreprocessor" => preprocessor_word(value()),
@@ -256,7 +261,8 @@ fn inner(word: &[u8]) -> Option<Why> {
 
 /// A listing, a dependency file, an output of another name.
 fn is_assembler_writer(option: &[u8]) -> bool {
-    option.starts_with(b"-a") || option.starts_with(b"--MD") || option.starts_with(b"-o")
+    let begins = |start: &&[u8]| option.starts_with(start);
+    [&b"-a"[..], b"--MD", b"-MD", b"-o"].iter().any(begins)
 }
 
 fn is_llvm_writer(option: &[u8]) -> bool {
@@ -291,6 +297,33 @@ fn has_preprocessed_source(argv: &[OsString]) -> bool {
 mod tests {
     use super::*;
     use crate::testing::{argv, compile};
+
+    #[test]
+    fn what_is_preprocessed_already_is_not_preprocessed_again() {
+        let option = |command: &str| compile(command).local_option().map(|found| found.option);
+        for language in ["-x cpp-output", "-x c++-cpp-output"] {
+            assert!(
+                option(&format!("gcc {language} -c a.c")).is_some(),
+                "{language}"
+            );
+            assert_eq!(
+                option(&format!("gcc {language} -c a.i")),
+                None,
+                "{language}"
+            );
+        }
+        for writer in ["-Wa,-MD,a.d", "-Wa,--MD,a.d"] {
+            assert_eq!(
+                lost_output(&argv(&format!("gcc -c a.c {writer}"))),
+                Some(writer.as_ref())
+            );
+        }
+        let profile = "-fprofile-instr-generate";
+        assert_eq!(
+            option(&format!("clang -c a.c {profile}")),
+            Some(profile.into())
+        );
+    }
 
     fn check(words: &str, expected: Option<&str>) {
         let command = argv(&format!("cc -c a.c -o a.o {words}"));

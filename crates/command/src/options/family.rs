@@ -68,6 +68,8 @@ pub(super) const TABLE: &[Entry] = &[
     option("-fpreprocessed", Alone, Unmodelled),
     option("-fproc-stat-report", Glued, Writes),
     option("-fprofile-arcs", Alone, Writes),
+    // It keeps the source's name, which is another one where preprocessed text is compiled.
+    option("-fprofile-instr-generate", Glued, Unmodelled),
     option("-fprofile-instr-use", Glued, Reads),
     option("-fprofile-list", Glued, Reads),
     option("-fprofile-note", Glued, Writes),

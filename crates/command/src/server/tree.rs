@@ -103,7 +103,13 @@ impl Compile {
             added.push("-MMD".into());
         }
         if !dependencies.target {
-            added.extend(["-MQ".into(), self.output().to_owned()]);
+            let output = self.output();
+            // A word of its own that begins so would be a response file.
+            if output.as_bytes().starts_with(b"@") {
+                added.push(OsString::from_vec([b"-MQ", output.as_bytes()].concat()));
+            } else {
+                added.extend(["-MQ".into(), output.to_owned()]);
+            }
         }
         added.extend(["-MF".into(), deps.to_owned()]);
         option::append(&mut argv, added);
@@ -363,6 +369,14 @@ mod tests {
                 "gcc -g -I/c/inc -ffile-prefix-map=/c=x -MD -c /c/a.c -o /t/o -MQ /c/a.o -MF /t/d"
             )
         );
+    }
+
+    #[test]
+    fn an_output_that_reads_like_a_response_file_is_none() {
+        let command =
+            compile("gcc -MD -c a.c -o@a.o").in_place_command("/t/o".as_ref(), "/t/d".as_ref());
+        assert!(!command.contains(&"@a.o".into()), "{command:?}");
+        assert!(command.contains(&"-MQ@a.o".into()), "{command:?}");
     }
 
     #[test]
