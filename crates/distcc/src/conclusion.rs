@@ -109,16 +109,20 @@ impl Here<'_> {
             output::write(path, content).map_err(|error| (path.to_owned(), error))
         };
         let compile = self.compile;
-        write(compile.output(), &answer.object)?;
-        if answer.version != Version::Pump {
-            return Ok(()); // The preprocessor wrote the dependency file.
+        let wanted = match answer.version {
+            Version::Pump => compile.dependencies(self.settings.dependencies_output.as_deref()),
+            _ => None, // The preprocessor wrote the dependency file.
+        };
+        // First: a new object means that all is well, also to the next `make`.
+        if let Some(wanted) = wanted.as_ref().filter(|wanted| !wanted.append) {
+            write(&wanted.file, &answer.dependencies)?;
         }
-        let wanted = compile.dependencies(self.settings.dependencies_output.as_deref());
+        write(compile.output(), &answer.object)?;
         match wanted {
+            // Last: it could be added twice otherwise.
             Some(wanted) if wanted.append => output::append(&wanted.file, &answer.dependencies)
                 .map_err(|error| (wanted.file, error)),
-            Some(wanted) => write(&wanted.file, &answer.dependencies),
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 

@@ -193,6 +193,19 @@ fn a_dependency_file_that_nobody_wants_is_not_written() {
 }
 
 #[test]
+fn where_the_dependency_file_cannot_be_written_there_is_no_new_object_either() {
+    let place = Place::new();
+    let mut mirror = Mirror::new();
+    mirror.add(&place, "a.c");
+    let _queries = include_server(&place, mirror.answer());
+    let (server, _requests) = recording(success(Version::Pump, b"OBJECT"));
+    // The compiler cannot write it either, and fails.
+    let words = "gcc -c a.c -MMD -MF none/a.d -o a.o";
+    run(&mut distcc(&place, &server.host(), words)).assert_says(1, "none/a.d");
+    assert_eq!(place.names(), ["a.c", "socket"]);
+}
+
+#[test]
 fn an_answer_without_dependencies_is_not_whole() {
     let place = Place::new();
     let mut mirror = Mirror::new();
