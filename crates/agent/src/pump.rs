@@ -33,6 +33,7 @@ use settings::Settings;
 /// The program `pump`; `argv` is its whole command line.
 #[must_use]
 pub fn main(argv: Vec<OsString>) -> ExitCode {
+    children_are_waited_for();
     let task = cli::parse(&argv);
     let settings = Settings::read(argv.first());
     let ended = match task {
@@ -55,4 +56,10 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Some starters ignore their children's ends, which programs inherit: then none could be waited for.
+fn children_are_waited_for() {
+    // SAFETY: it takes two numbers; there is one thread, and no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }

@@ -58,8 +58,9 @@ pub(crate) enum Blocker {
     Embed,
     /// `.incbin` or `.include`: the assembler reads files, which nobody lists.
     Assembler,
-    /// `__TIMESTAMP__`: the time of change of a file, which does not travel.
-    Timestamp,
+    /// `__TIMESTAMP__`, the time of change of a file, which does not travel; `__DATE__` and `__TIME__`, which follow the
+    /// clock, `TZ` and `SOURCE_DATE_EPOCH` of where it is preprocessed.
+    Time,
     /// `#pragma GCC dependency`: compares times of change.
     Dependency,
 }
@@ -70,7 +71,7 @@ impl fmt::Display for Blocker {
             Self::ComputedHasInclude => "__has_include without a literal name",
             Self::Embed => "#embed",
             Self::Assembler => ".incbin or .include",
-            Self::Timestamp => "__TIMESTAMP__",
+            Self::Time => "__DATE__, __TIME__ or __TIMESTAMP__",
             Self::Dependency => "#pragma GCC dependency",
         })
     }
@@ -87,7 +88,9 @@ pub(crate) fn scan(content: &[u8]) -> Facts {
     };
     block(asks_for_embed(text), Blocker::Embed);
     block(assembler_reads(text), Blocker::Assembler);
-    block(find(text, b"__TIMESTAMP__").is_some(), Blocker::Timestamp);
+    let times = [&b"__TIMESTAMP__"[..], b"__DATE__", b"__TIME__"];
+    let asks_for_time = times.iter().any(|name| find(text, name).is_some());
+    block(asks_for_time, Blocker::Time);
     block(
         words(text, b"dependency")
             .any(|at| find(at.before, b"GCC").is_some() && says_pragma(at.before)),
@@ -249,10 +252,10 @@ mod tests {
 
     #[test]
     fn times_of_change_block() {
-        assert_eq!(
-            blocker("char *t = __TIMESTAMP__;"),
-            Some(Blocker::Timestamp)
-        );
+        for name in ["__TIMESTAMP__", "__DATE__", "__TIME__"] {
+            let text = format!("char *t = {name};");
+            assert_eq!(blocker(&text), Some(Blocker::Time), "{text}");
+        }
         for text in [
             "#pragma GCC dependency \"x.y\"\n",
             "_Pragma(\"GCC dependency \\\"x.y\\\"\")\n",

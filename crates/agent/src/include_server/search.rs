@@ -190,6 +190,8 @@ const DEFAULT_SWITCHES: &[&str] = &[
 /// Texts that would hide in a macro of the command line what [`super::scan`] looks for.
 const HIDDEN: &[&str] = &[
     "__TIMESTAMP__",
+    "__DATE__",
+    "__TIME__",
     "__has_include",
     "__has_embed",
     ".incbin",
@@ -384,6 +386,7 @@ mod tests {
             "-Wa,[x.s]",
             "-Wa,--fatal-warnings,@x",
             "-DT=__TIMESTAMP__",
+            "-DT=__TIME__",
             "-DHAS(x)=__has_include(x)",
             "@args",
         ] {

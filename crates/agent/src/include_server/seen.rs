@@ -100,7 +100,7 @@ impl Seen {
     pub(crate) fn blocker(&self, source: &Source) -> Option<Blocker> {
         let counts = |blocker: &Blocker| match blocker {
             // A word in the text does not say that it is used; the engine knows.
-            Blocker::Timestamp => self.closure.time_macros,
+            Blocker::Time => self.closure.time_macros,
             // The name of the file may be put together in any way.
             Blocker::Assembler => true,
             // The engine refuses these where they count.

@@ -11,7 +11,10 @@ fn what_the_list_does_not_show_is_refused() {
             "__has_include without a literal name in '",
         ),
         ("asm(\".incbin \\\"x\\\"\");\n", ".incbin or .include in '"),
-        ("const char *t = __TIMESTAMP__;\n", "__TIMESTAMP__ in '"),
+        (
+            "const char *t = __TIMESTAMP__;\n",
+            "__DATE__, __TIME__ or __TIMESTAMP__ in '",
+        ),
     ] {
         let files = [("src/a.c", "#include \"x.h\"\n"), ("src/x.h", text)];
         let line = refusal(&files, "gcc -c a.c");

@@ -68,10 +68,10 @@ fn a_build_may_take_its_time_to_end() {
 #[test]
 fn ignored_signals_stay_ignored() {
     let installed = Installed::new();
-    // A shell's `trap ''` is inherited.
+    // A shell's `trap ''` is inherited. Of children `pump` has to hear nevertheless.
     let pump = installed.tree.path("bin/pump");
     let script = format!(
-        "trap '' INT; exec {} sh -c 'echo $$ >build; kill -INT $$; sleep 0.05; exit 4'",
+        "trap '' INT CHLD; exec {} sh -c 'echo $$ >build; kill -INT $$; sleep 0.05; exit 4'",
         pump.display()
     );
     let like_pump = installed.pump(&[], &[("DISTCC_HOSTS", HOSTS)]);
