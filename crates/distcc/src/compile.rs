@@ -6,9 +6,11 @@
 //! rename (`output`). What becomes of a job is in [`crate::conclusion`].
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 
 use command::client::{
-    WpWithoutFile, expand_wp, native, separate_language, without_precompiled_header,
+    LocalOption, WpWithoutFile, expand_wp, native, separate_language, without_precompiled_header,
 };
 use command::{Compile, Plan, extension, plan};
 use hosts::{Host, Transport};
@@ -95,10 +97,38 @@ fn planned(words: &[OsString], settings: &Settings) -> Result<Compile, WhyLocal>
         .local_option()
         .or_else(|| tools_chosen::that_matters(&compile, &settings.children.path))
     {
-        None => Ok(compile),
+        None => match folder_would_be_lost(&compile) {
+            None => Ok(compile),
+            Some(option) => Err(WhyLocal::Option(option)),
+        },
         Some(option) => Err(WhyLocal::Option(option)),
     }
 }
+
+/// The option that would have gcc note a server's folder as the one where this was compiled: it goes by the text, where
+/// that names a folder, as one made with `-g` does.
+fn folder_would_be_lost(compile: &Compile) -> Option<LocalOption> {
+    let compiler = compile.argv()[0].as_encoded_bytes();
+    // clang is told the folder.
+    let is_clang = compiler.windows(5).any(|part| part == b"clang");
+    if !compile.input_is_preprocessed() || is_clang {
+        return None;
+    }
+    let option = compile.notes_folder()?;
+    let mut start = Vec::new();
+    // A pipe can be read only once.
+    let is_file = std::fs::metadata(compile.input()).is_ok_and(|input| input.is_file());
+    let file = is_file
+        .then(|| File::open(compile.input()).ok())
+        .flatten()?;
+    file.take(START).read_to_end(&mut start).ok()?;
+    let mut lines = start.split(|&byte| byte == b'\n').take(8);
+    let names_folder = lines.any(|line| line.starts_with(b"# ") && line.ends_with(b"//\""));
+    (!names_folder).then_some(option)
+}
+
+/// What a preprocessor says of the folder stands within the first bytes.
+const START: u64 = 64 << 10;
 
 /// Runs a command that was never to be distributed.
 fn run_here(words: &[OsString], why: &WhyLocal, settings: &Settings) -> Exit {

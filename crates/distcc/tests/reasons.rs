@@ -47,7 +47,13 @@ fn check(mut distcc: Command, place: &Place, verdict: &str, record: &str) {
 fn commands_that_belong_here() {
     let place = Place::new();
     place.write("b.c", support::HELLO);
+    place.write("b.i", "# 0 \"b.c\"\nint b;\n");
     for (words, why) in [
+        ("gcc -g -c b.i", "-g means something else on servers"),
+        (
+            "gcc -x cpp-output -c b.c",
+            "-x means something else on servers",
+        ),
         ("gcc -E a.c", "called to preprocess only"),
         ("gcc --version", "apparently called not for compile"),
         ("gcc -c a.c b.c", "two input files"),

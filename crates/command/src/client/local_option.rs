@@ -66,6 +66,27 @@ impl Compile {
     }
 }
 
+impl Compile {
+    /// The option, if there is one, that has gcc note the working folder in the object: of a text that is preprocessed already
+    /// it takes the folder that the text names, or else the one where it runs.
+    #[must_use]
+    pub fn notes_folder(&self) -> Option<LocalOption> {
+        let names_level = |word: &[u8]| matches!(word.last(), Some(b'0'));
+        let is_debug = |word: &[u8]| {
+            matches!(word, b"-g" | b"-g1" | b"-g2" | b"-g3")
+                || word.starts_with(b"-ggdb")
+                || word.starts_with(b"-gdwarf")
+        };
+        let mut options = option::options_of(&self.argv).map(|index| &self.argv[index]);
+        let option =
+            options.find(|word| is_debug(word.as_bytes()) && !names_level(word.as_bytes()))?;
+        Some(LocalOption {
+            option: option.clone(),
+            why: Why::Unmodelled,
+        })
+    }
+}
+
 fn local_option(argv: &[OsString], names_output: bool) -> Option<LocalOption> {
     let local = |option: &OsStr, why| LocalOption {
         option: option.to_owned(),
@@ -297,6 +318,20 @@ fn has_preprocessed_source(argv: &[OsString]) -> bool {
 mod tests {
     use super::*;
     use crate::testing::{argv, compile};
+
+    #[test]
+    fn debug_information_has_the_folder_in_it() {
+        let option = |words: &str| {
+            let found = compile(&format!("gcc -c a.i {words}")).notes_folder();
+            found.map(|found| found.option)
+        };
+        for word in ["-g", "-g3", "-ggdb", "-gdwarf-5"] {
+            assert_eq!(option(word), Some(word.into()));
+        }
+        for word in ["-O2", "-g0", "-ggdb0", "-gno-record-gcc-switches"] {
+            assert_eq!(option(word), None, "{word}");
+        }
+    }
 
     #[test]
     fn what_is_preprocessed_already_is_not_preprocessed_again() {
