@@ -55,7 +55,7 @@ corpus-test: ## build redis and git, pumped, and compare; scan five projects bes
 # Counters in all code tell which inputs reach something new; the crate `fuzz` reads them.
 counted = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
           -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
-parsers = agent command distcc distccd hosts includes protocol sandbox scan-includes statedir tools
+parsers = agent command distcc distccd engine hosts includes protocol sandbox scan-includes statedir tools
 
 .PHONY: fuzz
 fuzz: ## give each parser of foreign bytes random inputs for SECONDS=60 (some thirty parsers)

@@ -15,6 +15,8 @@ mod content;
 mod engine;
 mod execution;
 mod fault;
+#[cfg(test)]
+mod fuzzed;
 mod names;
 mod operations;
 mod packing;
