@@ -57,6 +57,8 @@ fn taken(mode: Mode) -> Result<BpfProgram, String> {
     const IF_EQUAL: u16 = 0x15;
     const IF_ANY_BIT: u16 = 0x45;
     const RETURN: u16 = 0x06;
+    const AND: u16 = 0x54;
+    const ARGUMENT: u32 = 8;
     const NUMBER: u32 = 0;
     const FIRST_ARGUMENT: u32 = if cfg!(target_endian = "little") {
         16
@@ -72,8 +74,23 @@ fn taken(mode: Mode) -> Result<BpfProgram, String> {
         Mode::Namespaces => &[],
         Mode::Landlock => TAKEN_OUTSIDE,
     };
-    // Its own only: there are other processes of the user.
-    let own_limits = [
+    let shared_alone = (libc::MAP_SHARED | libc::MAP_ANONYMOUS).cast_unsigned();
+    let with_arguments = [
+        // Shared memory without a file: it stays where no process has it, and no limit counts it.
+        step(IF_EQUAL, 0, 5, number(libc::SYS_mmap)?),
+        step(LOAD, 0, 0, FIRST_ARGUMENT + 3 * ARGUMENT),
+        step(AND, 0, 0, shared_alone),
+        step(IF_EQUAL, 0, 1, shared_alone),
+        step(RETURN, 0, 0, ERRNO | libc::ENOMEM.cast_unsigned()),
+        step(RETURN, 0, 0, ALLOW),
+        // To hear of others' use of what all jobs see, or to hold it up.
+        step(IF_EQUAL, 0, 5, number(libc::SYS_fcntl)?),
+        step(LOAD, 0, 0, FIRST_ARGUMENT + ARGUMENT),
+        step(IF_EQUAL, 2, 0, libc::F_NOTIFY.cast_unsigned()),
+        step(IF_EQUAL, 1, 0, libc::F_SETLEASE.cast_unsigned()),
+        step(RETURN, 0, 0, ALLOW),
+        step(RETURN, 0, 0, ERRNO | libc::EINVAL.cast_unsigned()),
+        // Its own limits only: there are other processes of the user.
         step(IF_EQUAL, 0, 4, number(libc::SYS_prlimit64)?),
         step(LOAD, 0, 0, FIRST_ARGUMENT),
         step(IF_EQUAL, 0, 1, 0),
@@ -84,11 +101,11 @@ fn taken(mode: Mode) -> Result<BpfProgram, String> {
     let mut program = vec![step(LOAD, 0, 0, NUMBER)];
     for (index, &call) in calls.iter().enumerate() {
         // To the last step: over the other calls, and what follows them.
-        let rest = calls.len() - index + own_limits.len() + 3;
+        let rest = calls.len() - index + with_arguments.len() + 3;
         let rest = u8::try_from(rest).map_err(|error| error.to_string())?;
         program.push(step(IF_EQUAL, rest, 0, number(*call)?));
     }
-    program.extend_from_slice(&own_limits);
+    program.extend_from_slice(&with_arguments);
     program.extend([
         step(IF_EQUAL, 0, 2, number(libc::SYS_clone)?),
         step(LOAD, 0, 0, FIRST_ARGUMENT),

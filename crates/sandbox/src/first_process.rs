@@ -22,7 +22,7 @@ use crate::job::{Ended, Job, Used};
 use crate::job_process;
 use crate::message::{Malformed, receive, receive_framed, send};
 use crate::root;
-use crate::sys::{Cloned, clone_process, end_all_others, exit_now, wait_for};
+use crate::sys::{Cloned, clone_process, end_all_others, exit_now, unblock_signals, wait_for};
 use crate::usage;
 
 /// How often is looked what a job uses.
@@ -51,6 +51,10 @@ fn serve(
     [reports, report]: [OwnedFd; 2],
 ) -> Result<(), Ended> {
     protect_first_process().map_err(failed("protecting the first process"))?;
+    if workshop.plan.is_some() {
+        // The kernel keeps them from the first process; blocked ones would stay for later jobs to see.
+        unblock_signals().map_err(failed("unblocking signals"))?;
+    }
     let has_processes = match workshop.plan {
         Some(_) => {
             root::show_processes().map_err(|errno| failed("mounting /proc")(errno.into()))?
@@ -78,8 +82,6 @@ fn serve(
         if is_last {
             break;
         }
-        drop(ended);
-        end_all();
     }
     Ok(())
 }
@@ -115,9 +117,9 @@ impl First<'_> {
         let ended = self.watch(command, &messages);
         match children {
             Some(mut children) => children.end(command),
-            // Otherwise it is done after the answer; but what is left running could still write to these folders.
-            None if ended.is_err() || !job.writable.is_empty() => end_all(),
-            None => {}
+            // Before the answer: whoever comes next would wait for what dies slowly, and what is left running could write
+            // to the results.
+            None => end_all(),
         }
         let (end, took) = ended?;
         match self.reported()? {

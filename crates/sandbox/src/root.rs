@@ -93,10 +93,11 @@ pub(crate) fn scratch_place(number: usize) -> PathBuf {
 }
 
 /// Shows the processes of a new namespace, in which this process is, for it and its jobs. False if the machine does not
-/// allow it: in containers its own may be partly covered, and then there is no new one. Compilers do without.
+/// allow it: in containers its own may be partly covered, and then there is no new one. Compilers do without. Jobs do not see
+/// this process, which tells of the jobs before.
 pub(crate) fn show_processes() -> Result<bool, Errno> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
-    match mount("proc", PROCESSES, "proc", flags, c"subset=pid") {
+    match mount("proc", PROCESSES, "proc", flags, c"subset=pid,hidepid=2") {
         Ok(()) => Ok(true),
         Err(Errno::PERM) => Ok(false),
         Err(errno) => Err(errno),

@@ -3,6 +3,8 @@
 //! A compile of a fraction of a second never gets here.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use crate::job::Limits;
 
@@ -17,7 +19,19 @@ pub(crate) fn exceeded(limits: &Limits, messages: &[File; 2]) -> Option<String> 
         }
         processes += 1;
         // It may be gone.
-        let text = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        let status =
+            |folder: PathBuf| fs::read_to_string(folder.join("status")).unwrap_or_default();
+        let mut text = status(entry.path());
+        if !text.contains("RssAnon") {
+            // Its first thread is over, and another one has the memory.
+            let threads = fs::read_dir(entry.path().join("task"));
+            let mut threads = threads.into_iter().flatten().flatten();
+            let other = threads.find_map(|thread| {
+                let text = status(thread.path());
+                text.contains("RssAnon").then_some(text)
+            });
+            text = other.unwrap_or_default();
+        }
         bytes = bytes.saturating_add(own_bytes(&text));
     }
     if processes > limits.processes {
@@ -25,7 +39,9 @@ pub(crate) fn exceeded(limits: &Limits, messages: &[File; 2]) -> Option<String> 
         return Some(format!("more than {most} processes"));
     }
     let said = messages.iter().filter_map(|file| file.metadata().ok());
-    if said.map(|data| data.len()).sum::<u64>() > limits.written_bytes {
+    // Room can be taken beyond the end.
+    let said = said.map(|data| data.len().max(data.blocks().saturating_mul(512)));
+    if said.sum::<u64>() > limits.written_bytes {
         let most = limits.written_bytes >> 20;
         return Some(format!("more than {most} MiB of messages"));
     }
@@ -33,11 +49,12 @@ pub(crate) fn exceeded(limits: &Limits, messages: &[File; 2]) -> Option<String> 
     (bytes > limits.memory_bytes).then(|| format!("more than {most} MiB of memory"))
 }
 
-/// The memory of a process that is no file's on disk, from its `status`: its own, and what it
-/// shares with others, which is counted for each of them.
+/// The memory of a process that is no file's on disk, from its `status`: its own, what it shares with others, which is
+/// counted for each of them, and the tables of it all.
 fn own_bytes(status: &str) -> u64 {
     let lines = status.lines().filter_map(|line| line.split_once(':'));
-    let memory = lines.filter(|(name, _)| ["RssAnon", "RssShmem"].contains(name));
+    let kinds = ["RssAnon", "RssShmem", "VmPTE", "VmSwap"];
+    let memory = lines.filter(|(name, _)| kinds.contains(name));
     let kib = memory.filter_map(|(_, value)| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kib.sum::<u64>().saturating_mul(1024)
 }

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         ),
         ("the_machine_is_not_seen", the_machine_is_not_seen),
         ("system_calls_are_filtered", system_calls_are_filtered),
+        ("nobody_is_listened_to", nobody_is_listened_to),
         ("there_is_no_network", there_is_no_network),
         (
             "trees_stand_where_they_belong",
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         ("too_many_processes", too_many_processes),
         ("too_much_memory", too_much_memory),
         ("too_much_shared_memory", too_much_shared_memory),
+        ("too_many_messages", too_many_messages),
         ("too_large_files", too_large_files),
         ("nothing_outlives_a_job", nothing_outlives_a_job),
         (
@@ -240,6 +242,18 @@ fn system_calls_are_filtered() {
     }
 }
 
+fn nobody_is_listened_to() {
+    let listen = "python3 -c 'import fcntl, os
+folder = os.open(\"/usr\", 0)
+for command in fcntl.F_NOTIFY, fcntl.F_SETLEASE:
+    try: fcntl.fcntl(folder, command, 1)
+    except OSError as error: print(error.errno)
+print(fcntl.fcntl(folder, fcntl.F_GETFD))'";
+    for mode in BOTH {
+        check(&Bench::new(mode), listen, "22\n22\n1\n");
+    }
+}
+
 fn there_is_no_network() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -298,16 +312,24 @@ fn too_much_memory() {
 
 /// No process's own, and yet memory.
 fn too_much_shared_memory() {
-    let hold = "python3 -c 'import mmap
-maps = []
-for _ in range(8):
-    maps.append(mmap.mmap(-1, 64 << 20))
-    maps[-1].write(bytes(64 << 20))
-import time
-time.sleep(100)'";
-    let (ended, output) = Bench::new(Mode::Namespaces).script(hold);
+    // Nobody could say whose it is when its pages are in no process.
+    let share = "python3 -c 'import mmap; mmap.mmap(-1, 4096)'";
+    let (ended, output) = Bench::new(Mode::Namespaces).script(share);
     assert!(
-        matches!(&ended, Ended::Exceeded(what) if what.contains("memory")),
+        matches!(&ended, Ended::Normally { status: 256, .. }),
+        "{ended:?}: {output}"
+    );
+    assert!(output.contains("Cannot allocate memory"), "{output}");
+}
+
+fn too_many_messages() {
+    // Room beyond the end counts, too.
+    let take = "python3 -c 'import ctypes, time
+ctypes.CDLL(None).fallocate(1, 1, ctypes.c_long(0), ctypes.c_long(64 << 20))
+time.sleep(100)'";
+    let (ended, output) = Bench::new(Mode::Namespaces).script(take);
+    assert!(
+        matches!(&ended, Ended::Exceeded(what) if what.contains("messages")),
         "{ended:?}: {output}"
     );
 }
@@ -366,7 +388,11 @@ fn nothing_outlives_a_job() {
             matches!(ended, Ended::Normally { status: DONE, .. }),
             "{ended:?}"
         );
-        wait_until("a job's rest ends", || processes_with(time) == 0);
+        assert_eq!(
+            processes_with(time),
+            0,
+            "a job's rest ends before the answer"
+        );
         // The same for one that nobody waits for any more.
         let running = bench.start(
             &format!("{hidden}; trap '' TERM; sleep {time}; sleep {time}"),

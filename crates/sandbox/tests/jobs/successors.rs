@@ -6,7 +6,7 @@ use crate::bench::{Bench, check};
 
 /// Who the job is, and what it may use.
 const SELF: &str = "ulimit -Sa; ulimit -Ha; nice; taskset -p $$ | sed 's/.*: //'; ionice; ls -A /tmp; \
-                    ls /proc | grep -c '^[0-9]'; ls /proc/self/fd | wc -l; id; umask; \
+                    set -- /proc/[0-9]*; echo $#; ls /proc/self/fd | wc -l; id; umask; \
                     sed -n '/Sig\\|Cap\\|NoNew\\|Seccomp/p' /proc/self/status";
 
 pub(crate) fn the_next_job_finds_nothing_of_the_last() {
@@ -27,6 +27,7 @@ pub(crate) fn the_next_job_finds_nothing_of_the_last() {
         "for file in environ mem root/x cwd/x fd/0 fd/3; do echo x >/proc/1/$file; cat /proc/1/$file; done",
         "echo 1000 >/proc/1/oom_score_adj; echo 1 >/proc/1/clear_refs; echo x >/proc/1/comm",
         "exec 3<>/dev/zero; no-such-program",
+        "kill -TERM 1; kill -HUP 1; kill -INT 1; kill -QUIT 1",
         "kill -9 $$",
     ] {
         let (ended, output) = bench.script(attack);
