@@ -110,6 +110,9 @@ pub enum Ended {
     Failed(String),
 }
 
+/// An answer goes in one piece. Paths, which clients choose, may be longer.
+const LONGEST_TEXT: usize = 4000;
+
 /// Messages have no negative numbers.
 const OOM_SCORE_OFFSET: i64 = 1000;
 
@@ -244,7 +247,9 @@ impl Ended {
         };
         out.number(kind);
         out.number(number);
-        out.text(text);
+        let mut ends = (0..=text.len().min(LONGEST_TEXT)).rev();
+        let end = ends.find(|&end| text.is_char_boundary(end));
+        out.text(&text[..end.unwrap_or(0)]);
         if let Self::Normally {
             used, out: results, ..
         } = self
@@ -337,6 +342,16 @@ mod tests {
             },
         };
         assert_eq!(Config::decode(&config.encode()), Ok(config));
+    }
+
+    #[test]
+    fn a_long_sentence_is_cut() {
+        let long = Ended::Misplaced("\u{e9}".repeat(10_000));
+        let back = Ended::decode(&long.encode(), Vec::new()).unwrap();
+        let Ended::Misplaced(text) = back else {
+            panic!("{back:?}")
+        };
+        assert_eq!(text, "\u{e9}".repeat(2000));
     }
 
     #[test]
