@@ -1,5 +1,5 @@
 //! The first process of jobs: takes one after the other, has each run in a process of its own ([`job_process`]), watches
-//! and answers. What a job leaves running ends before the next one begins, and when this process ends.
+//! and answers. What a job leaves running ends before its answer, and when this process ends.
 //!
 //! One process for many jobs, because to make a namespace of processes and to end it costs a third of a small job. To a
 //! job it is like the kernel: nothing that a job may do reaches it (no signal, no memory, no limit, no priority), and
