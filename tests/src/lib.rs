@@ -13,6 +13,7 @@ pub mod run;
 pub mod tree;
 
 pub mod alike;
+pub mod bare_server;
 pub mod client;
 pub mod compile_database;
 pub mod compilers;

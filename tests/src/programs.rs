@@ -83,6 +83,11 @@ pub fn engine() -> PathBuf {
     printed_path(&["engine"], Duration::from_secs(600))
 }
 
+/// `distccd` as one static file.
+pub fn bare_server() -> PathBuf {
+    printed_path(&["bare-server"], Duration::from_secs(1800))
+}
+
 /// Runs `make` in the workspace with the tests' own environment, and reads the path it prints.
 fn printed_path(words: &[&str], limit: Duration) -> PathBuf {
     let mut make = Command::new("make");

@@ -1,4 +1,4 @@
-//! Compiles as actions on our own server, where old clients are served as well.
+//! Compiles as actions on our own server: in an ordinary root, where old clients are served as well, and in an empty one.
 //!
 //! What such actions may do is shown in `crates/distccd/tests/actions.rs`.
 #![allow(clippy::unwrap_used, reason = "what a test cannot do has failed")]
@@ -6,6 +6,7 @@
 use std::fs;
 
 use end_to_end::alike::expect_same_objects;
+use end_to_end::bare_server::BareServer;
 use end_to_end::client::Client;
 use end_to_end::compile_database::of_corpus;
 use end_to_end::programs::{Side, ours};
@@ -22,6 +23,19 @@ fn lua_is_the_same_from_our_server_by_gcc_and_clang() {
         expect_same_objects(&server.engine(), &entries, compiler);
     }
     server.expect_jobs("COMPILE_OK", 2 * entries.len());
+}
+
+#[test]
+fn lua_is_the_same_from_a_server_in_an_empty_root() {
+    let (server, tree) = (BareServer::start(), Tree::new());
+    let entries = of_corpus("lua5.4", &tree);
+    for compiler in ["gcc", "clang"] {
+        expect_same_objects(&server.engine(), &entries, compiler);
+    }
+    assert_eq!(
+        server.log().matches("COMPILE_OK").count(),
+        2 * entries.len()
+    );
 }
 
 /// One build, one port, both ways.
