@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http_body::{Body as HttpBody, Frame};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
@@ -175,6 +175,14 @@ impl HttpBody for Weighed {
         }
         Poll::Ready(frame)
     }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
 }
 
 /// What it gets.
@@ -192,6 +200,16 @@ impl HttpBody for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         Pin::new(&mut self.get_mut().inner).poll_frame(context)
+    }
+
+    // An error is headers only. Without this an empty frame of data would follow them, which gRPC for Java, and so Bazel,
+    // takes for a broken stream in place of the error.
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }
 
@@ -258,7 +276,10 @@ mod tests {
         Limits::new(Shares::new(memory_bytes), patience).layer(Echo)
     }
 
-    async fn ask(limited: &mut Limited<Echo>, path: &'static str, body: Pieces) -> Response<Body> {
+    async fn ask<B>(limited: &mut Limited<Echo>, path: &'static str, body: B) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes, Error = Status> + Send + 'static,
+    {
         let mut request = Request::new(Body::new(body));
         *request.uri_mut() = path.parse().unwrap();
         match limited.call(request).await {
@@ -335,6 +356,16 @@ mod tests {
             let mut limited = limited(2 * HELD);
             let response = ask(&mut limited, CAS, pieces(1 << 20, 50)).await;
             assert_eq!(read(response).await.unwrap(), 50 << 20);
+        });
+    }
+
+    #[test]
+    fn an_answer_of_headers_alone_stays_one() {
+        run(async {
+            let answered = ask(&mut limited(8 << 20), CAS, Body::empty()).await;
+            assert!(answered.body().is_end_stream());
+            let answered = ask(&mut limited(8 << 20), CAS, Body::new(pieces(1, 1))).await;
+            assert!(!answered.body().is_end_stream());
         });
     }
 
