@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use action::Digest;
 use action::messages::action_cache_server::ActionCacheServer;
 use action::messages::capabilities_server::CapabilitiesServer;
 use action::messages::content_addressable_storage_server::ContentAddressableStorageServer;
@@ -51,6 +52,10 @@ pub trait Executor: Send + Sync + 'static {
     ///
     /// Why not.
     fn accept(&self, client: Client, job: &Job) -> Result<Slot, Refusal>;
+
+    /// What actions that do not bring their root folder find here at this moment, as a digest: their results hold only
+    /// as long as it stays the same. Nothing where none of them run.
+    fn surroundings(&self) -> Option<Digest>;
 
     /// Waits until a job of this client may run.
     fn slot(&self, client: Client) -> Pin<Box<dyn Future<Output = Slot> + Send>>;

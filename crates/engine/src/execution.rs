@@ -19,6 +19,7 @@ use crate::engine::{Client, Engine, Executed, Failure, Output, Refusal, Slot};
 use crate::fault;
 use crate::operations::{Operation, Progress, Waiting};
 use crate::reading::Job;
+use crate::results;
 
 const PACKAGE: &str = "type.googleapis.com/build.bazel.remote.execution.v2";
 
@@ -111,14 +112,17 @@ impl Engine {
         let engine = self.clone();
         let stop = operation.stop.clone();
         let done = blocking(move || {
+            // From before it ran: whatever changes meanwhile is not the state that its result is kept for.
+            let surroundings = executor.surroundings();
             let executed = executor.execute(client, &job, &stop);
             drop(slot);
             let result = engine.keep(&job, executed.map_err(status)?)?;
             if result.exit_code == 0 && !job.do_not_cache {
-                let kept = engine
-                    .shared
-                    .results
-                    .put(job.digest, &result.encode_to_vec());
+                let name = match (job.brings_its_root(), surroundings) {
+                    (true, _) | (false, None) => job.digest,
+                    (false, Some(surroundings)) => results::within(job.digest, surroundings),
+                };
+                let kept = engine.shared.results.put(name, &result.encode_to_vec());
                 kept.map_err(|error| Status::unavailable(format!("the store's disk: {error}")))?;
             }
             drop(taken);

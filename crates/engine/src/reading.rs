@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use action::Digest;
 use action::messages::{Action, Command, Directory, Platform};
+use action::{Digest, PLATFORM_ROOT};
 use prost::Message;
 use store::{Hold, Store};
 use tonic::Status;
@@ -104,6 +104,12 @@ impl Job {
             do_not_cache: action.do_not_cache,
             _hold: hold,
         })
+    }
+
+    /// Whether it says that it needs nothing of the machine that runs it.
+    pub fn brings_its_root(&self) -> bool {
+        let (name, whole) = PLATFORM_ROOT;
+        self.property(name) == Some(whole)
     }
 
     /// The value of a platform property.

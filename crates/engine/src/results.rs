@@ -42,8 +42,17 @@ impl ActionCache for Engine {
 }
 
 impl Engine {
-    /// A result of which all is here.
+    /// A result of which all is here: of an action that brought its root, or of one that ran in what is around it now.
     pub(crate) fn known(&self, action: Digest) -> Result<Option<ActionResult>, Status> {
+        let executor = self.shared.executor.as_ref();
+        let surroundings = executor.and_then(|executor| executor.surroundings());
+        match (self.kept(action)?, surroundings) {
+            (None, Some(surroundings)) => self.kept(within(action, surroundings)),
+            (result, _) => Ok(result),
+        }
+    }
+
+    fn kept(&self, action: Digest) -> Result<Option<ActionResult>, Status> {
         let disk =
             |error: std::io::Error| Status::unavailable(format!("the store's disk: {error}"));
         let Some(bytes) = self.shared.results.get(action).map_err(disk)? else {
@@ -93,6 +102,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What the result of an action is kept under that needs more than it brings.
+pub(crate) fn within(action: Digest, surroundings: Digest) -> Digest {
+    Digest::of(&[action.hash, surroundings.hash].concat())
 }
 
 /// All blobs that a result names.

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use action::messages::action_cache_client::ActionCacheClient;
@@ -19,7 +19,7 @@ use action::messages::{
     FindMissingBlobsRequest, GetActionResultRequest, GetCapabilitiesRequest, GetTreeRequest,
     WaitExecutionRequest, batch_update_blobs_request, compressor,
 };
-use action::{Digest, Hermetic, Root};
+use action::{Digest, Hermetic, Root, messages};
 use bazel_remote_apis::google::bytestream::byte_stream_client::ByteStreamClient;
 use bazel_remote_apis::google::bytestream::{QueryWriteStatusRequest, ReadRequest, WriteRequest};
 use bazel_remote_apis::google::longrunning::operation;
@@ -40,6 +40,8 @@ struct Plain {
     runs: AtomicUsize,
     stopped: AtomicUsize,
     slots: Arc<Semaphore>,
+    /// Set where actions run that do not bring their root.
+    surroundings: Mutex<Option<Digest>>,
 }
 
 impl Plain {
@@ -63,8 +65,13 @@ impl Executor for Plain {
     fn accept(&self, _: Client, job: &Job) -> Result<Slot, Refusal> {
         match job.property("InputRootAbsolutePath") {
             Some("/") => Ok(Box::new(())),
+            None if self.surroundings().is_some() => Ok(Box::new(())),
             other => Err(Refusal::Never(format!("no such root: {other:?}"))),
         }
+    }
+
+    fn surroundings(&self) -> Option<Digest> {
+        *self.surroundings.lock().unwrap()
     }
 
     fn slot(&self, _: Client) -> Pin<Box<dyn Future<Output = Slot> + Send>> {
@@ -127,6 +134,7 @@ async fn start() -> Running {
         runs: AtomicUsize::new(0),
         stopped: AtomicUsize::new(0),
         slots: Arc::new(Semaphore::new(2)),
+        surroundings: Mutex::new(None),
     });
     let engine = Engine::new(store, results, Some(Arc::clone(&plain) as _));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -231,6 +239,33 @@ impl Running {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_result_that_rests_on_the_machine_holds_as_long_as_that_stays_the_same() {
+    let running = start().await;
+    let mut action = shell("cat in.txt > out.txt", false);
+    running.put_action(&action).await;
+    let is_action = |(digest, _): &&(Digest, Vec<u8>)| *digest == action.packed.digest;
+    let (_, bytes) = action.packed.blobs.iter().find(is_action).unwrap();
+    let mut message = messages::Action::decode(&**bytes).unwrap();
+    message.platform = Some(messages::Platform::default());
+    let bytes = message.encode_to_vec();
+    action.packed.digest = Digest::of(&bytes);
+    running
+        .put(vec![(action.packed.digest, bytes)], false)
+        .await;
+    let check = async |surroundings: Option<&[u8]>, cached: Option<bool>| {
+        *running.plain.surroundings.lock().unwrap() = surroundings.map(Digest::of);
+        let response = running.execute(&action).await.ok();
+        assert_eq!(response.map(|response| response.cached_result), cached);
+    };
+    check(Some(b"gcc 12"), Some(false)).await;
+    check(Some(b"gcc 12"), Some(true)).await;
+    check(Some(b"gcc 13"), Some(false)).await;
+    check(Some(b"gcc 12"), Some(true)).await;
+    // Where no such action runs, nobody is given the result of one.
+    check(None, None).await;
 }
 
 #[tokio::test]

@@ -130,6 +130,12 @@ impl View {
         view
     }
 
+    /// The folders and files that make it up, some of them below others.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        let all = self.shown.iter().chain(&self.kept).chain(&self.kept_whole);
+        all.map(PathBuf::as_path)
+    }
+
     /// Nothing of this machine: jobs bring all that they need.
     #[must_use]
     pub fn nothing() -> Self {

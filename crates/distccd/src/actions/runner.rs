@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use action::PLATFORM_ROOT;
+use action::{Digest, PLATFORM_ROOT};
 use engine::{Executed, Executor, Failure, Job, Output, Refusal, Slot, Stop};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use sandbox::{Ended, Running, Sandbox};
 
 use super::outputs::Places;
+use super::surroundings::Surroundings;
 use super::trees::{Key, Trees};
 use super::watched::watched_event;
 use crate::counts::Longest;
@@ -38,7 +39,7 @@ pub(crate) struct Runner {
     /// For actions that bring all that they need.
     hermetic: Sandbox,
     /// For all others, with this machine's system folders.
-    any: Option<Sandbox>,
+    any: Option<(Sandbox, Surroundings)>,
     memory: Arc<Shares>,
     /// See [`Places::of`].
     salt: [u8; 32],
@@ -58,7 +59,7 @@ impl Runner {
         server: Arc<Server>,
         trees: Trees,
         hermetic: Sandbox,
-        any: Option<Sandbox>,
+        any: Option<(Sandbox, Surroundings)>,
         memory: Arc<Shares>,
     ) -> io::Result<Self> {
         let mut salt = [0; 32];
@@ -97,7 +98,7 @@ impl Runner {
         match (job.property(name), &self.any) {
             (Some(root), _) if root == whole => Ok(&self.hermetic),
             (Some(other), _) => Err(format!("{name}={other:?}: only {whole:?} is offered")),
-            (None, Some(any)) => Ok(any),
+            (None, Some((any, _))) => Ok(any),
             (None, None) => Err(format!(
                 "this server runs actions that bring all of their root folder, compiler included, and say so by the \
                  platform property {name}={whole}; with distccd --remote-exec=any it would run others, too"
@@ -330,6 +331,10 @@ impl Executor for Runner {
                 "no memory for more actions of this client now".into(),
             )),
         }
+    }
+
+    fn surroundings(&self) -> Option<Digest> {
+        self.any.as_ref().map(|(_, around)| around.state())
     }
 
     fn slot(&self, asks: engine::Client) -> Pin<Box<dyn Future<Output = Slot> + Send>> {

@@ -21,6 +21,7 @@ use tonic::transport;
 use super::connection::Connection;
 use super::limits::{Limits, REQUESTS};
 use super::runner::Runner;
+use super::surroundings::Surroundings;
 use super::trees::Trees;
 use super::watched::watched_event;
 use crate::confinement::{self, Confinement};
@@ -159,7 +160,11 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
     };
     let hermetic = sandbox(View::nothing())?;
     let any = match settings.actions.execution {
-        RemoteExecution::Any => Some(sandbox(server.view())?),
+        RemoteExecution::Any => {
+            let view = server.view();
+            let surroundings = Surroundings::of(&view);
+            Some((sandbox(view)?, surroundings))
+        }
         RemoteExecution::Hermetic | RemoteExecution::Off => None,
     };
     // As much as the old protocols have for bodies.
