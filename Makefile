@@ -19,6 +19,7 @@ client     = $(target_dir)/$(arch)-unknown-linux-musl/client/distcc
 stage_dir  = $(target_dir)/stage
 corpus_dir = $(target_dir)/corpus
 engine_dir = $(target_dir)/engine
+stubs_dir  = $(target_dir)/stubs
 
 # For the include engine: a quarter of an hour of one processor.
 more_programs = INCLUDES_PROGRAMS=5000 INCLUDES_EDITED_PROGRAMS=600
@@ -138,6 +139,10 @@ corpus: ## unpack the source of the Debian package NAME= below target/corpus
 .PHONY: engine
 engine: ## get an engine of the Remote Execution API that tests use, buildbox-casd, below target/engine
 	@scripts/engine $(engine_dir)
+
+.PHONY: stubs
+stubs: ## get a client library of that API that tests use, for Python, below target/stubs
+	@scripts/stubs $(stubs_dir)
 
 .PHONY: bare-server
 bare-server: ## build distccd as one static file, for a root folder of nothing else, and print where it is

@@ -88,6 +88,11 @@ pub fn bare_server() -> PathBuf {
     printed_path(&["bare-server"], Duration::from_secs(1800))
 }
 
+/// What BuildGrid generated of the Remote Execution API for Python: a folder to import it from.
+pub fn stubs() -> PathBuf {
+    printed_path(&["stubs"], Duration::from_secs(600))
+}
+
 /// Runs `make` in the workspace with the tests' own environment, and reads the path it prints.
 fn printed_path(words: &[&str], limit: Duration) -> PathBuf {
     let mut make = Command::new("make");

@@ -23,6 +23,7 @@ pub struct Setup {
     allow: String,
     first_in_path: Vec<PathBuf>,
     in_sandbox: bool,
+    options: Vec<String>,
 }
 
 /// A running server; dropping it ends it.
@@ -45,6 +46,7 @@ impl Setup {
             allow: "127.0.0.1".into(),
             first_in_path: Vec::new(),
             in_sandbox: true,
+            options: Vec::new(),
         }
     }
 
@@ -63,6 +65,12 @@ impl Setup {
     /// For compilers that leave signs in folders of this machine.
     pub fn without_sandbox(mut self) -> Self {
         self.in_sandbox = false;
+        self
+    }
+
+    /// With an option more.
+    pub fn option(mut self, option: &str) -> Self {
+        self.options.push(option.into());
         self
     }
 
@@ -140,6 +148,7 @@ impl Setup {
             .arg(format!("--jobs={}", self.jobs))
             .arg(concat_os("--log-file=", &folder.join("log")))
             .args(place)
+            .args(&self.options)
             .args(match (self.side, self.in_sandbox) {
                 (Side::Ours, true) => Some("--sandbox=required"),
                 (Side::Ours, false) => Some("--sandbox=off"),
