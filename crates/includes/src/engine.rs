@@ -20,6 +20,9 @@ pub struct Settings {
     pub memo: bool,
     /// Keep whole closures too, by command, as long as nothing they rest on changes.
     pub answers: bool,
+    /// Take headers by their text where gcc would take a precompiled one, which is a refusal otherwise. The answer is right where
+    /// the precompiled header was made of what stands there now.
+    pub past_precompiled: bool,
     /// Words of 8 bytes, about, that a worker may keep of summaries, answers and searches before it forgets them.
     pub summary_limit: usize,
     /// The same for what all workers share (parsed files, names, compilers' facts): beyond it everything starts anew.
@@ -34,6 +37,7 @@ impl Default for Settings {
         Settings {
             memo: true,
             answers: true,
+            past_precompiled: false,
             summary_limit: 40_000_000,
             shared_limit: 100_000_000,
             // The most that was seen is 21 million, in units of Boost that work in the preprocessor alone, without memory

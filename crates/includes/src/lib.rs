@@ -33,6 +33,7 @@ pub use compilers::ask::{Ask, Compiler, Said};
 pub use compilers::real_compiler::{RealCompiler, Run};
 pub use compilers::within::output_within;
 pub use engine::{Engine, Settings, Statistics};
+pub use parsing::text::assembler_includes;
 pub use refusal::Refusal;
 pub use search::folders::Link;
 pub use tree::real_tree::RealTree;

@@ -217,7 +217,7 @@ impl Worker {
         Worker {
             names: Names::new(Arc::clone(&shared.names)),
             env: Environment::default(),
-            folders: Folders::new(Arc::clone(&shared.tree)),
+            folders: Folders::new(Arc::clone(&shared.tree), settings.past_precompiled),
             contexts: Vec::new(),
             context_ids: FastMap::default(),
             bases: FastMap::default(),

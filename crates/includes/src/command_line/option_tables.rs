@@ -24,6 +24,7 @@ pub(crate) const DROPPED_WITH_VALUE: &[&[u8]] = &[
     b"-l",
     b"-e",
     b"--serialize-diagnostics",
+    b"-serialize-diagnostics",
     b"-framework",
     b"-install_name",
     b"-current_version",
@@ -75,6 +76,15 @@ pub(crate) const NAMES_FOLDER_JOINED: &[&[u8]] = &[
     b"-specs=",
     b"--specs=",
     b"-fplugin=",
+    b"-fpass-plugin=",
+    b"-fprofile-use",
+    b"-fprofile-instr-use",
+    b"-fprofile-sample-use=",
+    b"-fauto-profile=",
+    b"-fprofile-list=",
+    b"-fprofile-remapping-file=",
+    b"-fsanitize-blacklist=",
+    b"-fsanitize-ignorelist=",
     b"-resource-dir=",
 ];
 

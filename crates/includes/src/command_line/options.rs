@@ -310,11 +310,14 @@ impl Reader {
     }
 
     fn keep(&mut self, argument: Vec<u8>) {
-        let joined = NAMES_FOLDER_JOINED.iter().find_map(|option| {
-            let value = argument.strip_prefix(*option)?;
-            (!value.is_empty()).then_some(value)
-        });
-        self.out.base_is_local |= joined.is_some_and(|value| !value.starts_with(b"/"));
+        let joined = NAMES_FOLDER_JOINED
+            .iter()
+            .find_map(|option| argument.strip_prefix(*option))
+            .map(|value| value.strip_prefix(b"=").unwrap_or(value));
+        // Without a value, a profile is looked for in the working folder.
+        let is_own_option = |value: &[u8]| value.is_empty() && !argument.starts_with(b"-fprofile");
+        self.out.base_is_local |=
+            joined.is_some_and(|value| !value.starts_with(b"/") && !is_own_option(value));
         let value = argument
             .iter()
             .position(|&b| b == b'=')

@@ -204,6 +204,15 @@ pub(crate) fn pragma(
     }
 }
 
+/// The files that assembler text names by `.incbin` and `.include`; `None` for a name that is not written out.
+pub fn assembler_includes(text: &[u8]) -> Vec<Option<Vec<u8>>> {
+    let name = |note| match note {
+        Note::Assembler(name) => Some(name),
+        Note::Time => None,
+    };
+    assembler(text).filter_map(name).collect()
+}
+
 /// Assembler directives in `text` that read files.
 fn assembler(text: &[u8]) -> impl Iterator<Item = Note> + '_ {
     let words: [&[u8]; 2] = [b".incbin", b".include"];
@@ -212,16 +221,18 @@ fn assembler(text: &[u8]) -> impl Iterator<Item = Note> + '_ {
             let rest = &text[at + word.len()..];
             let blanks = rest.iter().take_while(|b| b.is_ascii_whitespace()).count();
             let rest = &rest[blanks..];
-            let rest = rest.strip_prefix(b"\\").unwrap_or(rest);
+            let is_in_string = rest.first() == Some(&b'\\');
+            let rest = &rest[usize::from(is_in_string)..];
             // `.include` must be followed by a name in quotes; `a.include(x)` is no assembler.
             let inner = rest.strip_prefix(b"\"");
             if blanks == 0 && inner.is_none() {
                 return None;
             }
+            // Closed as it was opened; what a macro or another string puts in its place is not plain to see.
+            let closing: &[u8] = if is_in_string { b"\\\"" } else { b"\"" };
             let name = inner.and_then(|r| {
-                r.iter()
-                    .position(|&b| b == b'"' || b == b'\\')
-                    .map(|end| r[..end].to_vec())
+                let end = r.iter().position(|&b| matches!(b, b'"' | b'\\' | b'\n'))?;
+                (end > 0 && r[end..].starts_with(closing)).then(|| r[..end].to_vec())
             });
             Some(Note::Assembler(name))
         })

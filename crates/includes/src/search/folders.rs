@@ -54,6 +54,8 @@ pub(crate) enum Target {
 /// All folders met.
 pub(crate) struct Folders {
     tree: Arc<dyn Tree>,
+    /// Nobody wants to know of precompiled headers.
+    past_precompiled: bool,
     by_path: FastMap<Box<[u8]>, FolderId>,
     list: Vec<Folder>,
     by_real: FastMap<Arc<[u8]>, Vec<FolderId>>,
@@ -80,9 +82,10 @@ struct Walk {
 }
 
 impl Folders {
-    pub(crate) fn new(tree: Arc<dyn Tree>) -> Self {
+    pub(crate) fn new(tree: Arc<dyn Tree>, past_precompiled: bool) -> Self {
         Folders {
             tree,
+            past_precompiled,
             by_path: FastMap::default(),
             list: Vec::new(),
             by_real: FastMap::default(),
@@ -100,7 +103,7 @@ impl Folders {
     pub(crate) fn clear(&mut self) {
         *self = Folders {
             looks: self.looks,
-            ..Folders::new(Arc::clone(&self.tree))
+            ..Folders::new(Arc::clone(&self.tree), self.past_precompiled)
         };
     }
 
@@ -313,7 +316,7 @@ impl Folders {
     /// Whether the folder may hold any precompiled header: false is sure.
     pub(crate) fn may_hold_precompiled(&mut self, id: FolderId) -> bool {
         let folder = &mut self.list[id as usize];
-        if folder.asked_precompiled {
+        if self.past_precompiled || folder.asked_precompiled {
             // A change would have made us forget it.
             return false;
         }
