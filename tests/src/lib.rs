@@ -14,6 +14,7 @@ pub mod tree;
 
 pub mod alike;
 pub mod bare_server;
+pub mod both_ways;
 pub mod client;
 pub mod compile_database;
 pub mod compilers;

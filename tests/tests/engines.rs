@@ -4,110 +4,15 @@
 //! More projects are in `corpus.rs`.
 #![allow(clippy::unwrap_used, reason = "what a test cannot do has failed")]
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use end_to_end::alike::expect_same_objects;
-use end_to_end::client::Client;
+use end_to_end::both_ways::{LIMIT, Work, on_each_engine};
 use end_to_end::compile_database::of_corpus;
 use end_to_end::engine::Engine;
-use end_to_end::programs::{Side, command, ours};
-use end_to_end::run::{Done, run, run_within};
-use end_to_end::server::Setup;
+use end_to_end::programs::ours;
+use end_to_end::run::run_within;
 use end_to_end::tree::{Tree, snapshot};
-
-const LIMIT: Duration = Duration::from_secs(900);
-
-/// A folder to compile in, with a log of what became of each command.
-struct Work {
-    tree: Tree,
-    client: Client,
-}
-
-impl Work {
-    fn on(host: &str) -> Self {
-        let tree = Tree::new();
-        tree.folder("w");
-        // Who runs what is in the log.
-        let client = Client::of(Side::Ours, host)
-            .with("DISTCC_VERBOSE", "1")
-            .with("DISTCC_LOG", tree.join("log"));
-        Self { tree, client }
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        self.tree.write(format!("w/{name}"), content);
-    }
-
-    /// A shell's script below `pump`, in which `cc` and what stands behind `$by` compile there.
-    #[track_caller]
-    fn pump(&self, script: &str) -> Done {
-        let mut pump = self.client.command(ours("pump"), &self.tree.join("w"));
-        let script = format!("by=distcc; cc() {{ $by gcc \"$@\"; }}\n{script}");
-        let done = run_within(pump.args(["sh", "-ec", &script]), LIMIT);
-        let left = snapshot(&self.client.temp());
-        assert!(left.is_empty(), "left in the client's folder: {left:?}");
-        done
-    }
-
-    /// The same script with the compiler here.
-    #[track_caller]
-    fn here(&self, script: &str) -> Done {
-        let script = format!("by=; cc() {{ $by gcc \"$@\"; }}\n{script}");
-        let mut shell = command("sh");
-        run(shell
-            .args(["-ec", &script])
-            .current_dir(self.tree.join("w")))
-    }
-
-    /// Runs a script both ways from the same files, which has to make the same ones; so many compiles ran there.
-    #[track_caller]
-    fn expect_same(&self, script: &str, actions: usize) -> (Done, Done) {
-        let before = snapshot(&self.tree.join("w"));
-        let here = self.here(script);
-        let made = snapshot(&self.tree.join("w"));
-        fs::remove_dir_all(self.tree.join("w")).unwrap();
-        self.tree.folder("w");
-        for (name, entry) in &before {
-            let end_to_end::tree::Entry::File(_, content) = entry else {
-                continue;
-            };
-            self.tree.write(format!("w/{}", name.display()), content);
-        }
-        let there = self.pump(script);
-        let log = self.log();
-        assert_eq!(there.code(), here.code(), "{}\n{log}", there.explain());
-        assert_eq!(self.actions(), actions, "{}\n{log}", there.explain());
-        let now = snapshot(&self.tree.join("w"));
-        let differs = |name: &&PathBuf| now.get(*name) != made.get(*name);
-        let different: BTreeSet<_> = now.keys().chain(made.keys()).filter(differs).collect();
-        assert!(
-            different.is_empty(),
-            "{different:?}\n{}\n{log}",
-            there.explain()
-        );
-        (here, there)
-    }
-
-    fn log(&self) -> String {
-        let bytes = fs::read(self.tree.join("log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    fn actions(&self) -> usize {
-        self.log().matches(": as an action").count()
-    }
-}
-
-/// The same on an engine of others, and on ours.
-fn on_each_engine(test: impl Fn(&Work)) {
-    let (theirs, ours) = (Engine::start(2), Setup::of(Side::Ours).jobs(2).start());
-    for host in [theirs.host(), ours.engine()] {
-        test(&Work::on(&host));
-    }
-}
 
 #[test]
 fn lua_is_the_same_from_an_engine_by_gcc_and_clang() {

@@ -3,13 +3,17 @@
 //! Rules of their own, wider than those of [`mod@crate::plan`]: an action takes along any file that is named, and brings
 //! back any file that is declared. What may be written is declared under each name that gcc or clang could give it;
 //! what is not made is not missed. `tests/compilers/hermetic.rs` compares with the files that both make.
+//!
+//! `files.rs` knows which option reads and writes what, `tools.rs` which ones choose the compiler's own parts.
+
+mod files;
+mod tools;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::client::tools_chosen::choice;
 use crate::client::{LocalOption, Why, judge, native};
 use crate::extension::{basename, replaced};
 use crate::option;
@@ -23,12 +27,29 @@ pub struct Hermetic {
     pub input: OsString,
     /// What the source is written in.
     pub language: Language,
-    /// Files that options name and the compiler may read, as written, with a working folder like the command's.
+    /// Files and folders that options name and the compiler may read, as far as they are there: from the working folder, or absolute.
     pub reads: Vec<OsString>,
+    /// More of them, of which only the ends of the names are known.
+    pub reads_within: Vec<Within>,
+    /// Libraries that the compiler loads: paths, or for gcc names in its folder of plugins.
+    pub plugins: Vec<OsString>,
+    /// What those are told: it may name files.
+    pub plugin_arguments: Vec<OsString>,
+    /// Words that choose the compiler's programs and settings, with their values.
+    pub tools: Vec<OsString>,
     /// Files that the compiler may write, the object among them: from the working folder, or absolute.
     pub writes: BTreeSet<OsString>,
     /// The object among them.
     pub output: OsString,
+}
+
+/// Files of one folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// The folder.
+    pub folder: OsString,
+    /// How their names end.
+    pub endings: BTreeSet<OsString>,
 }
 
 /// What a source is written in.
@@ -76,26 +97,17 @@ impl From<WhyLocal> for NotHermetic {
 /// [`NotHermetic`]: it has to run where it was called.
 pub fn hermetic(argv: &[OsString]) -> Result<Hermetic, NotHermetic> {
     let words = Words::read(argv)?;
-    let mut files = Files {
-        argv,
-        words: &words,
-        reads: Vec::new(),
-        writes: BTreeSet::new(),
-    };
-    files.write(&words.output);
-    files.add_dependency_file();
+    let mut files = files::Files::new(argv, &words);
     for index in option::options_of(argv) {
-        let next = argv.get(index + 1).map(|next| next.as_bytes());
-        let why = match choice(argv[index].as_bytes(), next) {
-            // Of the tools that they choose nobody knows what they are made of.
-            Some(_) => Some(Why::Executes),
-            None => judge(argv, index, !words.output_is_ours),
+        let why = match tools::chooses(argv, index) {
+            true => None, // Whoever finds the compiler is told of it.
+            false => judge(argv, index, true),
         };
         if let Some(why) = why
             && !files.add(index, why)
         {
             let inner = usize::from(argv[index] == "-Xclang");
-            return Err(local(&argv[index + inner], why));
+            return Err(local(argv.get(index + inner).unwrap_or(&argv[index]), why));
         }
     }
     if native::asks_for_this_machine(argv) {
@@ -103,12 +115,22 @@ pub fn hermetic(argv: &[OsString]) -> Result<Hermetic, NotHermetic> {
         let word = words.find(|word| word.as_bytes().ends_with(b"=native"));
         return Err(local(word.unwrap_or(&argv[0]), Why::Unmodelled));
     }
-    let Files { reads, writes, .. } = files;
+    let files::Named {
+        reads,
+        reads_within,
+        plugins,
+        plugin_arguments,
+        writes,
+    } = files.named;
     Ok(Hermetic {
         input: words.input.clone(),
         language: words.language,
         output: OsString::from_vec(words.output.clone()),
         reads,
+        reads_within,
+        plugins,
+        plugin_arguments,
+        tools: tools::tools(argv, &words.input),
         writes,
     })
 }
@@ -122,8 +144,6 @@ fn local(option: &OsStr, why: Why) -> NotHermetic {
 struct Words {
     input: OsString,
     output: Vec<u8>,
-    /// The compiler chooses it.
-    output_is_ours: bool,
     language: Language,
 }
 
@@ -131,7 +151,7 @@ impl Words {
     fn read(argv: &[OsString]) -> Result<Self, WhyLocal> {
         let is_value = option::values(argv);
         let end = option::end(argv);
-        let (mut compiles, mut to_assembler) = (false, false);
+        let (mut compiles, mut to_text, mut to_llvm) = (false, false, false);
         let (mut inputs, mut output, mut said) = (Vec::new(), None, None);
         // Whatever stands in front of options are compilers and launchers.
         let names = argv.iter().take_while(|word| !is_option(word));
@@ -154,7 +174,8 @@ impl Words {
                 // Without `-MD` they stand for `-E`.
                 b"-M" | b"-MM" => return Err(WhyLocal::Preprocess),
                 b"-c" => compiles = true,
-                b"-S" => (compiles, to_assembler) = (true, true),
+                b"-S" => (compiles, to_text) = (true, true),
+                b"-emit-llvm" => to_llvm = true,
                 _ if options::takes_next(bytes) && next.is_none() => {
                     return Err(WhyLocal::MissingValue(word.clone()));
                 }
@@ -195,9 +216,13 @@ impl Words {
             None => Language::of_name(input).ok_or(WhyLocal::NoInput)?,
         };
         let compiles_cxx = argv[..first].iter().any(|name| is_cxx(name.as_bytes()));
-        let extension: &[u8] = if to_assembler { b".s" } else { b".o" };
+        let extension: &[u8] = match (to_llvm, to_text) {
+            (false, false) => b".o",
+            (false, true) => b".s",
+            (true, false) => b".bc",
+            (true, true) => b".ll",
+        };
         let ours = || replaced(source, extension);
-        let output_is_ours = output.is_none();
         let output = output.map_or_else(ours, <[u8]>::to_vec);
         if matches!(&output[..], b"-" | b"/dev/stdout") {
             return Err(WhyLocal::OutputToStdout);
@@ -205,7 +230,6 @@ impl Words {
         Ok(Self {
             input: input.clone(),
             output,
-            output_is_ours,
             language: match language {
                 Language::C if compiles_cxx && said.is_none() => Language::Cxx,
                 language => language,
@@ -249,134 +273,6 @@ fn is_option(word: &OsStr) -> bool {
 /// Whether a compiler of this name takes C for C++: `g++-12`, `x86_64-linux-gnu-g++`, `clang++`, `c++`.
 fn is_cxx(name: &[u8]) -> bool {
     basename(name).windows(2).any(|part| part == b"++")
-}
-
-/// What a command reads and writes, as it is found.
-struct Files<'c> {
-    argv: &'c [OsString],
-    words: &'c Words,
-    reads: Vec<OsString>,
-    writes: BTreeSet<OsString>,
-}
-
-impl Files<'_> {
-    /// Adds the files of the option at `index`, which for this reason would keep a command of protocol 3 local.
-    /// Says whether that is all that it does.
-    fn add(&mut self, index: usize, why: Why) -> bool {
-        let word = self.argv[index].as_bytes();
-        let Some(entry) = options::find(word) else {
-            return false;
-        };
-        let value = match options::takes_next(word) {
-            true => self.argv.get(index + 1).map(|next| next.as_bytes()),
-            false => entry.glued_value(word),
-        };
-        let value = value.unwrap_or_default().to_vec();
-        match (entry.name, why) {
-            ("-gsplit-dwarf", _) => self.write_beside(&[b".dwo"]),
-            ("-fstack-usage", _) => self.write_beside(&[b".su"]),
-            ("-fcallgraph-info", _) => self.write_beside(&[b".ci"]),
-            ("--coverage" | "-coverage" | "-ftest-coverage", _) => self.write_beside(&[b".gcno"]),
-            // What is written then, the program writes when it runs.
-            ("-fprofile-arcs", _) => {}
-            ("-save-temps", _) if matches!(&*value, b"" | b"=cwd" | b"=obj" | b"cwd" | b"obj") => {
-                self.write_beside(&[b".i", b".ii", b".mi", b".mii", b".s", b".bc"]);
-            }
-            ("-ftime-trace", _) if word == b"-ftime-trace" => self.write_beside(&[b".json"]),
-            ("-fsave-optimization-record", _) if word == b"-fsave-optimization-record" => {
-                let source = self.words.input.as_bytes();
-                let stem = replaced(source, b"").len();
-                // gcc keeps the source's extension in it.
-                let record = [&source[stem..], b".opt-record.json.gz"].concat();
-                self.write_beside(&[b".opt.yaml", &record]);
-            }
-            ("-MF", _) => {} // Standard output comes back.
-            ("-Wp,", Why::Writes) => return self.add_dependencies_of_wp(&value),
-            ("-MJ" | "-serialize-diagnostics" | "-aux-info", _) if !value.is_empty() => {
-                self.write(&value);
-            }
-            ("-fsanitize-blacklist=" | "-fsanitize-ignorelist=", _)
-            | ("-fprofile-instr-use" | "-fprofile-sample-use" | "-fauto-profile", _)
-            | ("-fprofile-list" | "-fprofile-remapping-file", _)
-            | ("-fxray-always-instrument" | "-fxray-attr-list" | "-fxray-never-instrument", _)
-            | ("-fsanitize-coverage-allowlist" | "-fsanitize-coverage-ignorelist", _) => {
-                let file = value.strip_prefix(b"=").unwrap_or(&value);
-                if file.is_empty() {
-                    return false;
-                }
-                self.reads.push(OsString::from_vec(file.to_vec()));
-            }
-            // Arguments and folders are the client's own.
-            ("-g" | "-f", Why::Unmodelled) => {}
-            ("-fcoverage-mapping" | "-gembed-source" | "-frecord-command-line", _)
-            | ("-grecord-command-line", _) => {}
-            _ => return false,
-        }
-        true
-    }
-
-    /// Kernels' makefiles ask for `-Wp,-MMD,FILE`.
-    fn add_dependencies_of_wp(&mut self, list: &[u8]) -> bool {
-        let parts: Vec<&[u8]> = list.split(|&byte| byte == b',').collect();
-        match parts[..] {
-            [b"-MD" | b"-MMD", file] => {
-                self.write(file);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn add_dependency_file(&mut self) {
-        let is_value = option::values(self.argv);
-        let words = self.argv.iter().zip(&is_value).skip(1);
-        let mut words = words.filter_map(|(word, is_value)| (!is_value).then_some(word.as_bytes()));
-        if !words.any(|word| {
-            matches!(
-                word,
-                b"-MD" | b"-MMD" | b"--write-dependencies" | b"--write-user-dependencies"
-            )
-        }) {
-            return;
-        }
-        let file = option::last_value(self.argv, b"-MF");
-        match file {
-            Some(b"-" | b"/dev/stdout") => {}
-            Some(file) => {
-                let file = file.to_vec();
-                self.write(&file);
-            }
-            None => self.write_beside(&[b".d"]),
-        }
-    }
-
-    /// A file that is named by itself.
-    fn write(&mut self, name: &[u8]) {
-        self.writes.insert(OsString::from_vec(name.to_vec()));
-    }
-
-    /// Files that compilers name after the object or the source.
-    fn write_beside(&mut self, extensions: &[&[u8]]) {
-        let (output, source) = (&self.words.output, basename(self.words.input.as_bytes()));
-        let folder = &output[..output.len() - basename(output).len()];
-        let beside = [folder, source].concat();
-        let named = basename(output);
-        for extension in extensions {
-            let names = [
-                replaced(output, extension),
-                [output, *extension].concat(),
-                replaced(&beside, extension),
-                replaced(source, extension),
-                replaced(named, extension),
-                // clang, without `-o`.
-                replaced(&replaced(source, b""), extension),
-                // gcc, where the object is called neither after the source nor `*.o`.
-                replaced(&[output, &b"-"[..], source].concat(), extension),
-                replaced(&[named, &b"-"[..], source].concat(), extension),
-            ];
-            self.writes.extend(names.map(OsString::from_vec));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -432,8 +328,9 @@ mod tests {
 
     #[test]
     fn files_that_options_name_are_read() {
-        let read =
-            read("clang -c a.c -fsanitize=address -fsanitize-ignorelist=x/l -fprofile-instr-use=p");
+        let read = read(
+            "clang -c a.c -fsanitize=address -fsanitize-ignorelist=x/l -fprofile-sample-use=p",
+        );
         assert_eq!(read.reads, ["x/l", "p"]);
     }
 
@@ -467,14 +364,12 @@ mod tests {
     #[test]
     fn what_no_action_can_hold_is_local() {
         for (words, option, why) in [
-            ("-fplugin=x.so", "-fplugin=x.so", Why::Executes),
             ("-wrapper x", "-wrapper", Why::Executes),
-            ("-Xclang -load -Xclang x", "-load", Why::Executes),
+            ("-Xclang -plugin -Xclang x", "-plugin", Why::Executes),
             ("-fdump-tree-all", "-fdump-tree-all", Why::Writes),
             ("-fsyntax-only", "-fsyntax-only", Why::Answers),
             ("-nowhere", "-nowhere", Why::Unknown),
-            ("-fprofile-instr-use", "-fprofile-instr-use", Why::Reads),
-            ("-Bx", "-Bx", Why::Executes),
+            ("-iplugindir=x", "-iplugindir=x", Why::Executes),
             ("-march=native", "-march=native", Why::Unmodelled),
         ] {
             let option = option.into();

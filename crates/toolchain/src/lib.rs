@@ -5,15 +5,16 @@
 //! and each file stands where it stands here, with the links that lead to it.
 //!
 //! Reading order: `discover` (what belongs to a compiler), `driver` (which program stands behind a name), `programs`
-//! (an executable file and what the loader loads for it), `places` (paths, the links on them, and the list).
+//! (an executable file and what the loader loads for it), `specs` (settings that options name), `places` (paths, the links on them, and the list).
 #![forbid(unsafe_code)]
 
 mod discover;
 mod driver;
 mod places;
 mod programs;
+mod specs;
 
-pub use discover::{Language, Toolchain, discover};
+pub use discover::{Language, Toolchain, Wanted, discover};
 pub use driver::{Family, Surroundings};
 pub use places::{Place, Places};
 
@@ -36,6 +37,8 @@ pub enum Unsuitable {
     Lacks(PathBuf, String),
     /// A library that a program needs is not found by its loader.
     LacksLibrary(PathBuf, String),
+    /// Specs that an option names do something that is not modelled; what.
+    Specs(PathBuf, String),
     /// A file that belongs to it could not be read.
     Unreadable(PathBuf, io::Error),
 }
@@ -65,6 +68,9 @@ impl fmt::Display for Unsuitable {
                     f,
                     "{path:?} needs the library {library:?}, which its loader does not find"
                 )
+            }
+            Unsuitable::Specs(path, what) => {
+                write!(f, "the specs {path:?} ask for {what}")
             }
             Unsuitable::Unreadable(path, error) => write!(f, "{path:?}: {error}"),
         }

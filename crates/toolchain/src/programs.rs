@@ -18,7 +18,7 @@ use crate::places::Places;
 const LOADER_CACHE: &str = "/etc/ld.so.cache";
 
 impl Places {
-    /// Adds a program or library with all libraries that are loaded with it.
+    /// Adds a program with all libraries that are loaded with it. Its real path comes back.
     pub(crate) fn add_program(
         &mut self,
         path: &Path,
@@ -26,26 +26,55 @@ impl Places {
     ) -> Result<PathBuf, Unsuitable> {
         let unreadable = |error| Unsuitable::Unreadable(path.to_owned(), error);
         let real = self.add(path).map_err(unreadable)?;
-        let loader = match interpreter(&real) {
-            Ok(Elf::Loaded(loader)) => loader,
-            Ok(Elf::Static) => return Ok(real),
+        match interpreter(&real) {
+            Ok(Elf::Loaded(loader)) => self.add_libraries(&real, &loader, around)?,
+            Ok(Elf::Static) => {}
             Ok(Elf::Not) => return Err(Unsuitable::Script(path.to_owned())),
             Err(error) => return Err(unreadable(error)),
+        }
+        Ok(real)
+    }
+
+    /// Adds a library that `program` loads while it runs, with all that is loaded with it.
+    pub(crate) fn add_plugin(
+        &mut self,
+        path: &Path,
+        program: &Path,
+        around: &Surroundings,
+    ) -> Result<PathBuf, Unsuitable> {
+        let unreadable = |error| Unsuitable::Unreadable(path.to_owned(), error);
+        let real = self.add(path).map_err(unreadable)?;
+        let loader = match (interpreter(&real), interpreter(program)) {
+            (Ok(Elf::Not), _) => return Err(Unsuitable::Script(path.to_owned())),
+            (Err(error), _) | (_, Err(error)) => return Err(unreadable(error)),
+            (Ok(_), Ok(Elf::Loaded(loader))) => loader,
+            // What loads nothing.
+            (Ok(_), Ok(Elf::Static | Elf::Not)) => return Ok(real),
         };
-        self.add(&loader)
-            .map_err(|error| Unsuitable::Unreadable(loader.clone(), error))?;
-        let libraries = listed(&loader, &real, false, around)?;
+        self.add_libraries(&real, &loader, around)?;
+        Ok(real)
+    }
+
+    fn add_libraries(
+        &mut self,
+        real: &Path,
+        loader: &Path,
+        around: &Surroundings,
+    ) -> Result<(), Unsuitable> {
+        self.add(loader)
+            .map_err(|error| Unsuitable::Unreadable(loader.to_owned(), error))?;
+        let libraries = listed(loader, real, false, around)?;
         for library in &libraries {
             self.add(library)
                 .map_err(|error| Unsuitable::Unreadable(library.clone(), error))?;
         }
         // Where the loader finds the same without its table, nobody needs that: it names all libraries of this machine,
         // and changes with each.
-        if listed(&loader, &real, true, around).ok().as_ref() != Some(&libraries) {
+        if listed(loader, real, true, around).ok().as_ref() != Some(&libraries) {
             self.add_if_there(Path::new(LOADER_CACHE))
-                .map_err(unreadable)?;
+                .map_err(|error| Unsuitable::Unreadable(LOADER_CACHE.into(), error))?;
         }
-        Ok(real)
+        Ok(())
     }
 }
 
@@ -103,6 +132,7 @@ fn listed(
         .arg(program)
         .env_clear()
         .envs(around.variables.iter().map(|(name, value)| (name, value)))
+        .current_dir(&around.folder)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| Unsuitable::Unreadable(loader.to_owned(), error))?;
@@ -122,8 +152,10 @@ fn listed(
         let Some(end) = find(path, b" (0x") else {
             continue;
         };
-        if path.first() == Some(&b'/') {
-            libraries.push(PathBuf::from(OsString::from_vec(path[..end].to_vec())));
+        // Variables may name folders from here.
+        if path.contains(&b'/') {
+            let path = OsString::from_vec(path[..end].to_vec());
+            libraries.push(around.folder.join(path));
         }
     }
     if !output.status.success() {

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use toolchain::{Family, Language, Place, Surroundings, Toolchain, discover};
+use toolchain::{Family, Language, Place, Surroundings, Toolchain, Wanted, discover};
 
 const SOURCE: &str = "#include <stddef.h>\nint add(int a, size_t b) { return a + (int)b; }\n";
 
@@ -14,6 +14,15 @@ fn here() -> Surroundings {
     Surroundings {
         variables: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
         folder: "/".into(),
+    }
+}
+
+fn wanted(name: &OsStr, language: Language) -> Wanted {
+    Wanted {
+        name: name.to_owned(),
+        language,
+        options: Vec::new(),
+        plugins: Vec::new(),
     }
 }
 
@@ -41,7 +50,7 @@ fn make(root: &Path, toolchain: &Toolchain) {
 
 /// Compiles in an empty root and here, at the same paths: the objects are the same.
 fn compiles(name: &str, language: Language, source: &str, options: &[&str]) {
-    let toolchain = discover(OsStr::new(name), language, &[], &here()).unwrap();
+    let toolchain = discover(&wanted(OsStr::new(name), language), &here()).unwrap();
     let root = tempfile::tempdir().unwrap();
     make(root.path(), &toolchain);
     let folder = tempfile::tempdir().unwrap();
@@ -102,7 +111,7 @@ fn clang_compiles_in_an_empty_root() {
 
 #[test]
 fn what_belongs_to_gcc_is_little() {
-    let toolchain = discover(OsStr::new("gcc"), Language::C, &[], &here()).unwrap();
+    let toolchain = discover(&wanted(OsStr::new("gcc"), Language::C), &here()).unwrap();
     assert_eq!(toolchain.family, Family::Gcc);
     let places = toolchain.places.by_path;
     let sizes = places.values().filter_map(|place| match place {
@@ -123,6 +132,6 @@ fn a_script_is_refused() {
     std::fs::write(&script, "#!/bin/sh\nexec /usr/bin/gcc \"$@\"\n").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&script, mode).unwrap();
-    let refused = discover(script.as_os_str(), Language::C, &[], &here()).unwrap_err();
+    let refused = discover(&wanted(script.as_os_str(), Language::C), &here()).unwrap_err();
     assert!(refused.to_string().contains("is a script"), "{refused}");
 }

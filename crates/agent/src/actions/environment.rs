@@ -16,7 +16,6 @@ const LOCAL: &[&str] = &[
     "GCC_COMPARE_DEBUG",
     "GCC_EXEC_PREFIX",
     "SUNPRO_DEPENDENCIES",
-    "LD_LIBRARY_PATH",
     "LOCPATH",
     "NLSPATH",
     "OUTPUT_CHARSET",

@@ -43,7 +43,7 @@ impl From<BadPath> for NoInputs {
 /// Puts it all together: what is included, and what else there has to be.
 pub(super) fn gather(
     closure: &Closure,
-    others: [&Places; 3],
+    others: [&Places; 4],
     files: &Digests,
 ) -> Result<Inputs, NoInputs> {
     let mut root = Root::default();

@@ -14,16 +14,21 @@ use toolchain::{Places, Surroundings};
 
 use super::digests::Digests;
 use super::environment;
+use super::headers::{self, Headers};
 use super::inputs::{Inputs, NoInputs, gather};
 use super::locale::Locales;
+use super::named;
 use super::toolchains::Toolchains;
 
 /// How often a compile is looked at while its files keep changing.
 const MOST_TRIES: usize = 6;
 
+/// Where the loader looks first.
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
 /// Makes actions; for all threads.
 pub struct Maker {
-    engine: includes::Engine,
+    headers: Headers,
     files: Arc<Digests>,
     toolchains: Toolchains,
     locales: Locales,
@@ -53,15 +58,17 @@ pub struct Made {
 }
 
 impl Maker {
-    /// `engine` finds what is included.
-    #[must_use]
-    pub fn new(engine: includes::Engine) -> Self {
-        Self {
-            engine,
+    /// `make` makes engines, which find what is included.
+    ///
+    /// # Errors
+    /// The engine cannot be made.
+    pub fn new(make: Box<headers::Make>) -> io::Result<Self> {
+        Ok(Self {
+            headers: Headers::new(make)?,
             files: Arc::default(),
             toolchains: Toolchains::default(),
             locales: Locales::default(),
-        }
+        })
     }
 
     /// Makes an action of a command.
@@ -83,13 +90,17 @@ impl Maker {
             variables: called.environment.clone(),
             folder: called.cwd.clone(),
         };
-        let compiler = self
-            .toolchains
-            .find(&called.argv, hermetic.language, &around)?;
+        let compiler = self.toolchains.find(&called.argv, &hermetic, &around)?;
+        let mut variables = variables;
+        if let Some(path) = around.variable(LIBRARY_PATH)
+            && compiler.needs_library_path
+        {
+            variables.insert(LIBRARY_PATH.into(), path.as_bytes().to_vec());
+        }
         let locale = self.locales.find(&variables);
         let locale = locale.map_err(|error| format!("the language's files: {error}"))?;
         let tools = [&compiler.places, &*locale];
-        let (inputs, closure) = self.settled(called, &hermetic.reads, tools)?;
+        let (inputs, closure) = self.settled(called, &hermetic, tools)?;
 
         let mut arguments = vec![compiler.driver.as_os_str().as_bytes().to_vec()];
         if called.in_colour {
@@ -143,7 +154,7 @@ impl Maker {
     fn settled(
         &self,
         called: &Called,
-        reads: &[OsString],
+        hermetic: &command::hermetic::Hermetic,
         tools: [&Places; 2],
     ) -> Result<(Inputs, Arc<Closure>), String> {
         let command = includes::Command {
@@ -153,8 +164,8 @@ impl Maker {
         };
         let mut last: Option<(Inputs, Arc<Closure>)> = None;
         for _ in 0..MOST_TRIES {
-            let closure = self.engine.closure(&command);
-            let closure = closure.map_err(|refusal| refusal.to_string())?;
+            let found = self.headers.find(&command, hermetic)?;
+            let closure = found.closure;
             match last {
                 // The very same answer: nothing has changed that it rests on, the text of each file included.
                 Some((inputs, known)) if Arc::ptr_eq(&known, &closure) => {
@@ -162,17 +173,12 @@ impl Maker {
                 }
                 other => last = other,
             }
-            if let Some(assembler) = closure.assembler.first() {
-                let within = String::from_utf8_lossy(&assembler.within);
-                return Err(format!("assembler in {within} reads files"));
-            }
-            let mut named = Places::default();
-            for file in reads {
-                let path = called.cwd.join(file);
-                let added = named.add_if_there(&path);
-                added.map_err(|error| format!("{}: {error}", path.display()))?;
-            }
-            let inputs = match gather(&closure, [&named, tools[0], tools[1]], &self.files) {
+            let named = named::find(hermetic, &called.argv, &closure, &called.cwd)?;
+            let inputs = match gather(
+                &closure,
+                [&found.precompiled, &named, tools[0], tools[1]],
+                &self.files,
+            ) {
                 Ok(inputs) => inputs,
                 Err(NoInputs::Local(why)) => return Err(why),
                 Err(NoInputs::Unsettled) => {

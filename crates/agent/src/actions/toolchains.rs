@@ -7,23 +7,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use command::hermetic::Language;
-use toolchain::{Place, Surroundings, Toolchain};
+use command::hermetic::{Hermetic, Language};
+use toolchain::{Place, Surroundings, Toolchain, Wanted};
 
 use crate::include_server::source::Identity;
 
-/// What a command says about its compiler.
+/// What a command says about its compiler, and where that is looked for.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
-    name: OsString,
+    wanted: Wanted,
     path: OsString,
-    /// Where relative names and `PATH` entries begin.
+    library_path: OsString,
+    /// Where relative names and entries of `PATH` begin.
     folder: PathBuf,
-    language: LanguageKey,
-    options: Vec<OsString>,
 }
-
-type LanguageKey = toolchain::Language;
 
 /// A compiler and when it counts as the same.
 struct Found {
@@ -45,32 +42,43 @@ impl Toolchains {
     pub(super) fn find(
         &self,
         argv: &[OsString],
-        language: Language,
+        hermetic: &Hermetic,
         around: &Surroundings,
     ) -> Result<Arc<Toolchain>, String> {
         let name = argv.first().map_or(OsStr::new(""), |name| name);
-        let path = around.variable("PATH").unwrap_or_default();
-        let is_relative = |path: &Path| !path.is_absolute();
-        let needs_folder = match name.as_bytes().contains(&b'/') {
-            true => is_relative(Path::new(name)),
-            false => std::env::split_paths(path).any(|folder| is_relative(&folder)),
-        };
-        let key = Key {
+        let variable = |name| around.variable(name).unwrap_or_default().to_owned();
+        let (path, library_path) = (variable("PATH"), variable("LD_LIBRARY_PATH"));
+        let wanted = Wanted {
             name: name.to_owned(),
-            path: path.to_owned(),
+            language: of(hermetic.language),
+            options: hermetic.tools.clone(),
+            plugins: hermetic.plugins.clone(),
+        };
+        let is_relative = |path: &Path| !path.is_absolute();
+        let is_found_from_here = match name.as_bytes().contains(&b'/') {
+            true => is_relative(Path::new(name)),
+            false => std::env::split_paths(&path).any(|folder| is_relative(&folder)),
+        };
+        let needs_folder = is_found_from_here
+            || std::env::split_paths(&library_path).any(|folder| is_relative(&folder))
+            // Their values may be relative paths.
+            || !wanted.options.is_empty()
+            || !wanted.plugins.is_empty();
+        let key = Key {
+            wanted,
+            path,
+            library_path,
             folder: if needs_folder {
                 around.folder.clone()
             } else {
                 PathBuf::new()
             },
-            language: of(language),
-            options: choosing(argv),
         };
         let known = self.lock().get(&key).cloned();
         if let Some(found) = known.filter(|found| found.is_as_it_was()) {
             return Ok(Arc::clone(&found.toolchain));
         }
-        let toolchain = toolchain::discover(name, key.language, &key.options, around);
+        let toolchain = toolchain::discover(&key.wanted, around);
         let toolchain = Arc::new(toolchain.map_err(|error| error.to_string())?);
         let found = Arc::new(Found::new(Arc::clone(&toolchain)));
         self.lock().insert(key, found);
@@ -111,31 +119,4 @@ fn of(language: Language) -> toolchain::Language {
         Language::ObjectiveCxx => toolchain::Language::ObjectiveCxx,
         Language::PreprocessedAssembler => toolchain::Language::PreprocessedAssembler,
     }
-}
-
-/// Those options of a command that choose programs and settings of its compiler.
-fn choosing(argv: &[OsString]) -> Vec<OsString> {
-    const ALONE: &[&str] = &[
-        "-m32",
-        "-m64",
-        "-mx32",
-        "-m16",
-        "-fno-integrated-as",
-        "-no-integrated-as",
-    ];
-    let mut chosen = Vec::new();
-    let mut words = argv.iter().skip(1);
-    while let Some(word) = words.next() {
-        let bytes = word.as_bytes();
-        if bytes == b"-target" {
-            chosen.push(word.clone());
-            chosen.extend(words.next().cloned());
-        } else if ALONE.iter().any(|alone| word == *alone)
-            || bytes.starts_with(b"--target=")
-            || bytes.starts_with(b"--sysroot=")
-        {
-            chosen.push(word.clone());
-        }
-    }
-    chosen
 }

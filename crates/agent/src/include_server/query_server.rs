@@ -128,15 +128,17 @@ impl QueryServer {
         facts: Option<PathBuf>,
         placement: Placement,
     ) -> io::Result<()> {
-        let engine = includes::Engine::new(
-            Arc::new(includes::RealTree::watched()?),
-            Arc::new(includes::RealCompiler::new(facts)),
-            includes::Settings::default(),
-        );
+        let make = move |settings| {
+            Ok(includes::Engine::new(
+                Arc::new(includes::RealTree::watched()?),
+                Arc::new(includes::RealCompiler::new(facts.clone())),
+                settings,
+            ))
+        };
         let beside = jobs::socket_beside(self.socket.path.as_os_str());
         let (listener, socket) = Socket::open(Path::new(&beside))?;
         self.jobs = Some(socket);
-        Jobs::new(Maker::new(engine), placement)?.serve(listener)
+        Jobs::new(Maker::new(Box::new(make))?, placement)?.serve(listener)
     }
 
     /// Answers questions until a signal comes, the starter has gone or the socket is gone.
