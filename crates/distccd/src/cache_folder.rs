@@ -58,6 +58,7 @@ mod tests {
             execution: RemoteExecution::Hermetic,
             is_asked_for: false,
             cache_bytes: 1 << 30,
+            stand_in: None,
             cache_folder: given.map(PathBuf::from),
             users_caches: caches.map(PathBuf::from),
         }

@@ -20,6 +20,8 @@ pub(crate) enum Compilers {
     Any,
     /// Names with a link in one of these folders.
     Linked(Vec<PathBuf>),
+    /// This one for all.
+    StandIn(PathBuf),
     /// The commands of a file, compared by their last `words` components.
     Listed {
         commands: Vec<OsString>,
@@ -65,6 +67,7 @@ impl Compilers {
     pub(crate) fn load(programs: &Programs, folders: &[PathBuf], log: &Log) -> Self {
         match programs {
             Programs::Any => Self::Any,
+            Programs::StandIn(program) => Self::StandIn(program.clone()),
             Programs::Linked => Self::Linked(folders.to_vec()),
             Programs::InFile { file, words } => {
                 let text = std::fs::read(file).unwrap_or_else(|error| {
@@ -100,6 +103,7 @@ impl Compilers {
                 entries.map(|entry| entry.file_name()).collect()
             }
             Self::Listed { commands, .. } => commands.clone(),
+            Self::StandIn(program) => vec![program.into()],
         }
     }
 
@@ -107,6 +111,7 @@ impl Compilers {
     pub(crate) fn program(&self, name: &OsStr) -> Result<OsString, Refusal> {
         match self {
             Self::Any => Ok(name.to_owned()),
+            Self::StandIn(program) => Ok(program.into()),
             Self::Linked(folders) => linked(name, folders).map(|()| name.to_owned()),
             Self::Listed { commands, words } => commands
                 .iter()

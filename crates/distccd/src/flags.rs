@@ -63,6 +63,9 @@ pub(crate) struct Flags {
     /// How much may be in there
     #[arg(long, value_name = "MIB", allow_hyphen_values = true)]
     pub(crate) cache_size: Option<OsString>,
+    /// For measurements only: this static program in place of all compilers
+    #[arg(long, value_name = "PROGRAM", allow_hyphen_values = true)]
+    pub(crate) bench_compiler: Option<OsString>,
     /// How much of jobs' files may be in memory (/dev/shm)
     #[arg(long, value_name = "MIB", allow_hyphen_values = true)]
     pub(crate) scratch_memory: Option<OsString>,

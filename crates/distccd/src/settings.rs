@@ -2,6 +2,8 @@
 //!
 //! Pure but for names of networks in `--allow`, which are resolved here.
 
+mod actions;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +12,8 @@ use crate::access::{AccessList, Net};
 use crate::environment::Environment;
 use crate::flags::Flags;
 use crate::log::{Level, Target};
+
+pub(crate) use actions::{Actions, RemoteExecution};
 
 /// How the server is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub(crate) enum Programs {
         file: PathBuf,
         words: usize,
     },
+    /// This one, whatever is asked for: for measurements.
+    StandIn(PathBuf),
 }
 
 /// Whether compilers run in a sandbox.
@@ -60,31 +66,6 @@ pub(crate) enum InMemory {
     /// So many bytes.
     AtMost(u64),
     Never,
-}
-
-/// Which actions of the Remote Execution API are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RemoteExecution {
-    /// Those that bring all of their root folder.
-    Hermetic,
-    /// Others, too, beside this machine's system folders.
-    Any,
-    /// The API is not spoken.
-    Off,
-}
-
-/// How actions are run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Actions {
-    pub(crate) execution: RemoteExecution,
-    /// That was said in so many words, and so the server need not have compilers.
-    pub(crate) is_asked_for: bool,
-    /// Bytes that blobs may take on disk.
-    pub(crate) cache_bytes: u64,
-    /// Where, if that was said; absolute.
-    pub(crate) cache_folder: Option<PathBuf>,
-    /// Where this user keeps what can be had again; absolute.
-    pub(crate) users_caches: Option<PathBuf>,
 }
 
 /// How long the server waits for a connection to move.
@@ -151,7 +132,7 @@ impl Settings {
         cwd: &Path,
     ) -> Result<Self, String> {
         let mut warnings = Vec::new();
-        let asked_for_actions = flags.remote_exec.is_some();
+        let actions = Actions::new(&flags, environment, cwd)?;
         let wizard = flags.wizard;
         let jobs = match number("--jobs", flags.jobs.as_deref())? {
             _ if wizard || flags.no_fork => 1,
@@ -197,19 +178,12 @@ impl Settings {
             },
             detach: !flags.no_detach && !wizard,
             clients: clients(&flags.allow, flags.allow_private, flags.same_user)?,
-            programs: programs(environment, flags.enable_tcp_insecure || flags.same_user)?,
-            sandboxing: sandboxing(flags.sandbox.as_deref())?,
-            actions: Actions {
-                execution: remote_execution(flags.remote_exec.as_deref())?,
-                cache_bytes: cache_bytes(flags.cache_size.as_deref())?,
-                cache_folder: flags
-                    .cache_dir
-                    .map(PathBuf::from)
-                    .or_else(|| environment.cache_folder.clone())
-                    .map(|folder| cwd.join(folder)),
-                is_asked_for: asked_for_actions,
-                users_caches: environment.users_caches.clone(),
+            programs: match &actions.stand_in {
+                Some(program) => Programs::StandIn(program.clone()),
+                None => programs(environment, flags.enable_tcp_insecure || flags.same_user)?,
             },
+            sandboxing: sandboxing(flags.sandbox.as_deref())?,
+            actions,
             port,
             listen: match flags.listen {
                 None => None,
@@ -296,33 +270,6 @@ fn sandboxing(word: Option<&OsStr>) -> Result<Sandboxing, String> {
             Err(format!("--sandbox={other}: auto, required or off"))
         }
     }
-}
-
-fn remote_execution(word: Option<&OsStr>) -> Result<RemoteExecution, String> {
-    match word.map(OsStr::as_encoded_bytes) {
-        None | Some(b"hermetic") => Ok(RemoteExecution::Hermetic),
-        Some(b"any") => Ok(RemoteExecution::Any),
-        Some(b"off") => Ok(RemoteExecution::Off),
-        Some(other) => {
-            let other = String::from_utf8_lossy(other);
-            Err(format!("--remote-exec={other}: hermetic, any or off"))
-        }
-    }
-}
-
-/// The toolchain of one compiler takes some 80 MiB.
-fn cache_bytes(word: Option<&OsStr>) -> Result<u64, String> {
-    const USUAL: u64 = 10 << 30;
-    const LEAST: u64 = 256 << 20;
-    let Some(mib) = number("--cache-size", word)? else {
-        return Ok(USUAL);
-    };
-    let bytes = u64::try_from(mib)
-        .ok()
-        .and_then(|mib| mib.checked_mul(1 << 20));
-    bytes
-        .filter(|&bytes| bytes >= LEAST)
-        .ok_or_else(|| format!("--cache-size argument must be at least {}", LEAST >> 20))
 }
 
 fn in_memory(word: Option<&OsStr>, environment: &Environment) -> Result<InMemory, String> {

@@ -312,6 +312,23 @@ fn other_actions_run_only_where_that_is_said() {
 }
 
 #[test]
+fn a_stand_in_takes_the_compilers_place_and_nobody_is_given_its_results() {
+    let (_folder, cache) = cache();
+    let mut script = Script::new("exit 3", &[]);
+    script.cached = true;
+    let check = |setup: Setup, code: i32, said: &str| {
+        let server = setup.arg(&cache).start();
+        let api = Api::connect(server.address).unwrap();
+        let (outcome, _) = run(&api, &script);
+        assert_eq!(outcome.exit_code, code);
+        assert_eq!(String::from_utf8_lossy(&outcome.stdout), said);
+    };
+    let stand_in = || setup().arg("--bench-compiler=/bin/echo");
+    check(stand_in(), 0, "-c exit 3\n");
+    check(setup(), 3, "");
+}
+
+#[test]
 fn a_server_that_runs_none_says_so() {
     for (setup, said) in [
         (setup().arg("--remote-exec=off"), ""),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use action::Digest;
@@ -19,6 +19,43 @@ use rustix::io::Errno;
 const MOST_OUTPUTS: usize = 1024;
 /// Links on one way; as the kernel has it.
 const MOST_LINKS: usize = 40;
+
+/// The same root with another program in place of the one that a command names.
+///
+/// # Errors
+/// There is none in the root under that name.
+pub(crate) fn with_program(
+    root: &Entry,
+    cwd: &Path,
+    named: &str,
+    program: Digest,
+    salt: &[u8; 32],
+) -> Result<Entry, String> {
+    let from = cwd.iter().skip(1).map(|part| part.to_string_lossy().into());
+    let mut at: Vec<String> = from.collect();
+    let mut path = named.to_owned();
+    for _ in 0..MOST_LINKS {
+        if path.starts_with('/') {
+            at.clear();
+        }
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        at = walk(root, at, folder)?;
+        at.push(name.to_owned());
+        match find(root, &at) {
+            Some(Entry::Link(target)) => path.clone_from(target),
+            Some(Entry::File { .. }) => {
+                let file = Entry::File {
+                    digest: program,
+                    executable: true,
+                };
+                return Ok(with(root, &at, Some(&file), salt));
+            }
+            Some(Entry::Folder { .. }) | None => break,
+        }
+        at.pop();
+    }
+    Err(format!("there is no program {named:?} in the input root"))
+}
 
 /// Where an action works and writes.
 #[derive(Debug)]
@@ -195,24 +232,29 @@ fn find<'e>(root: &'e Entry, path: &[String]) -> Option<&'e Entry> {
 
 /// The same root with a folder that may not have been there.
 fn with_folder(entry: &Entry, path: &[String], salt: &[u8; 32]) -> Entry {
+    with(entry, path, None, salt)
+}
+
+/// The same root with something at this path, or else a folder.
+fn with(entry: &Entry, path: &[String], what: Option<&Entry>, salt: &[u8; 32]) -> Entry {
+    let Some((name, rest)) = path.split_first() else {
+        return what.unwrap_or(entry).clone();
+    };
     let Entry::Folder { digest, entries } = entry else {
         return entry.clone(); // `walk` has seen that there is none on the way.
-    };
-    let Some((name, rest)) = path.split_first() else {
-        return entry.clone();
     };
     let empty = || Entry::Folder {
         digest: Digest::of(salt),
         entries: Arc::new(BTreeMap::new()),
     };
     let inner = entries.get(name);
-    let made = with_folder(&inner.cloned().unwrap_or_else(empty), rest, salt);
+    let made = with(&inner.cloned().unwrap_or_else(empty), rest, what, salt);
     if inner == Some(&made) {
         return entry.clone();
     }
     let mut named = salt.to_vec();
     named.extend(digest.hash);
-    if let Entry::Folder { digest, .. } = &made {
+    if let Entry::Folder { digest, .. } | Entry::File { digest, .. } = &made {
         named.extend(digest.hash);
     }
     named.extend(name.as_bytes());
@@ -329,6 +371,28 @@ mod tests {
         assert!(digest != other && entries["home"] != others["home"]);
         assert_eq!(entries["abs"], others["abs"]);
         assert_eq!(made, places("home/new", &["b.o"]).unwrap().root);
+    }
+
+    #[test]
+    fn another_program_takes_the_place_of_the_one_that_is_named() {
+        let stand_in = Digest::of(b"stand-in");
+        let with = |cwd: &str, named| with_program(&root(), Path::new(cwd), named, stand_in, &SALT);
+        for (cwd, named) in [
+            ("/", "/home/src/a.c"),
+            ("/home/src", "a.c"),
+            ("/home", "../abs/./a.c"),
+        ] {
+            let made = with(cwd, named).unwrap();
+            let path = ["home", "src", "a.c"].map(String::from);
+            let there = find(&made, &path);
+            assert!(
+                matches!(there, Some(Entry::File { digest, executable: true }) if *digest == stand_in)
+            );
+            assert_ne!(made, root());
+        }
+        assert!(with("/", "/home/src").is_err());
+        assert!(with("/", "a.c").is_err());
+        assert!(with("/", "loop").is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +19,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use sandbox::{Ended, Running, Sandbox};
+use store::{Hold, Store};
 
-use super::outputs::Places;
+use super::outputs::{self, Places};
 use super::surroundings::Surroundings;
 use super::trees::{Key, Trees};
 use super::watched::watched_event;
@@ -40,11 +42,38 @@ pub(crate) struct Runner {
     hermetic: Sandbox,
     /// For all others, with this machine's system folders.
     any: Option<(Sandbox, Surroundings)>,
+    /// Takes the place of each action's compiler, for measurements.
+    stand_in: Option<StandIn>,
     memory: Arc<Shares>,
     /// See [`Places::of`].
     salt: [u8; 32],
     /// Jobs that run.
     running: AtomicU64,
+}
+
+/// A program in the store.
+pub(crate) struct StandIn {
+    digest: Digest,
+    _hold: Hold,
+}
+
+impl StandIn {
+    /// Puts it there.
+    ///
+    /// # Errors
+    /// It cannot be read, or there is no room.
+    pub(crate) fn new(store: &Store, path: &Path) -> Result<Self, String> {
+        let words = |text: String| format!("--bench-compiler={}: {text}", path.display());
+        let file = File::open(path).map_err(|error| words(reason(&error)))?;
+        let digest = store.put_file(&file);
+        let digest = digest.map_err(|error| words(error.to_string()))?;
+        let hold = store.hold([digest]);
+        let hold = hold.map_err(|_| words("there is no room for it".into()))?;
+        Ok(Self {
+            digest,
+            _hold: hold,
+        })
+    }
 }
 
 /// How often is looked whether anybody still waits for a job.
@@ -60,6 +89,7 @@ impl Runner {
         trees: Trees,
         hermetic: Sandbox,
         any: Option<(Sandbox, Surroundings)>,
+        stand_in: Option<StandIn>,
         memory: Arc<Shares>,
     ) -> io::Result<Self> {
         let mut salt = [0; 32];
@@ -73,6 +103,7 @@ impl Runner {
             trees,
             hermetic,
             any,
+            stand_in,
             memory,
             salt,
             running: AtomicU64::new(0),
@@ -108,17 +139,27 @@ impl Runner {
 
     fn run(&self, key: &Key, job: &Job, stop: &Stop) -> Result<Ran, Failure> {
         let sandbox = self.sandbox(job).map_err(Failure::Invalid)?;
-        let places = Places::of(job, &self.salt).map_err(Failure::Invalid)?;
+        let mut places = Places::of(job, &self.salt).map_err(Failure::Invalid)?;
         let broken = |doing: &'static str| {
             move |error: io::Error| Failure::Broken(format!("{doing}: {}", reason(&error)))
         };
-        let tree = self.trees.take(key, &places.root);
-        let tree = tree.map_err(broken("making the input root"))?;
-        let [stdout, stderr] = [message_file()?, message_file()?];
         let words = &job.command.arguments;
         let Some(program) = words.first() else {
             return Err(Failure::Invalid("a command without a program".into()));
         };
+        if let Some(stand_in) = &self.stand_in {
+            let root = outputs::with_program(
+                &places.root,
+                &places.cwd,
+                program,
+                stand_in.digest,
+                &self.salt,
+            );
+            places.root = root.map_err(Failure::Invalid)?;
+        }
+        let tree = self.trees.take(key, &places.root);
+        let tree = tree.map_err(broken("making the input root"))?;
+        let [stdout, stderr] = [message_file()?, message_file()?];
         let environment = job.command.environment_variables.iter();
         let environment = environment.map(|one| ((&one.name).into(), (&one.value).into()));
         let ordered = sandbox::Job {

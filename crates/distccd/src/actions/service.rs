@@ -20,7 +20,7 @@ use tonic::transport;
 
 use super::connection::Connection;
 use super::limits::{Limits, REQUESTS};
-use super::runner::Runner;
+use super::runner::{Runner, StandIn};
 use super::surroundings::Surroundings;
 use super::trees::Trees;
 use super::watched::watched_event;
@@ -130,7 +130,12 @@ impl Service {
 fn start(server: &Arc<Server>) -> Result<Running, String> {
     let settings = &server.settings;
     let folder = server.cache_folder.as_ref().map_err(Clone::clone)?;
-    let folder = folder.to_owned();
+    let stand_in = settings.actions.stand_in.as_deref();
+    let folder = match stand_in {
+        None => folder.to_owned(),
+        // What such a compiler makes shall never be taken for the result of a real one.
+        Some(_) => folder.join("measurements"),
+    };
     let failed = |error: io::Error| {
         let reason = crate::fault::reason(&error);
         format!("the cache in {}: {reason}", folder.display())
@@ -167,6 +172,9 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
         }
         RemoteExecution::Hermetic | RemoteExecution::Off => None,
     };
+    let stand_in = stand_in
+        .map(|path| StandIn::new(&store, path))
+        .transpose()?;
     // As much as the old protocols have for bodies.
     let memory = Shares::new((server.machine.memory_bytes / 4).min(2 << 30));
     let runner = Runner::new(
@@ -174,6 +182,7 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
         trees,
         hermetic,
         any,
+        stand_in,
         Arc::clone(&memory),
     );
     let runner = Arc::new(runner.map_err(|error| crate::fault::reason(&error))?);
