@@ -6,6 +6,8 @@
 //! and both forms of its instruction are made and one is taken. Measured on such a source against
 //! code that branches: 680 instead of 510 MB/s, 490 instead of 300 on an object file.
 
+use std::cell::Cell;
+
 /// The block of an empty input.
 pub(super) const EMPTY: [u8; 3] = [0x11, 0, 0];
 
@@ -88,7 +90,8 @@ pub fn compress_once(data: &[u8]) -> Vec<u8> {
         end: 0,
         out: &mut out,
     };
-    let mut places = Places::new(data);
+    let mut notes = NOTES.take();
+    let mut places = Places::new(data, &mut notes);
     let mut literals = 0;
     let mut at = 0;
     while at < places.end {
@@ -103,7 +106,31 @@ pub fn compress_once(data: &[u8]) -> Vec<u8> {
     }
     block.put_literals(&data[literals..]);
     block.finish();
+    NOTES.set(notes);
     out
+}
+
+thread_local! {
+    /// To clear it for each of many short contents, and to get its memory anew, was a third of what packing them cost.
+    static NOTES: Cell<Notes> = const {
+        Cell::new(Notes {
+            last: Vec::new(),
+            before: Vec::new(),
+            next: 0,
+        })
+    };
+}
+
+/// Places of four bytes, numbered through all contents that were packed with these notes.
+#[derive(Default)]
+struct Notes {
+    /// By the bytes' slot. Less than the number of the content's first place: none.
+    last: Vec<u32>,
+    /// The place before with the same slot, by the place in the content. What earlier contents left is overwritten before
+    /// it is read.
+    before: Vec<u32>,
+    /// The number of the next content's first place.
+    next: u32,
 }
 
 /// Where four bytes occurred before.
@@ -111,9 +138,9 @@ struct Places<'a> {
     data: &'a [u8],
     /// No match starts behind this.
     end: usize,
-    /// The last place by the bytes' slot, and for each place the one before; plus 1, 0 for none.
-    last: Vec<u32>,
-    before: Vec<u32>,
+    notes: &'a mut Notes,
+    /// The number of the first place.
+    first: u32,
     /// All places in front of this are noted.
     noted: usize,
 }
@@ -139,12 +166,24 @@ impl<'a> Places<'a> {
     /// A match that is good enough to end the search.
     const GOOD: usize = 64;
 
-    fn new(data: &'a [u8]) -> Self {
+    /// `data` is not too long for its places to be numbered.
+    fn new(data: &'a [u8], notes: &'a mut Notes) -> Self {
+        let length = data.len() as u32;
+        if notes.last.is_empty() || notes.next.checked_add(length).is_none() {
+            notes.last.clear();
+            notes.last.resize(1 << TABLE_BITS, 0);
+            notes.next = 1;
+        }
+        if notes.before.len() < data.len() {
+            notes.before.resize(data.len(), 0);
+        }
+        let first = notes.next;
+        notes.next += length;
         Self {
             data,
             end: data.len().saturating_sub(WIDTH),
-            last: vec![0; 1 << TABLE_BITS],
-            before: vec![0; data.len()],
+            notes,
+            first,
             noted: 0,
         }
     }
@@ -153,17 +192,19 @@ impl<'a> Places<'a> {
     fn look(&mut self, at: usize) -> Option<Found> {
         for place in self.noted..at {
             let slot = slot_of(read(self.data, place) as u32);
-            self.before[place] = std::mem::replace(&mut self.last[slot], place as u32 + 1);
+            let number = self.first + place as u32;
+            self.notes.before[place] = std::mem::replace(&mut self.notes.last[slot], number);
         }
         self.noted = at;
         let here = read(self.data, at);
         let mut best: Option<Found> = None;
-        let mut next = self.last[slot_of(here as u32)] as usize;
+        let mut next = self.notes.last[slot_of(here as u32)];
         for _ in 0..Self::MOST_LOOKS {
-            let Some(place) = next.checked_sub(1) else {
+            let Some(place) = next.checked_sub(self.first) else {
                 break;
             };
-            next = self.before[place] as usize;
+            let place = place as usize;
+            next = self.notes.before[place];
             let distance = at - place;
             if distance > MAX_DISTANCE {
                 break;
