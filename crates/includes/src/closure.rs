@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::search::folders::Link;
+use crate::tree::Stamp;
 
 /// What a compile reads and depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,8 +29,8 @@ pub struct Closure {
     pub assembler: Vec<AssemblerInclude>,
 }
 
-/// A file that the compile reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A file that the compile reads. Two are equal whatever their stamps.
+#[derive(Debug, Clone)]
 pub struct ClosureFile {
     /// As the compiler spells it.
     pub spelled: Arc<[u8]>,
@@ -40,7 +41,19 @@ pub struct ClosureFile {
     pub probed_only: bool,
     /// The compiler names it in its dependencies (clang also lists what `__has_include` found).
     pub listed: bool,
+    /// Its state when its text was read, if it was read for this answer's worker. No other has followed when the answer is
+    /// given, so nobody has to ask the file system for it.
+    pub stamp: Option<Stamp>,
 }
+
+impl PartialEq for ClosureFile {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |file: &Self| (file.probed_only, file.listed);
+        (&self.spelled, &self.real) == (&other.spelled, &other.real) && of(self) == of(other)
+    }
+}
+
+impl Eq for ClosureFile {}
 
 /// Paths that were probed and are no file. A compile has several times as many of them as files, and few ask for them:
 /// they are kept as the searches left them.

@@ -198,6 +198,7 @@ impl Gathering<'_> {
             real,
             probed_only,
             listed,
+            stamp: file.stamp(),
         });
         self.closure.links.extend(file.links.iter().cloned());
         self.folder(file.folder);

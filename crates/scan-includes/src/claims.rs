@@ -70,6 +70,7 @@ mod tests {
             real: bytes(real),
             probed_only: true,
             listed: false,
+            stamp: None,
         };
         let cwd = folder.as_os_str().as_bytes();
         let so = Closure {

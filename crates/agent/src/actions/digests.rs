@@ -1,7 +1,7 @@
 //! What the contents of files are called, and where the contents are.
 //!
 //! A file is read once for each identity (inode, size, times), unless it is so young that its next change could leave
-//! the same times. Asking again costs one `stat`.
+//! the same times. Asking again costs one `stat`, or nothing for what the include engine has read.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -29,17 +29,16 @@ struct Known {
 }
 
 impl Digests {
-    /// The digest of the regular file at `path`, as it is now.
+    /// The digest of the regular file at `path`, as it is now; `seen` is what is known of it for now.
     ///
     /// # Errors
     /// Those of the file system; [`io::ErrorKind::InvalidInput`] for what is no regular file;
     /// [`io::ErrorKind::WouldBlock`] for one that changes while it is read.
-    pub(crate) fn of(&self, path: &Path) -> io::Result<Digest> {
-        let metadata = fs::metadata(path)?;
-        if !metadata.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let identity = Identity::of(&metadata);
+    pub(crate) fn of(&self, path: &Path, seen: Option<Identity>) -> io::Result<Digest> {
+        let identity = match seen {
+            Some(identity) => identity,
+            None => identity_of(path)?,
+        };
         if let Some((known, digest)) = self.lock().by_path.get(path)
             && *known == identity
         {
@@ -47,8 +46,7 @@ impl Digests {
         }
         let content = fs::read(path)?;
         let now = SystemTime::now();
-        if Identity::of(&fs::metadata(path)?) != identity || content.len() as u64 != identity.bytes
-        {
+        if identity_of(path)? != identity || content.len() as u64 != identity.bytes {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let digest = Digest::of(&content);
@@ -62,6 +60,14 @@ impl Digests {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn identity_of(path: &Path) -> io::Result<Identity> {
+    let metadata = fs::metadata(path)?;
+    match metadata.is_file() {
+        true => Ok(Identity::of(&metadata)),
+        false => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
@@ -88,7 +94,7 @@ mod tests {
         let digests = Digests::default();
         for content in ["one", "two", "six"] {
             fs::write(&path, content).unwrap();
-            let digest = digests.of(&path).unwrap();
+            let digest = digests.of(&path, None).unwrap();
             assert_eq!(digest, Digest::of(content.as_bytes()));
             let Content::File(mut file) = digests.content(&digest).unwrap() else {
                 panic!("it is on disk");
@@ -98,7 +104,7 @@ mod tests {
             assert_eq!(read, content);
         }
         assert!(digests.content(&Digest::of(b"other")).is_err());
-        let kind = digests.of(folder.path()).unwrap_err().kind();
+        let kind = digests.of(folder.path(), None).unwrap_err().kind();
         assert_eq!(kind, io::ErrorKind::InvalidInput);
     }
 }

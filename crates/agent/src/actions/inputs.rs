@@ -13,6 +13,7 @@ use includes::Closure;
 use toolchain::{Place, Places};
 
 use super::digests::Digests;
+use crate::include_server::source::Identity;
 
 /// A root, and the files in it.
 pub(super) struct Inputs {
@@ -53,7 +54,8 @@ pub(super) fn gather(
     }
     for file in &closure.files {
         let path = Path::new(OsStr::from_bytes(&file.real));
-        let digest = match files.of(path) {
+        let seen = file.stamp.as_ref().and_then(Identity::of_stamp);
+        let digest = match files.of(path, seen) {
             // It is there without our doing.
             Err(error)
                 if error.kind() == io::ErrorKind::InvalidInput
@@ -79,7 +81,9 @@ pub(super) fn gather(
                 if matches!(root.file(bytes), Some(Some(_))) {
                     continue;
                 }
-                let digest = files.of(path).map_err(|error| unreadable(path, &error))?;
+                let digest = files
+                    .of(path, None)
+                    .map_err(|error| unreadable(path, &error))?;
                 root.add_file(bytes, digest, *executable)?;
                 digests.insert(digest, path.clone());
             }

@@ -11,7 +11,7 @@ use super::client_tree::{ClientTree, KnownLinks, Needs};
 use super::job::{Found, Job};
 use super::refusal::Refusal;
 use super::scan::Blocker;
-use super::source::{self, Source};
+use super::source::{self, Identity, Source};
 use super::system_dirs::SystemDirs;
 
 /// A closure and the files it consists of.
@@ -45,10 +45,16 @@ impl Seen {
                 }
                 continue;
             }
+            // Of what the engine has read, it knows the state, and watches it.
+            let known = file.stamp.as_ref().and_then(Identity::of_stamp);
+            let identity = match known {
+                None => source::identify(real)?,
+                known => known,
+            };
             found.push(Found {
                 spelled: path(&file.spelled).to_owned(),
                 real: real.to_owned(),
-                identity: source::identify(real)?,
+                identity,
             });
         }
         Ok(Self {

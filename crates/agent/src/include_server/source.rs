@@ -13,11 +13,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use includes::Stamp;
+
 use super::refusal::Refusal;
 use super::scan::{Asked, Facts, asked_through, scan};
 
 /// distcc 3.4 cannot unpack longer ones.
 const LONGEST: u64 = 512 << 20;
+
+/// In nanoseconds.
+const SECOND: i128 = 1_000_000_000;
 
 /// Which file it is and when it changed last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +43,23 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// What `stat` said when the include engine read the file. `None` where it does not tell what kind of file it is:
+    /// only what has contents is sure to be a regular one.
+    pub(crate) fn of_stamp(stamp: &Stamp) -> Option<Self> {
+        let time = |nanos: i128| {
+            let seconds = i64::try_from(nanos.div_euclid(SECOND)).ok()?;
+            Some((seconds, i64::try_from(nanos.rem_euclid(SECOND)).ok()?))
+        };
+        (stamp.size > 0).then_some(())?;
+        Some(Self {
+            device: stamp.inode.0,
+            inode: stamp.inode.1,
+            bytes: stamp.size,
+            modified: time(stamp.mtime_ns)?,
+            changed: time(stamp.ctime_ns)?,
+        })
     }
 
     /// Whether the last change was long enough before `now` that every later one must show.

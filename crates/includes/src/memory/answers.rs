@@ -67,7 +67,7 @@ fn hash(command: &Command) -> u64 {
 }
 
 fn weight_of(closure: &Closure) -> usize {
-    5 * closure.files.len() + 2 * closure.absent.searches() + 64
+    16 * closure.files.len() + 2 * closure.absent.searches() + 64
 }
 
 impl AllAnswers {
@@ -119,12 +119,12 @@ impl Answers {
     }
 
     /// Forgets those that rest on one of these files, given by real paths.
-    pub(crate) fn forget_those_of(&mut self, files: &[Arc<[u8]>]) {
+    pub(crate) fn forget_those_of(&mut self, files: &[Vec<u8>]) {
         let mut own = lock(&self.own.0);
         for answers in own.known.values_mut() {
             answers.retain(|answer| {
                 let mut read = answer.closure.files.iter();
-                let is_free = !read.any(|file| files.contains(&file.real));
+                let is_free = !read.any(|file| files.iter().any(|path| **path == *file.real));
                 if !is_free {
                     self.weight -= weight_of(&answer.closure);
                 }

@@ -1,7 +1,7 @@
 //! Renewal: files whose content changed, and what of the worker's knowledge survives that.
 //!
 //! A file is parsed again and compared with what it was. Where its directives stayed as they were, which is so for most
-//! edits, everything stays; else the summaries go in which the file had a part, and nothing else. Searches
+//! edits, all summaries stay; else the summaries go in which the file had a part, and nothing else. Searches
 //! do not depend on contents.
 
 use crate::memory::summary::Item;
@@ -36,15 +36,11 @@ impl Worker {
                 }
             }
         }
-        let spoiled: Vec<_> = self
-            .files
-            .iter()
-            .filter(|file| file.renewed != Likeness::Same)
-            .map(|file| std::sync::Arc::clone(&file.real))
-            .collect();
-        self.answers.forget_those_of(&spoiled);
+        let is_spoiled = self.files.iter().any(|file| file.renewed != Likeness::Same);
+        // Also where the directives stayed: an answer says which states of files it was made of.
+        self.answers.forget_those_of(changed);
         self.drop_summaries();
-        Some(!spoiled.is_empty())
+        Some(is_spoiled)
     }
 
     /// Parses all files again that mention makers which came since. False: forget everything.

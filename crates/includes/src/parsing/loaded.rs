@@ -83,6 +83,15 @@ fn hash_of(bytes: &[u8]) -> u64 {
     all.finish()
 }
 
+impl crate::worker::File {
+    /// Its state when it was read, if it was.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        let mut stamps = self.loaded.iter().map(|(_, loaded)| loaded.stamp);
+        let first = stamps.next()?;
+        stamps.all(|stamp| stamp.is_equal(&first)).then_some(first)
+    }
+}
+
 impl Worker {
     /// The parsed file; `None` if it cannot be read.
     pub(crate) fn load(&mut self, file: u32, dialect: Dialect) -> Option<Arc<Loaded>> {

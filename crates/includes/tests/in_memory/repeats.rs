@@ -1,6 +1,6 @@
 //! What is opened for the second answer: after nothing, after an edit, for another compile.
 
-use crate::world::World;
+use crate::world::{Answer, World};
 
 fn world() -> World {
     World::new(&[
@@ -21,6 +21,23 @@ fn an_answer_that_is_known_opens_nothing() {
         .reads(&["main.c", "a.h", "deep.h", "b.h"]);
     let again = world.ask("main.c");
     again.reads(&[]).files(&["main.c", "a.h", "deep.h", "b.h"]);
+}
+
+#[test]
+fn an_edit_between_directives_makes_another_answer() {
+    let world = world();
+    let before = world.ask("main.c");
+    world.put("deep.h", "#ifndef D\n#define D 1\nint d;\n#endif\n");
+    let after = world.ask("main.c");
+    after.reads(&["deep.h"]);
+    let stamps = |answer: &Answer| -> Vec<_> {
+        let files = answer.closure().files.iter();
+        files.map(|file| file.stamp.expect("it was read")).collect()
+    };
+    let (old, new) = (stamps(&before), stamps(&after));
+    // In the order of first visits: main.c, a.h, deep.h, b.h.
+    let is_same: Vec<_> = old.iter().zip(&new).map(|(a, b)| a == b).collect();
+    assert_eq!(is_same, [true, true, false, true]);
 }
 
 #[test]
