@@ -2,8 +2,8 @@
 //!
 //! distcc 3.4 turns `cc` into the compiler that it stands for, `gcc` into `x86_64-linux-gnu-gcc`,
 //! and tells `clang` its target, so that a server of another architecture picks its cross
-//! compiler. Unlike 3.4 we take the longer name only if it is the same program here, and leave a
-//! target alone that the command gives itself.
+//! compiler. Unlike 3.4 we take the longer name only if it is the same program here, or if the short one would
+//! only lead back to us, and leave a target alone that the command gives itself.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
@@ -125,14 +125,23 @@ fn generic(name: &OsStr, path: &OsStr) -> Option<&'static str> {
         .find(|known| target.file_name() == Some(OsStr::new(known)))
 }
 
-/// The name with this machine's prefix, if a program of that name is the one that the name means.
+/// The name with this machine's prefix, if a program of that name is the one that the name means, or if the name means a
+/// script that would call us again: who has such a script in front of `PATH` means the compiler behind it.
 fn with_prefix(name: &OsStr, path: &OsStr) -> Option<OsString> {
     let mut long = OsString::from(PROGRAM_PREFIX);
     long.push(name);
     let (_, long_file) = find(&long, path)?;
-    let (_, file) = find(name, path)?;
+    let (program, file) = find(name, path)?;
     let same = (file.dev(), file.ino()) == (long_file.dev(), long_file.ino());
-    same.then_some(long)
+    (same || is_script_for_us(&program, &file)).then_some(long)
+}
+
+fn is_script_for_us(program: &Path, file: &Metadata) -> bool {
+    /// Longer ones do more than to call us.
+    const LONGEST: u64 = 64 << 10;
+    let has_name = |text: &[u8]| text.windows(6).any(|part| part == b"distcc");
+    file.len() <= LONGEST
+        && std::fs::read(program).is_ok_and(|text| text.starts_with(b"#!") && has_name(&text))
 }
 
 /// The first program of this name in `path`. Folders with "distcc" in their name hold us, under
@@ -206,7 +215,14 @@ mod tests {
             *long
         );
         let other = folder(&["gcc", &long], &[]);
-        assert_eq!(with_prefix("gcc".as_ref(), other.path().as_os_str()), None);
+        let taken = || with_prefix("gcc".as_ref(), other.path().as_os_str());
+        assert_eq!(taken(), None);
+        // Scripts: their own business, or the way back to us.
+        let script = |text: &str| std::fs::write(other.path().join("gcc"), text).unwrap();
+        script("#!/bin/sh\nexec ccache gcc \"$@\"\n");
+        assert_eq!(taken(), None);
+        script("#!/bin/sh\nexec distcc gcc \"$@\"\n");
+        assert_eq!(taken().unwrap(), *long);
     }
 
     #[test]

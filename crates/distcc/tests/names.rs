@@ -240,6 +240,24 @@ fn in_a_compilers_place_it_finds_the_next_one() {
 }
 
 #[test]
+fn a_script_in_the_compilers_place_may_call_us_by_its_own_name() {
+    for program in BOTH {
+        for call in ["gcc -c a.c", &format!("{program} gcc -c a.c")] {
+            let place = Place::new();
+            place.script("w/gcc", &format!("exec {program} gcc \"$@\""));
+            std::fs::write(place.path("a.c"), "int a;\n").unwrap();
+            let server = Server::start();
+            let mut shell = client(&place, "/bin/sh", "w:/usr/bin:/bin", &server);
+            let outcome = run(shell.args(["-c", call]));
+            assert_eq!(outcome.code, 0, "{call}: {outcome:?}");
+            let sent = server.sent();
+            let expected = "x86_64-linux-gnu-gcc -c a.c -o a.o";
+            assert_eq!(sent.as_deref(), Some(expected), "{call}");
+        }
+    }
+}
+
+#[test]
 fn a_client_that_a_client_calls_stops() {
     for program in BOTH {
         for depth in ["1", "2", "x", "0", "", "99999999999"] {
