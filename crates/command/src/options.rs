@@ -87,18 +87,18 @@ const fn option(name: &'static str, form: Form, class: Class) -> Entry {
 #[must_use]
 pub fn find(word: &[u8]) -> Option<&'static Entry> {
     match word {
-        [b'-', b'-', rest @ ..] => longest(long::TABLE, word).or_else(|| {
+        [b'-', b'-', rest @ ..] => LONG.longest(word).or_else(|| {
             // gcc reads `--plugin=x` as `-fplugin=x`, and so on. Not `--` alone.
             let first = rest.first()?;
             let as_flag = [b"-f", rest].concat();
             first
                 .is_ascii_alphanumeric()
-                .then(|| longest(family::TABLE, &as_flag))?
+                .then(|| FAMILY.longest(&as_flag))?
         }),
         [b'-', b'f' | b'g' | b'm' | b'W' | b'O', ..] => {
-            longest(family::TABLE, word).or_else(|| longest(short::TABLE, word))
+            FAMILY.longest(word).or_else(|| SHORT.longest(word))
         }
-        _ => longest(short::TABLE, word),
+        _ => SHORT.longest(word),
     }
 }
 
@@ -109,19 +109,65 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         .flatten()
 }
 
-/// The entry with the longest name that fits. Each name that fits is a beginning of the word, so
-/// after a look at the nearest name only what both have in common can.
-fn longest(table: &'static [Entry], word: &[u8]) -> Option<&'static Entry> {
-    let mut key = word;
-    loop {
-        let after = table.partition_point(|entry| entry.name.as_bytes() <= key);
-        let entry = &table[after.checked_sub(1)?];
-        let name = entry.name.as_bytes();
-        if entry.fits(word) {
-            return Some(entry);
+static LONG: Indexed = Indexed::new(long::TABLE, 2);
+static FAMILY: Indexed = Indexed::new(family::TABLE, 1);
+static SHORT: Indexed = Indexed::new(short::TABLE, 1);
+
+/// A table in which only those entries are looked at that have the same letter behind the dashes: each word of each
+/// command is looked up, and most are `-D`, `-I`, `-W` or names of files.
+struct Indexed {
+    table: &'static [Entry],
+    /// How many dashes there are.
+    dashes: usize,
+    /// Where the entries of each letter begin, and behind the last one the end.
+    starts: [u16; 129],
+}
+
+impl Indexed {
+    const fn new(table: &'static [Entry], dashes: usize) -> Self {
+        let mut starts = [0; 129];
+        let (mut letter, mut at) = (0, 0);
+        while letter < starts.len() {
+            while at < table.len() && letter_of(table[at].name.as_bytes(), dashes) < letter {
+                at += 1;
+            }
+            starts[letter] = at as u16;
+            letter += 1;
         }
-        let common = name.iter().zip(key).take_while(|(a, b)| a == b).count();
-        key = &key[..common.min(key.len().checked_sub(1)?)];
+        Self {
+            table,
+            dashes,
+            starts,
+        }
+    }
+
+    /// The entry with the longest name that fits. Each name that fits is a beginning of the word, so
+    /// after a look at the nearest name only what both have in common can.
+    fn longest(&self, word: &[u8]) -> Option<&'static Entry> {
+        let letter = letter_of(word, self.dashes);
+        let start = *self.starts.get(letter)?;
+        let end = *self.starts.get(letter + 1)?;
+        let table = &self.table[start.into()..end.into()];
+        let mut key = word;
+        loop {
+            let after = table.partition_point(|entry| entry.name.as_bytes() <= key);
+            let entry = &table[after.checked_sub(1)?];
+            let name = entry.name.as_bytes();
+            if entry.fits(word) {
+                return Some(entry);
+            }
+            let common = name.iter().zip(key).take_while(|(a, b)| a == b).count();
+            key = &key[..common.min(key.len().checked_sub(1)?)];
+        }
+    }
+}
+
+/// The byte behind the dashes; 0 if there is none.
+const fn letter_of(word: &[u8], dashes: usize) -> usize {
+    if dashes < word.len() {
+        word[dashes] as usize
+    } else {
+        0
     }
 }
 
