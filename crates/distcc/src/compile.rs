@@ -71,6 +71,9 @@ pub(crate) fn look_at(words: &[OsString], settings: &Settings) -> Result<Compile
 }
 
 fn look_at_expanded(words: &[OsString], settings: &Settings) -> Result<Compile, WhyLocal> {
+    if let Some(name) = settings.compilers_variable {
+        return Err(WhyLocal::Variable(name));
+    }
     let words = expand_wp(words).map_err(|WpWithoutFile| {
         settings.log.warning(
             "copy_extra_args",

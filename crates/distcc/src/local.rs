@@ -24,6 +24,8 @@ pub(crate) enum WhyLocal {
     Command(plan::WhyLocal),
     /// This option does not come out right elsewhere.
     Option(LocalOption),
+    /// This variable has the compiler do something that a server's does not do.
+    Variable(&'static str),
     /// It asks for this machine's processor, and nobody knows its name.
     ThisMachine(UnknownMachine),
     /// Which file such an option writes is left to the next word, whatever it is.
@@ -55,6 +57,7 @@ impl fmt::Display for WhyLocal {
         match self {
             Self::Command(why) => why.fmt(f),
             Self::Option(option) => option.fmt(f),
+            Self::Variable(name) => write!(f, "the variable {name} is set"),
             Self::ThisMachine(unknown) => unknown.fmt(f),
             Self::WpWithoutFile => f.write_str("-Wp names no dependency file"),
             Self::NoAction(why) => write!(f, "{}", why.display()),

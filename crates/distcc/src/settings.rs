@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) fresh_files_excluded: Option<OsString>,
     /// `DISTCC_PRINCIPAL`
     pub(crate) principal: Option<OsString>,
+    /// The first of [`COMPILERS`] that is set.
+    pub(crate) compilers_variable: Option<&'static str>,
     /// `DEPENDENCIES_OUTPUT`
     pub(crate) dependencies_output: Option<OsString>,
     /// What concerns pump mode.
@@ -92,6 +94,18 @@ pub(crate) struct Limits {
     /// for the build. None unless it is set: then only these compiles are taken out.
     pub(crate) max_discrepancy: Option<u64>,
 }
+
+/// Variables by which gcc and clang write further files, take other options or compile twice. A server's do not see them.
+const COMPILERS: [&str; 8] = [
+    "SUNPRO_DEPENDENCIES",
+    "GCC_COMPARE_DEBUG",
+    "CCC_OVERRIDE_OPTIONS",
+    "CCC_ADD_ARGS",
+    "CC_PRINT_OPTIONS",
+    "CC_PRINT_HEADERS",
+    "CC_PRINT_PROC_STAT",
+    "CC_LOG_DIAGNOSTICS",
+];
 
 /// The longest silence of a peer, unless `DISTCC_IO_TIMEOUT` says otherwise.
 const IO_TIMEOUT: Duration = Duration::from_secs(300);
@@ -153,6 +167,9 @@ impl Settings {
             mail_to,
             fresh_files_excluded: filled("DISTCC_EXCLUDE_FRESH_FILES"),
             principal: filled("DISTCC_PRINCIPAL"),
+            compilers_variable: COMPILERS
+                .into_iter()
+                .find(|name| std::env::var_os(name).is_some()),
             dependencies_output: filled("DEPENDENCIES_OUTPUT"),
             pump: PumpSettings {
                 port: var_os("INCLUDE_SERVER_PORT"),

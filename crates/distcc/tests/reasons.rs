@@ -72,6 +72,22 @@ fn commands_that_belong_here() {
 }
 
 #[test]
+fn variables_that_only_a_compiler_here_sees() {
+    let place = Place::new();
+    place.write("a.c", support::HELLO);
+    let mut distcc = place.distcc("127.0.0.1:1", "gcc -c a.c");
+    distcc.env("SUNPRO_DEPENDENCIES", place.path("deps"));
+    let why = "the variable SUNPRO_DEPENDENCIES is set";
+    let (here, record) = (
+        format!("running locally: {why}"),
+        format!("here 0 0 0 {why}"),
+    );
+    check(distcc, &place, &here, &record);
+    // It names headers, those of the system too.
+    assert!(place.text("deps").starts_with("a.o: /usr/include/"));
+}
+
+#[test]
 fn hosts_that_do_not_help() {
     let place = Place::new();
     let local = |hosts: &str, why: &str, failed: u32| {
