@@ -94,6 +94,12 @@ bench-server: ## what a compile costs the server, beside the packaged distccd (s
 	@$(MAKE) --no-print-directory staged
 	PUMPCC_STAGE=$(stage_dir) cargo run --release -p bench --bin server-cost
 
+.PHONY: bench-actions
+bench-actions: ## what a compile by an action costs client, server and wire (some minutes, idle machine)
+	@scripts/setup build test corpus bench
+	@$(MAKE) --no-print-directory staged
+	PUMPCC_STAGE=$(stage_dir) cargo run --release -p bench --bin action-cost
+
 .PHONY: lint
 lint: ## formatting, clippy, shellcheck
 	@scripts/setup build

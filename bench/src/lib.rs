@@ -1,13 +1,14 @@
 //! What comparisons with other programs have in common.
 //!
 //! [`project`]: what is compiled; [`stand_in`]: the compiler that takes no time; [`meter`]: how processor time is
-//! counted.
+//! counted; [`counter`]: how bytes are.
 
 #![allow(
     clippy::missing_errors_doc,
     reason = "what fails ends a comparison, and says what it was"
 )]
 
+pub mod counter;
 pub mod meter;
 pub mod project;
 pub mod stand_in;

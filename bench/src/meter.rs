@@ -74,6 +74,30 @@ pub fn start(command: &Command, scratch: &Path) -> Result<Running, Failure> {
 }
 
 impl Running {
+    /// The processor time so far, in ticks of the kernel, of all processes that it started and those that have ended.
+    pub fn so_far(&self) -> Result<Duration, Failure> {
+        let mut ticks = 0;
+        let mut left = vec![self.meter.id()];
+        while let Some(pid) = left.pop() {
+            let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+                continue; // It has just ended, and counts for its parent.
+            };
+            // Behind the name, which may hold anything: state, parent, and as the 12th to 15th these.
+            let (_, fields) = stat.rsplit_once(')').ok_or("stat is not as it was")?;
+            let times = fields.split_whitespace().skip(11).take(4);
+            ticks += times.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+            for thread in threads.into_iter().flatten().flatten() {
+                let children = std::fs::read_to_string(thread.path().join("children"));
+                let children = children.unwrap_or_default();
+                let children = children.split_whitespace();
+                left.extend(children.filter_map(|pid| pid.parse::<u32>().ok()));
+            }
+        }
+        let second = rustix::param::clock_ticks_per_second();
+        Ok(Duration::from_millis(ticks * 1000 / second))
+    }
+
     /// Ends the command and returns the processor time of all processes that it started.
     pub fn stop(mut self) -> Result<Duration, Failure> {
         drop(self.meter.stdin.take()); // It reads the end of this.

@@ -14,7 +14,6 @@
 
 #![allow(clippy::print_stdout, reason = "prints tables")]
 
-mod counter;
 mod table;
 
 use std::cell::Cell;
@@ -22,10 +21,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use bench::counter::Counter;
 use bench::project::Project;
 use bench::{Failure, median, meter, stand_in};
 use clap::Parser;
-use counter::Counter;
 use end_to_end::compile_database;
 use end_to_end::programs::{Side, ours, repository};
 use end_to_end::run::PATH;
@@ -167,7 +166,7 @@ impl Bench<'_> {
             pumped.push(self.pumped(project, &server.host(3))?);
         }
         let counter = Counter::open(server.address())?;
-        let host = format!("127.0.0.1:{},lzo,cpp", counter.port);
+        let host = format!("127.0.0.1:{},lzo,cpp", counter.port());
         self.pumped(project, &host)?;
         let each = |bytes: u64| bytes as f64 / 1024.0 / project.count() as f64;
         let (floor, pumped) = (median(floor), median(pumped));
