@@ -7,6 +7,7 @@ use action::messages::{
     symlink_absolute_path_strategy,
 };
 use bazel_remote_apis::build::bazel::semver::SemVer;
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 use crate::engine::{BATCH, Engine};
@@ -45,12 +46,18 @@ impl Capabilities for Engine {
             exec_enabled: self.shared.executor.is_some(),
             ..ExecutionCapabilities::default()
         };
-        Ok(Response::new(ServerCapabilities {
+        let mut response = Response::new(ServerCapabilities {
             cache_capabilities: Some(cache),
             execution_capabilities: Some(execution),
             deprecated_api_version: None,
             low_api_version: Some(version(0)),
             high_api_version: Some(version(3)),
-        }))
+        });
+        // Messages about blobs may be packed as wholes: gRPC's own word for it.
+        let packed = MetadataValue::from_static("identity,zstd");
+        response
+            .metadata_mut()
+            .insert("grpc-accept-encoding", packed);
+        Ok(response)
     }
 }

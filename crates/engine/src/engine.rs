@@ -13,6 +13,7 @@ use action::messages::content_addressable_storage_server::ContentAddressableStor
 use action::messages::execution_server::ExecutionServer;
 use bazel_remote_apis::google::bytestream::byte_stream_server::ByteStreamServer;
 use store::{Results, Store};
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
 use crate::operations::Operations;
@@ -159,7 +160,11 @@ impl Engine {
         routes
             .add_service(CapabilitiesServer::new(self.clone()))
             .add_service(
-                ContentAddressableStorageServer::new(self.clone()).max_decoding_message_size(limit),
+                // Blobs of one action packed in one message are half of what they are one by one.
+                ContentAddressableStorageServer::new(self.clone())
+                    .max_decoding_message_size(limit)
+                    .accept_compressed(CompressionEncoding::Zstd)
+                    .send_compressed(CompressionEncoding::Zstd),
             )
             .add_service(ByteStreamServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(ActionCacheServer::new(self.clone()))

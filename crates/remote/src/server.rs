@@ -40,6 +40,8 @@ pub(crate) struct Offers {
     /// Bytes of blobs in one message.
     pub(crate) batch: usize,
     pub(crate) zstd_in_batches: bool,
+    /// Messages about blobs may be packed as wholes.
+    pub(crate) zstd_of_messages: bool,
     pub(crate) zstd_in_streams: bool,
     /// The largest blob it takes.
     pub(crate) largest: u64,
@@ -78,11 +80,17 @@ impl Server {
         let mut client = CapabilitiesClient::new(channel.clone());
         let said = tokio::time::timeout(GREETING, client.get_capabilities(request)).await;
         let silent = |_| Trouble::Away("it does not say what it can do".to_owned());
-        let said = said.map_err(silent)??.into_inner();
+        let (encodings, said, _) = said.map_err(silent)??.into_parts();
+        let mut offers = Offers::read(&said)?;
+        // gRPC's own word, which hardly any server says.
+        let encodings = encodings.get("grpc-accept-encoding");
+        let encodings = encodings.and_then(|encodings| encodings.to_str().ok());
+        let mut encodings = encodings.unwrap_or_default().split(',');
+        offers.zstd_of_messages = encodings.any(|encoding| encoding.trim() == "zstd");
         Ok(Server {
             channel,
             instance: instance.to_owned(),
-            offers: Offers::read(&said)?,
+            offers,
             held: Held::default(),
         })
     }
@@ -125,6 +133,7 @@ impl Offers {
                 .is_some_and(|can| can.exec_enabled),
             batch: bounded(cache.max_batch_total_size_bytes, BATCH),
             zstd_in_batches: cache.supported_batch_update_compressors.contains(&zstd),
+            zstd_of_messages: false,
             zstd_in_streams: cache.supported_compressors.contains(&zstd),
             largest: u64::try_from(cache.max_cas_blob_size_bytes)
                 .ok()
@@ -166,6 +175,7 @@ mod tests {
             executes: false,
             batch: 1000,
             zstd_in_batches: false,
+            zstd_of_messages: false,
             zstd_in_streams: true,
             largest: u64::MAX,
         };

@@ -22,6 +22,10 @@ use crate::shares::{Client, Growing, Part, Shares};
 pub(crate) const REQUESTS: u64 = 256;
 /// What a request may hold of all that came: a message that is complete, and some pieces behind it.
 const HELD: u64 = 12 << 20;
+/// What a packed message unpacks to at most.
+const MESSAGE: usize = 4 << 20;
+/// gRPC's way to say that a request's messages are packed.
+const ENCODING: &str = "grpc-encoding";
 /// Executions that clients wait for.
 const EXECUTIONS: u64 = 16 << 10;
 const EXECUTION: &str = "/build.bazel.remote.execution.v2.Execution/";
@@ -95,6 +99,10 @@ where
             bytes: 0,
             _part: part,
         }));
+        // A packed message is as large as it unpacks to, which may be all that a message can be.
+        if request.headers().contains_key(ENCODING) && !lock(&held).grow(MESSAGE) {
+            return Box::pin(async { Ok(no_memory().into_http()) });
+        }
         let until_answered = Arc::clone(&held);
         let patience = self.limits.patience;
         let answered = self.inner.call(request.map(|inner| {
@@ -119,6 +127,10 @@ where
             }))
         })
     }
+}
+
+fn no_memory() -> Status {
+    Status::resource_exhausted("no memory for more requests of this client now")
 }
 
 /// What a request has until it is answered.
@@ -170,8 +182,7 @@ impl HttpBody for Weighed {
             && let Some(data) = frame.data_ref()
             && !lock(&this.held).grow(data.len())
         {
-            let text = "no memory for more requests of this client now";
-            return Poll::Ready(Some(Err(Status::resource_exhausted(text))));
+            return Poll::Ready(Some(Err(no_memory())));
         }
         Poll::Ready(frame)
     }
@@ -347,6 +358,26 @@ mod tests {
                 let response = ask(&mut limited, CAS, pieces(1 << 20, 3)).await;
                 assert_eq!(read(response).await.unwrap(), 3 << 20);
             }
+        });
+    }
+
+    #[test]
+    fn a_packed_request_has_as_much_as_it_may_unpack_to() {
+        run(async {
+            let mut limited = limited(8 << 20);
+            let mut request = |bytes: usize| {
+                let mut request = Request::new(Body::new(pieces(bytes, 1)));
+                *request.uri_mut() = CAS.parse().unwrap();
+                request
+                    .headers_mut()
+                    .insert(ENCODING, "zstd".parse().unwrap());
+                limited.call(request)
+            };
+            let first = request(10).await.unwrap();
+            assert!(!is_refused(&first));
+            assert!(is_refused(&request(10).await.unwrap()));
+            drop(first);
+            assert!(!is_refused(&request(10).await.unwrap()));
         });
     }
 
