@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot do has failed")]
 
 use end_to_end::both_ways::{Work, on_each_engine};
+use end_to_end::client::Client;
 use end_to_end::programs::Side;
+use end_to_end::run::run;
 use end_to_end::server::Setup;
 
 const TEXT: &str = "#include <stddef.h>
@@ -306,4 +308,25 @@ fn compilers_of_all_kinds_come_along() {
         PATH=/usr/lib/ccache:$PATH $by gcc -g -c a.c -o 8.o";
         same(work, script, 8);
     });
+}
+
+#[test]
+fn the_files_of_a_compiler_are_shown() {
+    let client = Client::of(Side::Ours, "localhost");
+    let shown = |words: &[&str]| {
+        let mut distcc = client.command(Side::Ours.distcc(), "/".as_ref());
+        run(distcc.arg("--show-toolchain").args(words))
+    };
+    let done = shown(&["gcc", "-x", "c++"]).expect_success();
+    let text = done.text().0;
+    for part in [
+        "version  gcc version ",
+        "cc1plus  (the driver starts it as cc1plus)",
+        " bytes\n",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let done = shown(&["no-such-compiler"]);
+    assert_eq!(done.code(), 1, "{}", done.explain());
+    assert!(done.text().1.contains("there is no program"));
 }

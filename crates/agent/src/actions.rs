@@ -12,4 +12,4 @@ mod locale;
 pub mod maker;
 mod named;
 pub mod placement;
-mod toolchains;
+pub(crate) mod toolchains;

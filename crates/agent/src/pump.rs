@@ -7,7 +7,7 @@
 //! Reading order: `cli` (what is asked for) and `settings` (the environment); `session` (the
 //! steps); `hosts` (which servers), `include_server` and `private_server` (what runs beside the
 //! build), `build` (the command itself), `signals` and `progress`; `shutdown` (the end, also of
-//! another pump's session), `summary` and `messages`.
+//! another pump's session), `summary` and `messages`; `toolchain_shown` (no build at all).
 
 mod build;
 mod cli;
@@ -22,6 +22,7 @@ mod settings;
 mod shutdown;
 mod signals;
 mod summary;
+mod toolchain_shown;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
             Ok(0)
         }
         Task::Build(command) => session::build(&settings, command),
+        Task::ShowToolchain(command) => return toolchain_shown::show(command),
         Task::Unknown(word) => Err(messages::PumpError::UnknownOption(word.clone())),
     };
     match ended {

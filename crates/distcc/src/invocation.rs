@@ -22,6 +22,8 @@ pub(crate) enum Call {
     Concurrency,
     /// `--show-principal`
     ShowPrincipal,
+    /// `--show-toolchain COMPILER [OPTION...]`
+    ShowToolchain(Vec<OsString>),
     /// `--scan-includes COMMAND`
     ScanIncludes(Vec<OsString>),
     /// Run this command, somewhere.
@@ -45,6 +47,10 @@ pub(crate) fn decide(mut argv: Vec<OsString>) -> Call {
         Some(b"--show-hosts") => Call::ShowHosts,
         Some(b"-j") => Call::Concurrency,
         Some(b"--show-principal") => Call::ShowPrincipal,
+        Some(b"--show-toolchain") => match rest.get(1..) {
+            Some(command @ [_, ..]) => Call::ShowToolchain(command.to_vec()),
+            _ => Call::Missing("operand"),
+        },
         Some(b"--scan-includes") => match rest.get(1..) {
             Some(command @ [_, ..]) => Call::ScanIncludes(with_compiler(command)),
             _ => Call::Missing("operand"),
@@ -167,6 +173,11 @@ mod tests {
         check(&["distcc", "--help"], Call::Help);
         check(&["/usr/bin/distcc", "--version"], Call::Version);
         check(&["distcc", "--show-hosts"], Call::ShowHosts);
+        check(
+            &["distcc", "--show-toolchain", "-m32"],
+            Call::ShowToolchain(vec!["-m32".into()]),
+        );
+        check(&["distcc", "--show-toolchain"], Call::Missing("operand"));
         check(&["distcc-0.1", "-j"], Call::Concurrency);
         check(&["distcc", "--show-principal"], Call::ShowPrincipal);
         check(

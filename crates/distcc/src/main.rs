@@ -4,7 +4,7 @@
 //! calls, no argument parser. In reading order:
 //!
 //! - what was asked: [`invocation`], [`settings`], [`response_file`], [`compiler_name`], [`colours`], [`this_machine`],
-//!   [`usage`], [`scan_includes`];
+//!   [`usage`], [`scan_includes`], [`show_toolchain`];
 //! - the life of a compile: [`compile`] (the hot path), [`host_list`], [`schedule`], [`remote`]
 //!   with [`preprocess`] ([`text`]) or [`pump`] ([`include_server`], [`tree`]), [`exchange`] over
 //!   [`transport`] ([`resolve`]), [`conclusion`], [`output`], [`local`], [`account`];
@@ -19,6 +19,7 @@ mod colours;
 mod compiler_name;
 mod response_file;
 mod scan_includes;
+mod show_toolchain;
 mod this_machine;
 mod tools_chosen;
 mod usage;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
     let exit = match invocation::decide(argv) {
         Call::Compile(words) => timing::measure(&settings.log, || compile::run(&words, &settings)),
         Call::ScanIncludes(words) => scan_includes::run(&words, &settings),
+        Call::ShowToolchain(words) => show_toolchain::run(&words, &settings),
         Call::Help => written(usage::write_help(&mut io::stdout())),
         Call::Version => written(usage::write_version(&mut io::stdout())),
         Call::ShowHosts => show_hosts(&settings),

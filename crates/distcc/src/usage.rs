@@ -11,6 +11,7 @@ const USAGE: &str = "\
 Usage:
    distcc [--scan-includes] [COMPILER] [compile options] -o OBJECT -c SOURCE
    distcc [--help|--version|--show-hosts|-j|--show-principal]
+   distcc --show-toolchain COMPILER [options]
 
 Compiles on other machines what can be compiled there, and runs everything else here.
 COMPILER is cc unless given. Called under the name of a compiler, distcc takes its place.
@@ -20,6 +21,7 @@ Options:
    --version         Show the version, and exit.
    --show-hosts      Show the list of hosts, and exit.
    -j                Show how many jobs these hosts take at once, and exit.
+   --show-toolchain  Show which files belong to a compiler, and why, and exit.
    --scan-includes   Show the files that pump mode would send, and exit.
    --show-principal  Show the name for authentication, and exit.
 

@@ -48,12 +48,7 @@ impl Toolchains {
         let name = argv.first().map_or(OsStr::new(""), |name| name);
         let variable = |name| around.variable(name).unwrap_or_default().to_owned();
         let (path, library_path) = (variable("PATH"), variable("LD_LIBRARY_PATH"));
-        let wanted = Wanted {
-            name: name.to_owned(),
-            language: of(hermetic.language),
-            options: hermetic.tools.clone(),
-            plugins: hermetic.plugins.clone(),
-        };
+        let wanted = wanted(name, hermetic);
         let is_relative = |path: &Path| !path.is_absolute();
         let is_found_from_here = match name.as_bytes().contains(&b'/') {
             true => is_relative(Path::new(name)),
@@ -102,6 +97,16 @@ impl Found {
 
     fn is_as_it_was(&self) -> bool {
         self.stamps.iter().all(|(path, was)| stamp(path) == *was)
+    }
+}
+
+/// What this command says about its compiler, which is called `name`.
+pub(crate) fn wanted(name: &OsStr, hermetic: &Hermetic) -> Wanted {
+    Wanted {
+        name: name.to_owned(),
+        language: of(hermetic.language),
+        options: hermetic.tools.clone(),
+        plugins: hermetic.plugins.clone(),
     }
 }
 

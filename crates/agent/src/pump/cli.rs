@@ -8,6 +8,8 @@ pub(super) enum Task<'a> {
     Usage,
     Startup,
     Shutdown,
+    /// Show what belongs to this compiler; a name, and options.
+    ShowToolchain(&'a [OsString]),
     /// Run this command; never empty.
     Build(&'a [OsString]),
     /// This cannot be the name of a command.
@@ -23,6 +25,9 @@ pub(super) fn parse(argv: &[OsString]) -> Task<'_> {
         [only] if only == "-h" || only == "--help" => Task::Usage,
         [only] if only == "--startup" => Task::Startup,
         [only] if only == "--shutdown" => Task::Shutdown,
+        [first, command @ ..] if first == "--show-toolchain" && !command.is_empty() => {
+            Task::ShowToolchain(command)
+        }
         [first, ..] if first.as_encoded_bytes().starts_with(b"-") => Task::Unknown(first),
         command => Task::Build(command),
     }
@@ -33,6 +38,8 @@ pub(super) const USAGE: &str = r#"Usage:
 or
     pump --startup
     pump --shutdown
+or
+    pump --show-toolchain COMPILER [OPTION...]
 
 Runs COMMAND, usually a parallel build such as "make -j80", so that distcc also
 preprocesses on the servers: an include server runs beside it and tells distcc
@@ -46,7 +53,9 @@ environment that distcc and "pump --shutdown" need:
     make -j80
     pump --shutdown
 
-Where no hosts are configured, both forms also start a private server on this
+"pump --show-toolchain" shows which files belong to a compiler, and why.
+
+Where no hosts are configured, the first two forms also start a private server on this
 machine, which serves nobody else.
 
 Environment variables (all optional):
@@ -87,6 +96,11 @@ mod tests {
         check("pump --shutdown", "Shutdown");
         check("pump make -j4", r#"Build(["make", "-j4"])"#);
         check("pump --startup x", r#"Unknown("--startup")"#);
+        check(
+            "pump --show-toolchain gcc -m32",
+            r#"ShowToolchain(["gcc", "-m32"])"#,
+        );
+        check("pump --show-toolchain", r#"Unknown("--show-toolchain")"#);
         check("pump --bogus", r#"Unknown("--bogus")"#);
         check("pump make --help", r#"Build(["make", "--help"])"#);
         check("", "Usage");
