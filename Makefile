@@ -52,6 +52,13 @@ corpus-test: ## build redis and git, pumped, and compare; scan five projects bes
 	@scripts/setup build bare test corpus
 	@$(MAKE) --no-print-directory staged
 	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test corpus
+	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test identity some_of
+
+.PHONY: identity
+identity: ## compile five projects here, on our server in an empty root and on another engine: is each file the same? NAME=git for one
+	@scripts/setup build bare test corpus
+	@$(MAKE) --no-print-directory staged
+	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test identity all_of::$(NAME) -- --test-threads=1
 
 # Counters in all code tell which inputs reach something new; the crate `fuzz` reads them.
 counted = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \

@@ -14,54 +14,91 @@ use crate::tree::{Tree, snapshot};
 
 const LIMIT: Duration = Duration::from_secs(1800);
 
+/// Which files a compile is asked for beside its object and dependency file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Further {
+    /// None.
+    Nothing,
+    /// Debug information and notes for coverage in files of their own.
+    DwoAndGcno,
+}
+
 /// Compiles all `entries` by `compiler`, gcc or clang, here and below `pump` on an engine (as host lists name it), in the same folders and with
 /// the same names. Each has to run there, and objects and dependency files have to be the same to the byte.
 #[track_caller]
 pub fn expect_same_objects(engine: &str, entries: &[Entry], compiler: &str) {
-    let tree = Tree::new();
-    let out = tree.folder("out");
-    let makefile = tree.write("Makefile", makefile(entries, compiler, &out));
-    let words = [
-        "--silent",
-        "-j2",
-        "-f",
-        makefile.to_str().expect("tests' folders are UTF-8"),
-    ];
-    let mut make = command("make");
-    run_within(make.args(words).current_dir(tree.path()), LIMIT).expect_success();
-    let here = tree.join("here");
-    fs::rename(&out, &here).expect("both are in one folder");
-    tree.folder("out");
+    Here::compile(entries, compiler, Further::Nothing).expect_same_on(engine);
+}
 
-    let log = tree.join("log");
-    let client = Client::of(Side::Ours, engine)
-        .with("DISTCC_VERBOSE", "1")
-        .with("DISTCC_LOG", &log);
-    let mut pump = client.command(ours("pump"), &tree.path());
-    pump.arg("make").args(words).arg("LAUNCHER=distcc");
-    let done = run_within(&mut pump, LIMIT);
-    let log = fs::read(log).expect("clients have written to it");
-    let log = String::from_utf8_lossy(&log);
-    let there = log.matches(": as an action").count();
-    assert!(
-        done.code() == 0 && there == entries.len(),
-        "on the engine: {there} of {}\n{}\n{log}",
-        entries.len(),
-        done.explain()
-    );
+/// What compiles made here, without us.
+#[derive(Debug)]
+pub struct Here {
+    tree: Tree,
+    compiles: usize,
+    /// For messages.
+    what: String,
+}
 
-    let (here, there) = (snapshot(&here), snapshot(&out));
-    assert!(here.len() >= 2 * entries.len(), "objects and their lists");
-    let names: BTreeSet<_> = here.keys().chain(there.keys()).collect();
-    let different = names
-        .into_iter()
-        .filter(|name| here.get(*name) != there.get(*name));
-    let different: Vec<_> = different.collect();
-    assert!(different.is_empty(), "{compiler}: {different:?}");
+impl Here {
+    /// Compiles all `entries` by `compiler`, gcc or clang, with `-O2 -g`.
+    #[track_caller]
+    pub fn compile(entries: &[Entry], compiler: &str, further: Further) -> Self {
+        let tree = Tree::new();
+        let out = tree.folder("out");
+        tree.write("Makefile", makefile(entries, compiler, further, &out));
+        let here = Self {
+            tree,
+            compiles: entries.len(),
+            what: format!("{compiler}, {further:?}"),
+        };
+        let mut make = command("make");
+        let make = make.args(here.words()).current_dir(here.tree.path());
+        run_within(make, LIMIT).expect_success();
+        fs::rename(&out, here.tree.join("here")).expect("both are in one folder");
+        here
+    }
+
+    fn words(&self) -> [String; 4] {
+        let makefile = self.tree.join("Makefile");
+        let makefile = makefile.to_str().expect("tests' folders are UTF-8");
+        ["--silent", "-j2", "-f", makefile].map(str::to_owned)
+    }
+
+    /// Compiles the same below `pump` on an engine. Each compile has to run there, and make the same files, to the byte.
+    #[track_caller]
+    pub fn expect_same_on(&self, engine: &str) {
+        let out = self.tree.folder("out");
+        let log = self.tree.join("log");
+        let client = Client::of(Side::Ours, engine)
+            .with("DISTCC_VERBOSE", "1")
+            .with("DISTCC_LOG", &log);
+        let mut pump = client.command(ours("pump"), &self.tree.path());
+        pump.arg("make").args(self.words()).arg("LAUNCHER=distcc");
+        let done = run_within(&mut pump, LIMIT);
+        let text = fs::read(&log).expect("clients have written to it");
+        let text = String::from_utf8_lossy(&text);
+        let there = text.matches(": as an action").count();
+        assert!(
+            done.code() == 0 && there == self.compiles,
+            "on the engine: {there} of {}\n{}\n{text}",
+            self.compiles,
+            done.explain()
+        );
+        let (here, there) = (snapshot(&self.tree.join("here")), snapshot(&out));
+        assert!(here.len() >= 2 * self.compiles, "objects and their lists");
+        let names: BTreeSet<_> = here.keys().chain(there.keys()).collect();
+        let different = names
+            .into_iter()
+            .filter(|name| here.get(*name) != there.get(*name));
+        let different: Vec<_> = different.collect();
+        assert!(different.is_empty(), "{}: {different:?}", self.what);
+        fs::remove_dir_all(out).expect("the folder is ours");
+        fs::remove_file(log).expect("the folder is ours");
+    }
 }
 
 /// All compiles, each with outputs of its own below `out`. `$(LAUNCHER)` stands in front of each.
-fn makefile(entries: &[Entry], compiler: &str, out: &Path) -> String {
+fn makefile(entries: &[Entry], compiler: &str, further: Further, out: &Path) -> String {
     let mut rules = String::new();
     let mut all = String::from("all:");
     for (number, entry) in entries.iter().enumerate() {
@@ -74,7 +111,14 @@ fn makefile(entries: &[Entry], compiler: &str, out: &Path) -> String {
             (false, other) => other.to_owned(),
         };
         let words = words[1..].join(" ").replace('$', "$$");
-        let options = format!("-O2 -g -w -MD -MF {stem}.d -o {stem}.o");
+        let further = match further {
+            Further::Nothing => String::new(),
+            // gcc's notes have a number in them that is random otherwise.
+            Further::DwoAndGcno => {
+                format!("-gsplit-dwarf --coverage -frandom-seed={number}")
+            }
+        };
+        let options = format!("-O2 -g {further} -w -MD -MF {stem}.d -o {stem}.o");
         let _ = write!(all, " {stem}.o"); // Strings take all.
         let _ = writeln!(
             rules,

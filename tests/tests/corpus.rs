@@ -1,8 +1,6 @@
 //! Larger real projects, through our programs from end to end: `make corpus-test`.
 
-use end_to_end::alike::expect_same_objects;
 use end_to_end::compile_database::of_corpus;
-use end_to_end::engine::Engine;
 use end_to_end::project::Project;
 use end_to_end::scanned::expect_no_difference;
 use end_to_end::tree::Tree;
@@ -41,18 +39,6 @@ fn googletest_is_scanned_like_both_compilers() {
 #[test]
 fn ledger_is_scanned_like_both_compilers() {
     check_scan("ledger", 50);
-}
-
-/// Half of the compiles by gcc, the others by clang.
-#[test]
-fn redis_is_the_same_from_an_engine() {
-    let (engine, tree) = (Engine::start(2), Tree::new());
-    let entries = of_corpus("redis", &tree);
-    assert!(entries.len() >= 80, "{} compiles", entries.len());
-    for (first, compiler) in ["gcc", "clang"].into_iter().enumerate() {
-        let some: Vec<_> = entries.iter().skip(first).step_by(2).cloned().collect();
-        expect_same_objects(&engine.host(), &some, compiler);
-    }
 }
 
 #[test]
