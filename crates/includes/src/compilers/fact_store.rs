@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::compilers::ask::{Said, is_complete, programs};
 
 /// The file format, and who wrote it: another version of ours may have asked in another way.
-const MAGIC: &[u8] = concat!("includes-facts 2 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
+const MAGIC: &[u8] = concat!("includes-facts 3 ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
 
 /// Files kept; some compilers under some dozens of sets of options.
 const FILES: usize = 1000;

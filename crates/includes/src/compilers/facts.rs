@@ -72,7 +72,7 @@ pub(crate) fn script(appeared: &[Vec<u8>]) -> Vec<u8> {
         #if '\\377' > 0\npumpcc_is unsigned_char\n#endif\n\
         #if L'\\0' - 1 > 0\npumpcc_is unsigned_wide\n#endif\n\
         #define pumpcc_optional(x,...) __VA_OPT__(1)\n\
-        #if pumpcc_optional(1,2) + 0\npumpcc_is va_opt\n#endif\n\
+        pumpcc_is va_opt pumpcc_optional(1,2)\n\
         #define pumpcc_third(a,b,c,...) c\n\
         #define pumpcc_comma(...) pumpcc_third(0,##__VA_ARGS__,1,0,0)\n\
         #if pumpcc_comma()\npumpcc_is keeps_comma\n#endif\n\
@@ -167,7 +167,7 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
                 b"cplusplus" => dialect.cplusplus = true,
                 b"has_true" => dialect.has_true = true,
                 b"unsigned_wide" => dialect.unsigned_wide = true,
-                b"va_opt" => dialect.va_opt = true,
+                b"va_opt 1" => dialect.va_opt = true,
                 b"keeps_comma" => dialect.keeps_comma = true,
                 b"digraphs" => dialect.digraphs = true,
                 b"unsigned_char" => dialect.unsigned_char = true,
