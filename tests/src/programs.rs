@@ -88,6 +88,19 @@ pub fn bare_server() -> PathBuf {
     printed_path(&["bare-server"], Duration::from_secs(1800))
 }
 
+/// The folder of `pump` and `include_server` as static files.
+pub fn static_pump() -> PathBuf {
+    printed_path(&["static-pump"], Duration::from_secs(1800))
+}
+
+/// A root folder of another release of Debian, with its gcc and g++. Not to be written to.
+pub fn debian_root(release: &str) -> PathBuf {
+    printed_path(
+        &["debian-root", &format!("RELEASE={release}")],
+        Duration::from_secs(900),
+    )
+}
+
 /// What BuildGrid generated of the Remote Execution API for Python: a folder to import it from.
 pub fn stubs() -> PathBuf {
     printed_path(&["stubs"], Duration::from_secs(600))
