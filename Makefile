@@ -19,6 +19,7 @@ client     = $(target_dir)/$(arch)-unknown-linux-musl/client/distcc
 stage_dir  = $(target_dir)/stage
 corpus_dir = $(target_dir)/corpus
 engine_dir = $(target_dir)/engine
+debian_dir = $(target_dir)/debian
 stubs_dir  = $(target_dir)/stubs
 
 # For the include engine: a quarter of an hour of one processor.
@@ -53,12 +54,14 @@ corpus-test: ## build redis and git, pumped, and compare; scan five projects bes
 	@$(MAKE) --no-print-directory staged
 	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test corpus
 	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test identity some_of
+	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test other_release
 
 .PHONY: identity
 identity: ## compile five projects here, on our server in an empty root and on another engine: is each file the same? NAME=git for one
 	@scripts/setup build bare test corpus
 	@$(MAKE) --no-print-directory staged
-	PUMPCC_STAGE=$(stage_dir) cargo test -p end-to-end --features corpus --test identity all_of::$(NAME) -- --test-threads=1
+	@# gcc's .dwo files follow its addresses.
+	PUMPCC_STAGE=$(stage_dir) setarch -R cargo test -p end-to-end --features corpus --test identity all_of::$(NAME) -- --test-threads=1
 
 # Counters in all code tell which inputs reach something new; the crate `fuzz` reads them.
 counted = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
@@ -162,6 +165,16 @@ bare-server: ## build distccd as one static file, for a root folder of nothing e
 	@scripts/setup build bare
 	@cargo build --quiet --release -p distccd --target $(arch)-unknown-linux-musl
 	@echo $(target_dir)/$(arch)-unknown-linux-musl/release/distccd
+
+.PHONY: static-pump
+static-pump: ## build pump and include_server as static files, for machines with an older C library, and print their folder
+	@scripts/setup build bare
+	@cargo build --quiet --release -p agent --target $(arch)-unknown-linux-musl
+	@echo $(target_dir)/$(arch)-unknown-linux-musl/release
+
+.PHONY: debian-root
+debian-root: ## make a root folder of Debian's RELEASE= with its compilers, below target/debian, for tests (as root)
+	@scripts/debian-root $(debian_dir) $(RELEASE)
 
 .PHONY: setup
 setup: ## install all that any target needs (as root: Debian packages too)

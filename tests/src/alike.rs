@@ -19,7 +19,8 @@ const LIMIT: Duration = Duration::from_secs(1800);
 pub enum Further {
     /// None.
     Nothing,
-    /// Debug information and notes for coverage in files of their own.
+    /// Notes for coverage, and debug information in a file of its own. Not that of gcc where addresses are random: its order
+    /// follows them, so it differs from one compile here to the next.
     DwoAndGcno,
 }
 
@@ -114,6 +115,9 @@ fn makefile(entries: &[Entry], compiler: &str, further: Further, out: &Path) -> 
         let further = match further {
             Further::Nothing => String::new(),
             // gcc's notes have a number in them that is random otherwise.
+            Further::DwoAndGcno if compiler == "gcc" && addresses_are_random() => {
+                format!("--coverage -frandom-seed={number}")
+            }
             Further::DwoAndGcno => {
                 format!("-gsplit-dwarf --coverage -frandom-seed={number}")
             }
@@ -128,8 +132,15 @@ fn makefile(entries: &[Entry], compiler: &str, further: Further, out: &Path) -> 
     format!("{all}\n\n{rules}")
 }
 
+/// Programs inherit that from us; `setarch -R` makes them equal.
+fn addresses_are_random() -> bool {
+    const NOT_RANDOM: u32 = 0x0004_0000;
+    let said = fs::read_to_string("/proc/self/personality").unwrap_or_default();
+    u32::from_str_radix(said.trim(), 16).map_or(true, |flags| flags & NOT_RANDOM == 0)
+}
+
 /// A command without its own output.
-fn own_words(command: &str) -> Vec<&str> {
+pub fn own_words(command: &str) -> Vec<&str> {
     let mut words: Vec<&str> = command.split_whitespace().collect();
     while let Some(at) = words.iter().position(|&word| word == "-o") {
         words.drain(at..(at + 2).min(words.len()));
