@@ -236,7 +236,17 @@ impl Store {
             true => (self.shared.program(digest, &content)?, PROGRAM),
             false => (self.shared.folder.blob(digest), DATA),
         };
-        match std::fs::hard_link(&from, to) {
+        let mut linked = std::fs::hard_link(&from, to);
+        for _ in 0..MOST_REPLACED {
+            match &linked {
+                // The file was found, and another of the same content took its place before it had its new name.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && from.exists() => {
+                    linked = std::fs::hard_link(&from, to);
+                }
+                _ => break,
+            }
+        }
+        match linked {
             // A file has only so many names; a copy of it takes its place, and not one for each name more.
             Err(error) if error.kind() == io::ErrorKind::TooManyLinks => {
                 self.shared.copy(&content, &from, mode)?;
@@ -265,6 +275,9 @@ impl Store {
         self.shared.folder.close()
     }
 }
+
+/// How often a file may be replaced while it is given another name.
+const MOST_REPLACED: usize = 100;
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {

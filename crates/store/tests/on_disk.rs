@@ -238,3 +238,25 @@ fn a_blob_stands_in_any_number_of_places() {
     assert!(inodes.len() <= 2, "a copy for each");
     assert_eq!(store.read(digest).unwrap(), content);
 }
+
+/// Two clients may send the same blob: the second file takes the first one's place, perhaps while that gets a name.
+#[test]
+fn a_blob_is_placed_while_it_arrives_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store"), 1 << 20).unwrap();
+    let (digest, content) = blob(b'm', 100);
+    store.put(digest, &content).unwrap();
+    std::thread::scope(|scope| {
+        let placing = scope.spawn(|| {
+            for place in 0..2_000 {
+                let to = folder.path().join(place.to_string());
+                store.place(digest, false, &to).unwrap();
+            }
+        });
+        while !placing.is_finished() {
+            let mut writing = store.write(digest).unwrap();
+            writing.write(&content).unwrap();
+            writing.finish().unwrap();
+        }
+    });
+}
