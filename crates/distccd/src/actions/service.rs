@@ -7,6 +7,7 @@ use std::any::Any;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -136,15 +137,8 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
         // What such a compiler makes shall never be taken for the result of a real one.
         Some(_) => folder.join("measurements"),
     };
-    let failed = |error: io::Error| {
-        let reason = crate::fault::reason(&error);
-        format!("the cache in {}: {reason}", folder.display())
-    };
-    // What clients have sent is nobody else's business.
-    let mut private = std::fs::DirBuilder::new();
-    private.recursive(true).mode(0o700);
-    private.create(&folder).map_err(failed)?;
-    let store = Store::open(&folder.join("blobs"), settings.actions.cache_bytes).map_err(failed)?;
+    let (folder, store) = open_store(&folder, settings.actions.cache_bytes)?;
+    let failed = |error| in_cache(&folder, &error);
     let results = (settings.actions.cache_bytes / RESULT_BLOBS).clamp(RESULTS.0, RESULTS.1);
     let results = usize::try_from(results).unwrap_or(usize::MAX);
     let results = Results::open(&folder.join("results"), results).map_err(failed)?;
@@ -217,6 +211,31 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
     })
 }
 
+/// Opens the store in the first folder that no other server has: `folder`, or `folder/2` and so on. Those that ssh starts
+/// for several clients of one user are several, and private ones, too.
+fn open_store(folder: &Path, bytes: u64) -> Result<(PathBuf, Store), String> {
+    const MOST: u32 = 16;
+    let others = (2..=MOST).map(|number| folder.join(number.to_string()));
+    for folder in [folder.to_owned()].into_iter().chain(others) {
+        // What clients have sent is nobody else's business.
+        let mut private = std::fs::DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        let made = private.create(&folder);
+        match made.and_then(|()| Store::open(&folder.join("blobs"), bytes)) {
+            Ok(store) => return Ok((folder, store)),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+            Err(error) => return Err(in_cache(&folder, &error)),
+        }
+    }
+    let folder = folder.display();
+    Err(format!("the cache in {folder}: {MOST} servers have it"))
+}
+
+fn in_cache(folder: &Path, error: &io::Error) -> String {
+    let reason = crate::fault::reason(error);
+    format!("the cache in {}: {reason}", folder.display())
+}
+
 fn runtime(jobs: u64) -> io::Result<tokio::runtime::Runtime> {
     // One for each request that may keep a thread busy, and for each job; some for what is soon over.
     const OTHERS: u64 = 32;
@@ -277,4 +296,20 @@ fn raised(event: &Event) -> io::Result<impl Future<Output = ()> + use<>> {
         // Without a runtime nobody would be here.
         let _ = event.readable().await;
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_that_share_a_cache_have_folders_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        let open = || open_store(&cache, 256 << 20).unwrap();
+        let (first, second) = (open(), open());
+        assert_eq!([&first.0, &second.0], [&cache.join(""), &cache.join("2")]);
+        drop(first);
+        assert_eq!(open().0, cache);
+    }
 }
