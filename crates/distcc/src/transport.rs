@@ -106,7 +106,8 @@ impl Connection {
                 host,
                 command,
             } => {
-                let words = ssh_command(&settings.ssh, user.as_deref(), host, command.as_deref());
+                let (user, command) = (user.as_deref(), command.as_deref());
+                let words = hosts::ssh_command(&settings.ssh, user, host, command);
                 SshConnection::open(&words, &settings.children, io_timeout).map(Self::Ssh)
             }
             Transport::Local => unreachable!("local jobs need no connection"),
@@ -300,23 +301,6 @@ fn prepare(stream: &TcpStream, io_timeout: Duration) -> io::Result<()> {
     stream.set_write_timeout(Some(io_timeout))
 }
 
-/// The command that starts a server at the other end.
-fn ssh_command(
-    ssh: &[OsString],
-    user: Option<&OsStr>,
-    host: &OsStr,
-    command: Option<&OsStr>,
-) -> Vec<OsString> {
-    let mut words = ssh.to_vec();
-    if let Some(user) = user {
-        words.extend(["-l".into(), user.to_owned()]);
-    }
-    words.push(host.to_owned());
-    words.push(command.unwrap_or(OsStr::new("distccd")).to_owned());
-    words.extend(["--inetd".into(), "--enable-tcp-insecure".into()]);
-    words
-}
-
 /// A server behind the pipes of an ssh of ours. Dropping it ends ssh at once.
 #[derive(Debug)]
 pub(crate) struct SshConnection {
@@ -398,33 +382,6 @@ fn wait(fd: &impl AsFd, event: PollFlags, limit: Duration) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(ssh: &[&str], user: Option<&str>, command: Option<&str>, expected: &str) {
-        let ssh: Vec<OsString> = ssh.iter().map(OsString::from).collect();
-        let words = ssh_command(
-            &ssh,
-            user.map(OsStr::new),
-            "h".as_ref(),
-            command.map(OsStr::new),
-        );
-        assert_eq!(words.join(OsStr::new(" ")), expected);
-    }
-
-    #[test]
-    fn ssh_commands() {
-        check(
-            &["ssh"],
-            None,
-            None,
-            "ssh h distccd --inetd --enable-tcp-insecure",
-        );
-        check(
-            &["ssh", "-p", "22"],
-            Some("u"),
-            Some("/opt/distccd"),
-            "ssh -p 22 -l u h /opt/distccd --inetd --enable-tcp-insecure",
-        );
-    }
 
     #[test]
     fn a_silent_ssh_times_out_and_is_ended() {

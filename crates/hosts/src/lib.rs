@@ -22,7 +22,7 @@ mod entry;
 #[cfg(test)]
 mod fuzzed;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use cursor::{Cursor, is_blank};
@@ -144,6 +144,24 @@ pub fn parse(text: &[u8]) -> Result<HostList, HostError> {
         rest = &rest[len..];
     }
     Ok(list)
+}
+
+/// The command that starts a server behind ssh, which is `ssh` with its own options: for a host of [`Transport::Ssh`].
+#[must_use]
+pub fn ssh_command(
+    ssh: &[OsString],
+    user: Option<&OsStr>,
+    host: &OsStr,
+    command: Option<&OsStr>,
+) -> Vec<OsString> {
+    let mut words = ssh.to_vec();
+    if let Some(user) = user {
+        words.extend(["-l".into(), user.to_owned()]);
+    }
+    words.push(host.to_owned());
+    words.push(command.unwrap_or(OsStr::new("distccd")).to_owned());
+    words.extend(["--inetd".into(), "--enable-tcp-insecure".into()]);
+    words
 }
 
 impl HostList {

@@ -448,3 +448,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn servers_behind_ssh_are_started_by_a_command() {
+    let command = |ssh: &[&str], user: Option<&str>, program: Option<&str>| {
+        let ssh: Vec<OsString> = ssh.iter().map(OsString::from).collect();
+        let (user, program) = (user.map(OsStr::new), program.map(OsStr::new));
+        ssh_command(&ssh, user, "h".as_ref(), program).join(OsStr::new(" "))
+    };
+    assert_eq!(
+        command(&["ssh"], None, None),
+        "ssh h distccd --inetd --enable-tcp-insecure"
+    );
+    assert_eq!(
+        command(&["ssh", "-p", "22"], Some("u"), Some("/opt/distccd")),
+        "ssh -p 22 -l u h /opt/distccd --inetd --enable-tcp-insecure"
+    );
+}
