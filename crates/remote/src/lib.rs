@@ -4,15 +4,16 @@
 //! No server is trusted: contents have to have the digest that was said, only declared outputs are taken, links are not
 //! followed, and sizes are bounded.
 //!
-//! Reading order: `endpoint` (what a host list names), `server` (a connection and what the server can do), `run` (the
-//! life of one action there), `held` with `upload` (each blob once), `fetch` (what comes back), `trouble` (what may go
-//! wrong, and what can be done about it).
+//! Reading order: `endpoint` (what a host list names), `server` (a connection and what the server can do), `program` (a
+//! server behind ssh), `run` (the life of one action there), `held` with `upload` (each blob once), `fetch` (what comes
+//! back), `trouble` (what may go wrong, and what can be done about it).
 #![forbid(unsafe_code)]
 
 mod endpoint;
 mod fetch;
 mod held;
 mod packing;
+mod program;
 mod run;
 mod server;
 mod trouble;

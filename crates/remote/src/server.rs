@@ -6,6 +6,7 @@ use action::messages::capabilities_client::CapabilitiesClient;
 use action::messages::{
     CacheCapabilities, GetCapabilitiesRequest, ServerCapabilities, compressor, digest_function,
 };
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint as Address};
 
 use crate::endpoint::Endpoint;
@@ -52,17 +53,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Trouble::Away`], or `Refused` if it speaks another version or wants other digests than SHA-256.
+    /// [`Trouble::Away`]; `Foreign` if something else answers; `Refused` if it speaks another version or wants other
+    /// digests than SHA-256.
     pub async fn connect(endpoint: &Endpoint) -> Result<Server, Trouble> {
-        let address = Address::from_shared(format!("http://{}", endpoint.authority))
-            .map_err(|error| Trouble::Refused(format!("{endpoint}: {error}")))?
-            .connect_timeout(CONNECT)
-            .http2_keep_alive_interval(ALIVE)
-            .keep_alive_timeout(ALIVE)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(4 << 20)
-            .tcp_nodelay(true);
+        let address = address(&endpoint.authority, &endpoint.to_string())?;
         let channel = address.connect().await;
         let channel = channel.map_err(|error| Trouble::Away(chain(&error)))?;
         Server::over(channel, &endpoint.instance).await
@@ -80,7 +74,7 @@ impl Server {
         let mut client = CapabilitiesClient::new(channel.clone());
         let said = tokio::time::timeout(GREETING, client.get_capabilities(request)).await;
         let silent = |_| Trouble::Away("it does not say what it can do".to_owned());
-        let (encodings, said, _) = said.map_err(silent)??.into_parts();
+        let (encodings, said, _) = said.map_err(silent)?.map_err(unanswered)?.into_parts();
         let mut offers = Offers::read(&said)?;
         // gRPC's own word, which hardly any server says.
         let encodings = encodings.get("grpc-accept-encoding");
@@ -93,6 +87,18 @@ impl Server {
             offers,
             held: Held::default(),
         })
+    }
+
+    /// Whether anybody answers, whatever is said. Asked while an action takes long; how long to wait is the caller's choice.
+    pub async fn is_there(&self) -> bool {
+        let request = GetCapabilitiesRequest {
+            instance_name: self.instance.clone(),
+        };
+        let mut client = CapabilitiesClient::new(self.channel.clone());
+        match client.get_capabilities(request).await {
+            Ok(_) => true,
+            Err(status) => std::error::Error::source(&status).is_none(),
+        }
     }
 
     /// Whether it runs actions; otherwise it keeps results only.
@@ -143,8 +149,30 @@ impl Offers {
     }
 }
 
+/// Who sends no status of its own ends the connection, or says what makes no sense.
+fn unanswered(status: Status) -> Trouble {
+    match std::error::Error::source(&status) {
+        Some(error) => Trouble::Foreign(chain(error)),
+        None => status.into(),
+    }
+}
+
+/// How a connection to `authority` is made and kept; `name` is for messages.
+pub(crate) fn address(authority: &str, name: &str) -> Result<Address, Trouble> {
+    let address = Address::from_shared(format!("http://{authority}"))
+        .map_err(|error| Trouble::Refused(format!("{name}: {error}")))?;
+    Ok(address
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(ALIVE)
+        .keep_alive_timeout(ALIVE)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .tcp_nodelay(true))
+}
+
 /// An error with what is behind it: the outermost alone says "transport error".
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;

@@ -11,6 +11,8 @@ use tonic_types::StatusExt as _;
 pub enum Trouble {
     /// It cannot be reached, or went away: another server may do it.
     Away(String),
+    /// Whoever is there does not speak the API.
+    Foreign(String),
     /// It has too much to do; perhaps it said when to come again.
     Busy {
         /// Its own words.
@@ -36,6 +38,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Away(said) => write!(f, "not reachable: {said}"),
+            Self::Foreign(said) => write!(f, "does not speak the Remote Execution API: {said}"),
             Self::Busy { said, .. } => write!(f, "overloaded: {said}"),
             Self::CacheOnly => f.write_str("keeps results only, and runs nothing"),
             Self::Refused(said) => write!(f, "refused: {said}"),
