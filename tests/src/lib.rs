@@ -15,6 +15,7 @@ pub mod tree;
 pub mod alike;
 pub mod bare_server;
 pub mod both_ways;
+pub mod chance;
 pub mod client;
 pub mod compile_database;
 pub mod compilers;

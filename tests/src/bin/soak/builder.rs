@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use end_to_end::chance::Chance;
 use end_to_end::programs::{Side, command};
 use end_to_end::run::wait;
 use end_to_end::tree::Tree;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::chance::Chance;
 use crate::findings::Findings;
 use crate::server::Server;
 use crate::sources::{self, Compile};

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use end_to_end::chance::Chance;
 use end_to_end::include_server::IncludeServer;
 use end_to_end::tree::Tree;
 use rustix::process::Signal;
 
 use crate::aftermath::{check_gone, check_idle, mounts};
 use crate::builder::{self, Site};
-use crate::chance::Chance;
 use crate::findings::Findings;
 use crate::server::Server;
 use crate::{nuisance, sources, trouble};

@@ -18,7 +18,6 @@
 
 mod aftermath;
 mod builder;
-mod chance;
 mod findings;
 mod inside;
 mod nuisance;
@@ -29,7 +28,7 @@ mod trouble;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use chance::Chance;
+use end_to_end::chance::Chance;
 
 /// Set for the program inside of the namespaces.
 const INSIDE: &str = "PUMPCC_SOAK_INSIDE";

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use end_to_end::chance::Chance;
 use rustix::net::sockopt;
 
-use crate::chance::Chance;
 use crate::findings::Findings;
 use crate::server::Server;
 

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use end_to_end::chance::Chance;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use crate::chance::Chance;
 use crate::findings::Findings;
 use crate::server::Server;
 

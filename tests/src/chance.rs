@@ -4,15 +4,16 @@ use std::time::Duration;
 
 /// A sequence of numbers; the same seed gives the same ones.
 #[derive(Debug)]
-pub(crate) struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
     /// The sequence number `stream` of a seed.
-    pub(crate) fn new(seed: u64, stream: u64) -> Self {
+    pub fn new(seed: u64, stream: u64) -> Self {
         Self(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95))
     }
 
-    pub(crate) fn random_seed() -> u64 {
+    /// Another one each time.
+    pub fn random_seed() -> u64 {
         use std::hash::{BuildHasher, RandomState};
         RandomState::new().hash_one(std::process::id()) >> 32
     }
@@ -27,21 +28,23 @@ impl Chance {
     }
 
     /// A number below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
-    pub(crate) fn one_in(&mut self, count: u64) -> bool {
+    /// True once in so many times.
+    pub fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
 
-    pub(crate) fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+    /// One of a list that is not empty.
+    pub fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
         let index = usize::try_from(self.below(list.len() as u64)).expect("below a length");
         &list[index]
     }
 
     /// Up to so many milliseconds.
-    pub(crate) fn pause(&mut self, most_ms: u64) -> Duration {
+    pub fn pause(&mut self, most_ms: u64) -> Duration {
         Duration::from_millis(self.below(most_ms))
     }
 }
