@@ -17,7 +17,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of these hosts, whose failures are not mended locally.
+    /// A client of these hosts, whose failures are not mended locally. Below `pump` it speaks the old protocols with all
+    /// that are no engines by their names.
     pub fn of(side: Side, hosts: &str) -> Self {
         let folder = Tree::new();
         folder.folder("tmp");
@@ -31,6 +32,13 @@ impl Client {
         client
             .with("DISTCC_HOSTS", hosts)
             .with("DISTCC_FALLBACK", "0")
+            .with("PUMP_ACTIONS", "0")
+    }
+
+    /// Below `pump` hosts are asked whether they run actions, as they are by default.
+    pub fn with_actions(mut self) -> Self {
+        self.variables.retain(|(name, _)| name != "PUMP_ACTIONS");
+        self
     }
 
     /// Sets a variable.

@@ -205,6 +205,11 @@ impl Server {
         Pid::from_child(&self.child)
     }
 
+    /// Where actions have what they need.
+    pub fn cache(&self) -> PathBuf {
+        self.folder.join("cache")
+    }
+
     /// Where its scratch files go.
     pub fn scratch(&self) -> PathBuf {
         self.folder.join("tmp")

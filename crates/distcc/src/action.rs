@@ -1,8 +1,9 @@
 //! A whole compile handed to the agent below `pump`: it knows what the compile needs and who has time for it. The
 //! client only writes what comes back.
 //!
-//! Where there is no agent of ours, or it has nobody to do this one, the client goes on by itself. Without engines
-//! (`INCLUDE_SERVER_ENGINES`) it does not even ask, so this costs other jobs nothing.
+//! Where there is no agent of ours, or it has nobody to do this one, the client goes on by itself. Without hosts that may
+//! do it (`INCLUDE_SERVER_ENGINES`) it does not even ask, so this costs other jobs nothing; and once the agent knows that
+//! none of them does, its socket is gone.
 
 use std::ffi::OsString;
 use std::fs;
@@ -41,12 +42,10 @@ pub(crate) fn attempt(words: &[OsString], settings: &Settings) -> Attempt {
 
 fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
     let port = settings.pump.port.as_ref()?;
+    let engines = settings.pump.engines.as_ref()?;
     // Whoever names other hosts inside a session wants those.
-    let names_engine = |hosts: &OsString| find(hosts.as_bytes(), b"grpc://");
-    if !settings.pump.engines
-        || settings.pump.stub.is_some()
-        || !settings.hosts.as_ref().is_none_or(names_engine)
-    {
+    let names_all = |hosts: &OsString| has_words(hosts.as_bytes(), engines.as_bytes());
+    if settings.pump.stub.is_some() || !settings.hosts.as_ref().is_none_or(names_all) {
         return None;
     }
     let mut agent = UnixStream::connect(Path::new(&socket_beside(port))).ok()?;
@@ -70,6 +69,10 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         Ok(Answer::Here(why)) => {
             log.info("", format_args!("no action: {}", why.display()));
             Some(Attempt::Refused(why))
+        }
+        Ok(Answer::Pass(why)) => {
+            log.info("", format_args!("not as an action: {}", why.display()));
+            None
         }
         Ok(Answer::Away(why)) => {
             log.warning("", format_args!("{}", why.display()));
@@ -99,6 +102,14 @@ const LIMITS: Limits = Limits {
     files: 1000,
     body_bytes: u32::MAX,
 };
+
+/// Whether a host list has all entries of another.
+fn has_words(list: &[u8], words: &[u8]) -> bool {
+    let split = |text| <[u8]>::split(text, u8::is_ascii_whitespace);
+    let filled = |word: &&[u8]| !word.is_empty();
+    let mut words = split(words).filter(filled);
+    words.all(|word| split(list).any(|entry| entry == word))
+}
 
 fn find(text: &[u8], what: &[u8]) -> bool {
     text.windows(what.len()).any(|part| part == what)
@@ -146,6 +157,24 @@ fn conclude(done: &Done, settings: &Settings) -> Option<Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_names_fewer_hosts_than_the_session_wants_those() {
+        for (hosts, engines, expected) in [
+            ("red/4,lzo,cpp blue", "red/4,lzo,cpp blue", true),
+            (
+                "--randomize blue\n red/4,lzo,cpp",
+                "red/4,lzo,cpp blue",
+                true,
+            ),
+            ("blue", "red blue", false),
+            ("blue:1", "blue", false),
+            ("", "blue", false),
+        ] {
+            let has = has_words(hosts.as_bytes(), engines.as_bytes());
+            assert_eq!(has, expected, "{hosts:?} {engines:?}");
+        }
+    }
 
     #[test]
     fn a_compiler_that_was_killed_has_not_answered() {

@@ -233,7 +233,7 @@ mod tests {
     fn settings(port: Option<&Path>, stub: Option<&str>) -> PumpSettings {
         PumpSettings {
             port: port.map(|path| path.as_os_str().to_owned()),
-            engines: false,
+            engines: None,
             stub: stub.map(OsString::from),
             testing: false,
             header_paths: false,

@@ -66,8 +66,8 @@ pub(crate) struct PumpSettings {
     pub(crate) port: Option<OsString>,
     /// `INCLUDE_SERVER_STUB`: files to take for the include server's answer, for tests.
     pub(crate) stub: Option<OsString>,
-    /// `INCLUDE_SERVER_ENGINES` says anything: the include server has engines that run whole compiles.
-    pub(crate) engines: bool,
+    /// `INCLUDE_SERVER_ENGINES`: the hosts of the session, if some may run whole compiles that the include server has.
+    pub(crate) engines: Option<OsString>,
     /// `DISTCC_TESTING_INCLUDE_SERVER`: fail where the include server fails.
     pub(crate) testing: bool,
     /// One of `CPATH`, `C_INCLUDE_PATH`, `CPLUS_INCLUDE_PATH` is set, which no server would see.
@@ -174,7 +174,7 @@ impl Settings {
             pump: PumpSettings {
                 port: var_os("INCLUDE_SERVER_PORT"),
                 stub: var_os("INCLUDE_SERVER_STUB"),
-                engines: filled("INCLUDE_SERVER_ENGINES").is_some(),
+                engines: filled("INCLUDE_SERVER_ENGINES"),
                 testing: switch(var_os("DISTCC_TESTING_INCLUDE_SERVER").as_deref(), false),
                 header_paths: ["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH"]
                     .iter()

@@ -6,7 +6,8 @@
 //!           TERM t                     1 if its messages are shown in colours
 //! agent:    DONE 1, HOST name, STAT status, OUTP name, SERR, SOUT, NFIL k, k x (NAME, FILE)
 //!           or HERE                    a sentence: why this is no compile for others
-//!           or AWAY                    a sentence: why there is nobody to do it
+//!           or AWAY                    a sentence: why there is nobody to do it, which users want to know
+//!           or PASS                    a sentence: why the client's own ways are better just now
 //! ```
 //!
 //! Bodies are as they are; the client writes the files. A client that closes the connection ends its job.
@@ -26,6 +27,7 @@ const TERMINAL: Token = Token(*b"TERM");
 const HOST: Token = Token(*b"HOST");
 const HERE: Token = Token(*b"HERE");
 const AWAY: Token = Token(*b"AWAY");
+const PASS: Token = Token(*b"PASS");
 const OUTPUT: Token = Token(*b"OUTP");
 
 /// A command as it was called.
@@ -48,6 +50,8 @@ pub enum Answer {
     Here(OsString),
     /// Nobody was there to do it; why, in words.
     Away(OsString),
+    /// There are hosts of the client's own that are free, or no others; which, in words.
+    Pass(OsString),
 }
 
 /// A compile that ran elsewhere.
@@ -120,6 +124,7 @@ impl Answer {
         let done = match self {
             Self::Here(why) => return sentence(HERE, why),
             Self::Away(why) => return sentence(AWAY, why),
+            Self::Pass(why) => return sentence(PASS, why),
             Self::Done(done) => done,
         };
         let bytes: usize = done.files.iter().map(|(_, content)| content.len()).sum();
@@ -145,7 +150,11 @@ impl Answer {
     /// As [`Question::read`].
     pub fn read(from: &mut impl Read, limits: Limits) -> io::Result<Self> {
         let first = header(from)?;
-        for (token, made) in [(HERE, Self::Here as fn(_) -> _), (AWAY, Self::Away)] {
+        for (token, made) in [
+            (HERE, Self::Here as fn(_) -> _),
+            (AWAY, Self::Away),
+            (PASS, Self::Pass),
+        ] {
             if let Ok(bytes) = first.expect(token) {
                 let why = body(from, token, bytes, limits.text_bytes)?;
                 return Ok(made(OsString::from_vec(why)));
@@ -250,6 +259,7 @@ mod tests {
         let sentences = [
             Answer::Here("a link".into()),
             Answer::Away("all down".into()),
+            Answer::Pass("blue is free".into()),
         ];
         for answer in [Answer::Done(done)].into_iter().chain(sentences) {
             let bytes = answer.encode();

@@ -202,7 +202,9 @@ impl Bench<'_> {
     /// A build in pump mode. Fails if a compile was preprocessed here.
     fn pumped(&self, project: &Project, host: &str) -> Result<Duration, Failure> {
         let mut pump = self.command(&ours("pump"), PATH);
-        pump.arg("ninja").env("DISTCC_HOSTS", host);
+        // Protocol 3 is what is compared here.
+        pump.arg("ninja").env("PUMP_ACTIONS", "0");
+        pump.env("DISTCC_HOSTS", host);
         self.build(project, "distcc", pump)
     }
 

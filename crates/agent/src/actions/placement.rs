@@ -1,295 +1,379 @@
 //! Which server runs an action.
 //!
-//! Each server has so many places, as the host list says. An action goes to the server with the smallest part of its
-//! places taken, in the list's order where they are equal; if all are taken it waits for the first that becomes free.
-//! A server that cannot be reached is left alone for a while, and its actions go to others; one that says that it has
-//! too much to do is left alone for as long as it asks for, but no action waits a minute for such servers. What a
-//! server refuses runs where it was called.
+//! 1. **Who runs actions.** Engines (`grpc://`) by their names. Any other host is asked when the build begins, in the
+//!    background, and is used once it has said so (`host`); the first actions wait for that, but not long. What clients
+//!    do by themselves (this machine, servers of 3.4) is theirs: an action is handed back when all servers are full and
+//!    there is a free slot among those.
+//! 2. **How many at once.** As many as the host list says, counted in the files in which clients count (`slots`). A host on
+//!    which actions take more than twice as long as on the fastest one gets so many times fewer, but one at least
+//!    (`pace`): that is measured from sending to result, so waiting for others' jobs there counts, too.
+//! 3. **Which one.** That with the smallest part of what it may have taken; where they are equal, the first in the list,
+//!    which `--randomize` has shuffled once for the build.
+//! 4. **Trouble.** Who is away is asked again in the background, with growing pauses; its action goes to the next. Who
+//!    has too much to do is left alone for as long as it asks for, but no action waits a minute for such. What a server
+//!    refuses is the action's own affair, and runs where it was called.
+//! 5. **Stragglers.** An action that takes ten times as long as is usual, and five seconds, is sent to another server as
+//!    well if one has room; the first result counts. If none has, its server is asked whether it is still there, and one
+//!    that says nothing is left alone: then the compile goes elsewhere, here in the end.
+//!
+//! Nothing is ever lost by all this: a client that gets no result goes on by itself.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod host;
+mod listed;
+mod pace;
+mod slots;
 
-use remote::{Endpoint, Order, Outcome, Server, Trouble};
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use std::ffi::OsStr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// How long a server that cannot be reached is left alone; as distcc does with its hosts.
-const BACKOFF: Duration = Duration::from_secs(60);
-/// How long one that is overloaded is left alone if it says nothing.
-const BUSY: Duration = Duration::from_secs(1);
-/// Nobody waits longer for a server that says when to come again.
-const LONGEST: Duration = Duration::from_secs(30);
-/// Whose action was told so for this long by one server after the other goes on without them.
+use remote::{Order, Outcome, Trouble};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use host::{Host, Reach, Standing};
+use listed::{Listed, Way};
+pub use listed::{Surroundings, ssh_words};
+
+/// For hosts to say whether they run actions, while the first compiles wait.
+const FIRST: Duration = Duration::from_secs(1);
+/// The same where there are engines only, and nothing else to do.
+const FIRST_OF_ENGINES: Duration = Duration::from_secs(10);
+/// How often slots that others may give back are looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// Whose action was told to wait for this long by one server after the other goes on without them.
 const ENOUGH: Duration = Duration::from_secs(60);
+/// An action is late after this, and after so many times what is usual.
+const LATE: (Duration, u32) = (Duration::from_secs(5), 10);
+/// How late where nothing is usual yet.
+const LATE_AT_FIRST: Duration = Duration::from_secs(30);
+/// For a server with a late action to say that it is there.
+const ANSWER: Duration = Duration::from_secs(5);
 
-/// All servers of a host list.
-pub struct Placement {
-    hosts: Vec<Host>,
-    /// Called when a place becomes free, or a server comes back.
-    changed: Notify,
+/// All hosts of a list.
+pub struct Placement<W: Reach = Way> {
+    hosts: Vec<Arc<Host<W>>>,
+    /// So long the first actions wait to hear who runs any.
+    first: Instant,
+    /// Called when a place becomes free, or a host comes or goes.
+    changed: Arc<Notify>,
+    /// Called when something is known of a host. Not the same: a place that becomes free wakes one who waits for it.
+    learned: Arc<Notify>,
 }
 
-struct Host {
-    endpoint: Endpoint,
-    /// As in the host list.
-    name: String,
-    slots: u32,
-    state: Mutex<State>,
-    connection: AsyncMutex<Option<Arc<Server>>>,
-}
-
-#[derive(Default)]
-struct State {
-    taken: u32,
-    not_before: Option<Instant>,
-    /// Why it is left alone.
-    why: Option<Trouble>,
+/// Why an action runs on no server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRun {
+    /// The engines that the user named are away, or refuse it.
+    Away(String),
+    /// Clients' own ways are better just now, or all there is.
+    Pass(String),
 }
 
 /// A place on a server, until dropped.
-struct Taken<'p> {
-    placement: &'p Placement,
-    host: &'p Host,
+struct Taken<W: Reach> {
+    changed: Arc<Notify>,
+    host: Arc<Host<W>>,
+    slot: u32,
 }
 
-impl Drop for Taken<'_> {
+impl<W: Reach> Drop for Taken<W> {
     fn drop(&mut self) {
-        self.host.lock().taken -= 1;
-        self.placement.changed.notify_one();
+        self.host.slots.give_back(self.slot);
+        self.changed.notify_one();
     }
 }
 
 /// Where the next action goes.
-enum Choice<'p> {
-    Take(Taken<'p>),
+enum Choice<W: Reach> {
+    Take(Taken<W>),
     /// All places are taken.
     Full,
     /// All servers are left alone, the first until then.
     Until(Instant),
-    /// None can be reached; why.
-    Nobody(String),
+    /// Nobody has said yet whether it runs actions.
+    Unknown,
+    /// There is none.
+    Nobody,
 }
 
 impl Placement {
-    /// `hosts` are servers and how many actions each gets at once.
-    #[must_use]
-    pub fn new(hosts: impl IntoIterator<Item = (Endpoint, u32)>) -> Self {
-        let host = |(endpoint, slots): (Endpoint, u32)| Host {
-            name: endpoint.to_string(),
-            endpoint,
-            slots: slots.max(1),
-            state: Mutex::default(),
-            connection: AsyncMutex::default(),
-        };
-        Self {
-            hosts: hosts.into_iter().map(host).collect(),
-            changed: Notify::new(),
-        }
-    }
-
-    /// Whether there is any server.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
-    }
-
-    /// Runs an action, and says where it ran.
+    /// The hosts of a host list.
     ///
     /// # Errors
-    /// Why no server runs it, in words.
-    pub async fn run(&self, order: &Order) -> Result<(String, Outcome), String> {
-        let mut first_busy = None;
-        loop {
-            let changed = self.changed.notified();
-            let taken = match self.choose(Instant::now()) {
-                Choice::Take(taken) => taken,
-                Choice::Full => {
-                    changed.await;
-                    continue;
-                }
-                Choice::Until(time) => {
-                    tokio::time::sleep_until(time.into()).await;
-                    continue;
-                }
-                Choice::Nobody(why) => return Err(why),
-            };
-            let host = taken.host;
-            let ran = match host.connected().await {
-                Ok(server) => server.run(order).await,
-                Err(trouble) => Err(trouble),
-            };
-            let trouble = match ran {
-                Ok(outcome) => return Ok((host.name.clone(), outcome)),
-                Err(trouble) => trouble,
-            };
-            let pause = match &trouble {
-                Trouble::Away(_) => BACKOFF,
-                Trouble::Busy { again, .. } => {
-                    let since = *first_busy.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= ENOUGH {
-                        return Err(format!("{}: {trouble}", host.name));
-                    }
-                    again.unwrap_or(BUSY).min(LONGEST)
-                }
-                _ => return Err(format!("{}: {trouble}", host.name)),
-            };
-            host.leave_alone(pause, trouble).await;
-            // None of those who wait for a place will get this one's.
-            self.changed.notify_waiters();
+    /// What is wrong with it, in words.
+    pub fn of_list(list: &OsStr, around: &Surroundings) -> Result<Self, String> {
+        Ok(Self::new(listed::read(list, around)?))
+    }
+}
+
+impl<W: Reach> Placement<W> {
+    fn new(hosts: impl IntoIterator<Item = Listed<W>>) -> Self {
+        let hosts = hosts.into_iter();
+        let hosts: Vec<_> = hosts.map(|listed| Arc::new(Host::new(listed))).collect();
+        let patience = match hosts.iter().all(|host| host.is_engine) {
+            true => FIRST_OF_ENGINES,
+            false => FIRST,
+        };
+        Self {
+            hosts,
+            first: Instant::now() + patience,
+            changed: Arc::default(),
+            learned: Arc::default(),
         }
     }
 
-    fn choose(&self, now: Instant) -> Choice<'_> {
-        let mut best: Option<(&Host, f64)> = None;
-        let mut full = false;
-        let mut first: Option<Instant> = None;
-        let mut why = Vec::new();
+    fn is_for_clients(&self) -> bool {
+        self.hosts.iter().all(|host| host.is_for_clients())
+    }
+
+    /// Asks those hosts that are to be asked now, in the background. Within a runtime.
+    pub fn ask(&self) {
         for host in &self.hosts {
-            let state = host.lock();
-            if let Some(time) = state.not_before.filter(|time| *time > now) {
-                match &state.why {
-                    Some(Trouble::Busy { .. }) => {
-                        first = Some(first.map_or(time, |first| first.min(time)));
-                    }
-                    Some(trouble) => why.push(format!("{}: {trouble}", host.name)),
-                    None => {}
-                }
-                continue;
-            }
-            if state.taken >= host.slots {
-                full = true;
-                continue;
-            }
-            let part = f64::from(state.taken) / f64::from(host.slots);
-            if best.is_none_or(|(_, least)| part < least) {
-                best = Some((host, part));
+            if host.is_to_be_asked(Instant::now()) {
+                let host = Arc::clone(host);
+                let to_tell = [&self.changed, &self.learned].map(Arc::clone);
+                tokio::spawn(async move {
+                    host.ask().await;
+                    to_tell.iter().for_each(|all| all.notify_waiters());
+                });
             }
         }
-        match (best, full, first) {
-            (Some((host, _)), ..) => {
-                host.lock().taken += 1;
-                Choice::Take(Taken {
-                    placement: self,
-                    host,
-                })
+    }
+
+    /// Waits until it is known whether any host runs actions, if that takes no longer than it is worth.
+    ///
+    /// # Errors
+    /// None does; why.
+    pub async fn prospect(&self) -> Result<(), NotRun> {
+        self.ask();
+        loop {
+            let mut learned = pin!(self.learned.notified());
+            // From now on, and not from when it is waited for.
+            learned.as_mut().enable();
+            let now = Instant::now();
+            let standing = self.hosts.iter().map(|host| host.standing(now));
+            let (mut ready, mut unasked) = (false, false);
+            for standing in standing {
+                ready |= matches!(standing, Standing::Ready | Standing::Busy(_));
+                unasked |= standing == Standing::Unasked;
             }
-            (None, true, _) => Choice::Full,
-            (None, false, Some(time)) => Choice::Until(time),
-            (None, false, None) => Choice::Nobody(match why.is_empty() {
-                true => "there is no server".to_owned(),
-                false => why.join("; "),
-            }),
+            if ready {
+                return Ok(());
+            }
+            if !unasked || now >= self.first {
+                return Err(self.nobody());
+            }
+            let _ = tokio::time::timeout_at(self.first, learned).await;
+        }
+    }
+
+    /// Waits until it is known that no action will ever run in this build.
+    pub async fn until_for_clients(&self) {
+        loop {
+            let mut learned = pin!(self.learned.notified());
+            learned.as_mut().enable();
+            if self.is_for_clients() {
+                return;
+            }
+            learned.await;
+        }
+    }
+
+    /// Runs an action, and says where it ran. [`Self::prospect`] comes before.
+    ///
+    /// # Errors
+    /// Why no server runs it.
+    pub async fn run(&self, order: &Order) -> Result<(String, Outcome), NotRun> {
+        let mut first_busy = None;
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let now = Instant::now();
+            let wait = match self.choose(now, None) {
+                Choice::Take(taken) => Ok(taken),
+                Choice::Full => Err(self.pause()),
+                Choice::Until(time) => Err(self.pause().min(time.saturating_duration_since(now))),
+                Choice::Nobody | Choice::Unknown => return Err(self.nobody()),
+            };
+            let taken = match wait {
+                Ok(taken) => taken,
+                Err(wait) => {
+                    if let Some(name) = self.free_for_clients() {
+                        return Err(NotRun::Pass(format!("{name} has time for it")));
+                    }
+                    let _ = tokio::time::timeout(wait, changed).await;
+                    continue;
+                }
+            };
+            let (host, trouble) = match self.attempt(taken, order).await {
+                Ok(done) => return Ok(done),
+                Err(failed) => failed,
+            };
+            let said = format!("{}: {trouble}", host.name);
+            let is_passing = match &trouble {
+                Trouble::Away(_) | Trouble::Foreign(_) => true,
+                Trouble::Busy { .. } => {
+                    first_busy.get_or_insert_with(Instant::now).elapsed() < ENOUGH
+                }
+                _ => false,
+            };
+            host.failed(trouble, Instant::now());
+            // None of those who wait for a place will get this one's.
+            self.changed.notify_waiters();
+            if !is_passing {
+                return Err(NotRun::Away(said));
+            }
+        }
+    }
+
+    /// How long to wait for news at most.
+    fn pause(&self) -> Duration {
+        match self.hosts.iter().any(|host| host.slots.are_shared()) {
+            true => LOOK,
+            false => ENOUGH,
+        }
+    }
+
+    /// Runs an action on a server, and on another one, too, if it takes long; the host that failed last comes with its
+    /// trouble.
+    async fn attempt(
+        &self,
+        first: Taken<W>,
+        order: &Order,
+    ) -> Result<(String, Outcome), (Arc<Host<W>>, Trouble)> {
+        let one = Arc::clone(&first.host);
+        let mut running = pin!(on(first, order));
+        let mut second = loop {
+            tokio::select! {
+                done = &mut running => return done,
+                () = tokio::time::sleep(self.late()) => {}
+            }
+            if let Choice::Take(taken) = self.choose(Instant::now(), Some(&one)) {
+                break Box::pin(on(taken, order));
+            }
+            let is_there = tokio::select! {
+                done = &mut running => return done,
+                is_there = one.is_there(ANSWER) => is_there,
+            };
+            if !is_there {
+                one.is_silent(Instant::now());
+                let gone = Trouble::Away("it says nothing any more".to_owned());
+                return Err((one, gone));
+            }
+        };
+        let (failed, other) = tokio::select! {
+            done = &mut running => match done {
+                Ok(done) => return Ok(done),
+                Err(failed) => (failed, second.as_mut()),
+            },
+            done = &mut second => match done {
+                Ok(done) => return Ok(done),
+                Err(failed) => return running.await.map_err(|_| failed),
+            },
+        };
+        other.await.map_err(|_| failed)
+    }
+
+    /// When an action is late that begins now.
+    fn late(&self) -> Duration {
+        let typical = self.hosts.iter().filter_map(|host| host.typical()).max();
+        typical.map_or(LATE_AT_FIRST, |typical| (typical * LATE.1).max(LATE.0))
+    }
+
+    /// The server for an action that is not to go to `other`.
+    fn choose(&self, now: Instant, other: Option<&Arc<Host<W>>>) -> Choice<W> {
+        let mut ready: Vec<(f64, &Arc<Host<W>>)> = Vec::new();
+        let (mut full, mut unasked) = (false, false);
+        let mut first: Option<Instant> = None;
+        let best = self.hosts.iter().filter_map(|host| host.typical()).min();
+        for host in &self.hosts {
+            if other.is_some_and(|other| Arc::ptr_eq(other, host)) {
+                continue;
+            }
+            match host.standing(now) {
+                Standing::Ready => {
+                    let allowed = pace::allowed(host.slots.count(), host.typical(), best);
+                    let part = f64::from(host.slots.taken()) / f64::from(allowed);
+                    match part < 1.0 {
+                        true => ready.push((part, host)),
+                        false => full = true,
+                    }
+                }
+                Standing::Busy(time) => first = Some(first.map_or(time, |first| first.min(time))),
+                Standing::Unasked => unasked = true,
+                Standing::Not => {}
+            }
+        }
+        // Stable: equal ones stay in the list's order.
+        ready.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        for (_, host) in ready {
+            if let Some(slot) = host.slots.take() {
+                return Choice::Take(Taken {
+                    changed: Arc::clone(&self.changed),
+                    host: Arc::clone(host),
+                    slot,
+                });
+            }
+            full = true; // Others have them.
+        }
+        match (full, first, unasked) {
+            (true, ..) => Choice::Full,
+            (_, Some(time), _) => Choice::Until(time),
+            (.., true) => Choice::Unknown,
+            _ => Choice::Nobody,
+        }
+    }
+
+    /// A host that only clients use, and that has a free slot.
+    fn free_for_clients(&self) -> Option<&str> {
+        let mut theirs = self.hosts.iter().filter(|host| host.is_for_clients());
+        let free = theirs.find(|host| host.slots.has_free());
+        free.map(|host| &*host.name)
+    }
+
+    fn nobody(&self) -> NotRun {
+        let whys = |engines: bool| {
+            let hosts = self.hosts.iter().filter(|host| host.is_engine == engines);
+            let whys = hosts.filter_map(|host| Some(format!("{}: {}", host.name, host.trouble()?)));
+            whys.collect::<Vec<_>>().join("; ")
+        };
+        // A client says by itself what is wrong with any other.
+        match (whys(true), whys(false)) {
+            (engines, _) if !engines.is_empty() => NotRun::Away(engines),
+            (_, others) if !others.is_empty() => NotRun::Pass(others),
+            _ => NotRun::Pass("no server has said yet that it runs actions".to_owned()),
         }
     }
 }
 
-impl Host {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Whether any host of a list runs actions; waits for them to say so, but not for ever.
+#[must_use]
+pub fn any_runs_actions(list: &OsStr, around: &Surroundings) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let (Ok(runtime), Ok(mut placement)) = (runtime, Placement::of_list(list, around)) else {
+        return false;
+    };
+    placement.first = Instant::now() + FIRST_OF_ENGINES;
+    let found = runtime.block_on(placement.prospect()).is_ok();
+    // A name may still be looked up.
+    runtime.shutdown_background();
+    found
+}
 
-    /// The connection, made when it is needed first.
-    async fn connected(&self) -> Result<Arc<Server>, Trouble> {
-        let mut connection = self.connection.lock().await;
-        if let Some(server) = &*connection {
-            return Ok(Arc::clone(server));
-        }
-        let server = Arc::new(Server::connect(&self.endpoint).await?);
-        *connection = Some(Arc::clone(&server));
-        Ok(server)
-    }
-
-    async fn leave_alone(&self, pause: Duration, trouble: Trouble) {
-        if matches!(trouble, Trouble::Away(_)) {
-            // What comes back may be another one.
-            *self.connection.lock().await = None;
-        }
-        let mut state = self.lock();
-        state.not_before = Some(Instant::now() + pause);
-        state.why = Some(trouble);
+/// Runs an action in its place.
+async fn on<W: Reach>(
+    taken: Taken<W>,
+    order: &Order,
+) -> Result<(String, Outcome), (Arc<Host<W>>, Trouble)> {
+    match taken.host.run(order).await {
+        Ok(outcome) => Ok((taken.host.name.clone(), outcome)),
+        Err(trouble) => Err((Arc::clone(&taken.host), trouble)),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn placement(slots: &[u32]) -> Placement {
-        let endpoint = |number| Endpoint::parse(&format!("grpc://h{number}:1")).unwrap();
-        Placement::new((0..).map(endpoint).zip(slots.iter().copied()))
-    }
-
-    fn take(placement: &Placement, now: Instant) -> Taken<'_> {
-        match placement.choose(now) {
-            Choice::Take(taken) => taken,
-            _ => panic!("no server is free"),
-        }
-    }
-
-    #[test]
-    fn the_server_with_the_smallest_part_taken_is_next() {
-        let (placement, now) = (placement(&[2, 4]), Instant::now());
-        let order: Vec<_> = (0..6).map(|_| take(&placement, now)).collect();
-        let names: Vec<_> = order.iter().map(|taken| &*taken.host.name).collect();
-        let [a, b] = ["grpc://h0:1", "grpc://h1:1"];
-        assert_eq!(names, [a, b, b, a, b, b]);
-        assert!(matches!(placement.choose(now), Choice::Full));
-        drop(order);
-        assert_eq!(take(&placement, now).host.name, a);
-    }
-
-    #[tokio::test]
-    async fn who_has_too_much_to_do_is_waited_for_and_who_is_away_is_not() {
-        let (placement, now) = (placement(&[1, 1]), Instant::now());
-        let away = |said: &str| Trouble::Away(said.to_owned());
-        let busy = Trouble::Busy {
-            said: String::new(),
-            again: None,
-        };
-        let [first, second] = &placement.hosts[..] else {
-            panic!("two were given");
-        };
-        first.leave_alone(BACKOFF, away("x")).await;
-        assert_eq!(take(&placement, now).host.name, second.name);
-        second.leave_alone(BUSY, busy).await;
-        assert!(matches!(placement.choose(now), Choice::Until(time) if time > now));
-        let later = Instant::now() + BUSY;
-        assert_eq!(take(&placement, later).host.name, second.name);
-        second.leave_alone(BACKOFF, away("y")).await;
-        let Choice::Nobody(why) = placement.choose(now) else {
-            panic!("both are away");
-        };
-        let expected = "grpc://h0:1: not reachable: x; grpc://h1:1: not reachable: y";
-        assert_eq!(why, expected);
-        let later = Instant::now() + BACKOFF;
-        assert_eq!(take(&placement, later).host.name, first.name);
-    }
-
-    #[tokio::test]
-    async fn a_placement_whose_servers_are_all_away_says_so() {
-        // It is taken, and nobody listens.
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = socket.local_addr().unwrap();
-        let endpoint = Endpoint::parse(&format!("grpc://{address}")).unwrap();
-        let placement = Placement::new([(endpoint, 1)]);
-        struct Nothing;
-        impl remote::Contents for Nothing {
-            fn content(&self, _: &action::Digest) -> std::io::Result<remote::Content> {
-                unreachable!("nobody is there to be sent anything")
-            }
-        }
-        let order = Order {
-            action: action::Digest::of(b""),
-            blobs: Arc::default(),
-            outputs: Arc::default(),
-            cached: true,
-            contents: Arc::new(Nothing),
-        };
-        // Also those who wait for its only place.
-        let run = || placement.run(&order);
-        let (a, b, c, d) = tokio::join!(run(), run(), run(), run());
-        for why in [a, b, c, d].map(Result::unwrap_err) {
-            assert!(why.contains("not reachable"), "{why}");
-        }
-    }
-}
+mod tests;

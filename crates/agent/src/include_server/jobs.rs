@@ -1,20 +1,20 @@
 //! Whole compiles: a socket of their own, where clients of ours hand their commands over and wait.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+use std::fs;
 use std::io::{self, BufReader, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use protocol::jobs::{Answer, Done, Question};
 use protocol::request::Limits;
-use remote::Endpoint;
 use tokio::runtime::Runtime;
 
 use crate::actions::maker::{Called, Made, Maker};
-use crate::actions::placement::Placement;
+use crate::actions::placement::{NotRun, Placement};
 
 /// For a client to send its question, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,29 +30,40 @@ const LIMITS: Limits = Limits {
 
 /// What it takes to have compiles run elsewhere.
 pub(crate) struct Jobs {
-    maker: Maker,
-    placement: Placement,
+    /// Where compilers' facts are kept.
+    facts: Option<PathBuf>,
+    /// Made for the first action: a build whose hosts run none does not pay for it.
+    maker: OnceLock<io::Result<Maker>>,
+    placement: Arc<Placement>,
     runtime: Runtime,
 }
 
 impl Jobs {
     /// # Errors
     /// The machine has no threads left.
-    pub(crate) fn new(maker: Maker, placement: Placement) -> io::Result<Self> {
+    pub(crate) fn new(facts: Option<PathBuf>, placement: Placement) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
         Ok(Self {
-            maker,
-            placement,
+            facts,
+            maker: OnceLock::new(),
+            placement: Arc::new(placement),
             runtime,
         })
     }
 
-    /// Serves clients from now on, in threads that end with the process.
-    pub(crate) fn serve(self, listener: UnixListener) -> io::Result<()> {
+    /// Serves clients at `socket` from now on, in threads that end with the process.
+    pub(crate) fn serve(self, listener: UnixListener, socket: PathBuf) -> io::Result<()> {
         let jobs = Arc::new(self);
+        let placement = Arc::clone(&jobs.placement);
+        jobs.runtime.spawn(async move {
+            placement.ask();
+            placement.until_for_clients().await;
+            // Whoever comes from now on has only to find nothing there.
+            let _ = fs::remove_file(socket);
+        });
         let serve = move || {
             loop {
                 match listener.accept() {
@@ -67,6 +78,20 @@ impl Jobs {
             }
         };
         std::thread::Builder::new().spawn(serve).map(drop)
+    }
+
+    fn maker(&self) -> Result<&Maker, String> {
+        let facts = self.facts.clone();
+        let engine = move |settings| {
+            Ok(includes::Engine::new(
+                Arc::new(includes::RealTree::watched()?),
+                Arc::new(includes::RealCompiler::new(facts.clone())),
+                settings,
+            ))
+        };
+        let make = || Maker::new(Box::new(engine));
+        let maker = self.maker.get_or_init(make).as_ref();
+        maker.map_err(|error| format!("no action can be made: {error}"))
     }
 
     /// One compile. What goes wrong with the connection, the client sees as its end.
@@ -87,10 +112,12 @@ impl Jobs {
             cwd: PathBuf::from(question.query.cwd),
             in_colour: question.in_colour,
         };
-        let here = |why: String| Ok(Some(Answer::Here(OsString::from(why))));
-        let made = match self.maker.make(&called) {
+        if let Err(not_run) = self.runtime.block_on(self.placement.prospect()) {
+            return Ok(Some(told(not_run)));
+        }
+        let made = match self.maker().and_then(|maker| maker.make(&called)) {
             Ok(made) => made,
-            Err(why) => return here(why),
+            Err(why) => return Ok(Some(Answer::Here(why.into()))),
         };
         let gone = stream.try_clone()?;
         gone.set_nonblocking(true)?;
@@ -105,9 +132,16 @@ impl Jobs {
         stream.set_nonblocking(false)?;
         match ran? {
             None => Ok(None),
-            Some(Err(why)) => Ok(Some(Answer::Away(OsString::from(why)))),
+            Some(Err(not_run)) => Ok(Some(told(not_run))),
             Some(Ok((host, outcome))) => Ok(Some(Answer::Done(done(host, outcome, &made)))),
         }
+    }
+}
+
+fn told(not_run: NotRun) -> Answer {
+    match not_run {
+        NotRun::Away(why) => Answer::Away(why.into()),
+        NotRun::Pass(why) => Answer::Pass(why.into()),
     }
 }
 
@@ -123,42 +157,5 @@ fn done(host: String, outcome: remote::Outcome, made: &Made) -> Done {
         stderr: outcome.stderr,
         stdout: outcome.stdout,
         files: files.collect(),
-    }
-}
-
-/// The engines in a host list, and how many jobs each gets at once.
-///
-/// # Errors
-/// What is wrong with one, in words.
-pub(crate) fn engines(hosts: &OsStr) -> Result<Vec<(Endpoint, u32)>, String> {
-    let list = hosts::parse(hosts.as_bytes()).map_err(|error| error.to_string())?;
-    let mut engines = Vec::new();
-    for host in list.hosts {
-        let hosts::Transport::Engine { name } = host.transport else {
-            return Err(format!("{} is no engine", host.spec.display()));
-        };
-        let endpoint = Endpoint::parse(&name.to_string_lossy());
-        engines.push((endpoint.map_err(|error| error.to_string())?, host.slots));
-    }
-    Ok(engines)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn engines_are_servers_with_so_many_places() {
-        let endpoint = |name| Endpoint::parse(name).unwrap();
-        assert_eq!(
-            engines(OsStr::new("grpc://a:1 grpc://b:2/x,slots=5")),
-            Ok(vec![
-                (endpoint("grpc://a:1"), 32),
-                (endpoint("grpc://b:2/x"), 5)
-            ])
-        );
-        assert_eq!(engines(OsStr::new(" ")), Ok(Vec::new()));
-        assert!(engines(OsStr::new("a")).is_err());
-        assert!(engines(OsStr::from_bytes(b"grpc://u@\xff:1")).is_err());
     }
 }

@@ -31,7 +31,6 @@ use super::report::Report;
 use super::service::{Answer, Service};
 use super::store;
 use super::workers::Workers;
-use crate::actions::maker::Maker;
 use crate::actions::placement::Placement;
 
 /// Connections at once. Clients ask one question per compile and hold a slot meanwhile, so
@@ -119,7 +118,7 @@ impl QueryServer {
         })
     }
 
-    /// From now on takes whole compiles, too, for servers that run actions. Compilers' facts are in `facts`.
+    /// From now on takes whole compiles, too, for servers that may run actions. Compilers' facts are in `facts`.
     ///
     /// # Errors
     /// The socket or the threads cannot be made.
@@ -128,17 +127,11 @@ impl QueryServer {
         facts: Option<PathBuf>,
         placement: Placement,
     ) -> io::Result<()> {
-        let make = move |settings| {
-            Ok(includes::Engine::new(
-                Arc::new(includes::RealTree::watched()?),
-                Arc::new(includes::RealCompiler::new(facts.clone())),
-                settings,
-            ))
-        };
         let beside = jobs::socket_beside(self.socket.path.as_os_str());
         let (listener, socket) = Socket::open(Path::new(&beside))?;
+        let path = socket.path.clone();
         self.jobs = Some(socket);
-        Jobs::new(Maker::new(Box::new(make))?, placement)?.serve(listener)
+        Jobs::new(facts, placement)?.serve(listener, path)
     }
 
     /// Answers questions until a signal comes, the starter has gone or the socket is gone.

@@ -23,18 +23,18 @@ use std::time::{Duration, Instant};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use statedir::StateDir;
 
 use super::client_root::{RootFolder, RootFolderError};
 use super::engine::Engine;
 use super::engine_refusals::EngineRefusals;
 use super::flags::Flags;
-use super::jobs;
 use super::mirror::Mirror;
 use super::query_server::QueryServer;
 use super::report::{Report, times};
 use super::run::Stop;
 use super::service::Service;
-use crate::actions::placement::Placement;
+use crate::actions::placement::{Placement, Surroundings, ssh_words};
 use crate::console;
 
 /// Why there is no server.
@@ -50,7 +50,7 @@ pub(crate) enum StartError {
     PidFile(PathBuf, io::Error),
     /// A descriptor named on the command line is none.
     Descriptor(RawFd),
-    /// An engine's name cannot be used.
+    /// The list of hosts cannot be used.
     Engines(String),
     /// The process in the background has ended instead of being ready; it has said why.
     NotReady(ExitStatus),
@@ -168,12 +168,17 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
     )
     .map_err(|error| StartError::Socket(socket, error))?;
 
-    let engines = jobs::engines(&variable("INCLUDE_SERVER_ENGINES").unwrap_or_default())
-        .map_err(StartError::Engines)?;
-    if !engines.is_empty() {
-        let facts = facts_folder(variable("XDG_CACHE_HOME"), variable("HOME"));
+    if let Some(hosts) = variable("INCLUDE_SERVER_ENGINES") {
+        let home = variable("HOME");
+        let folder = variable("DISTCC_DIR").map(PathBuf::from);
+        let folder = folder.or_else(|| Some(Path::new(home.as_ref()?).join(".distcc")));
+        let around = Surroundings {
+            state: folder.map(StateDir::new),
+            ssh: ssh_words(variable("DISTCC_SSH").as_deref()),
+        };
+        let placement = Placement::of_list(&hosts, &around).map_err(StartError::Engines)?;
         server
-            .take_jobs(facts, Placement::new(engines))
+            .take_jobs(facts_folder(variable("XDG_CACHE_HOME"), home), placement)
             .map_err(StartError::System)?;
     }
 

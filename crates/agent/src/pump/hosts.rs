@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::messages::PumpError;
 use super::settings::Settings;
+use crate::actions::placement::{Surroundings, any_runs_actions, ssh_words};
 use crate::console;
 
 /// Where the servers come from.
@@ -18,7 +19,7 @@ pub(super) enum Source {
     Configured {
         /// How many of which kind.
         listed: Listed,
-        /// Those that are engines: a value for `INCLUDE_SERVER_ENGINES`.
+        /// Those that may run actions: a value for `INCLUDE_SERVER_ENGINES`.
         engines: OsString,
     },
     /// This machine alone.
@@ -46,7 +47,7 @@ pub(super) struct Listed {
 /// Looks where servers are configured; `distcc` is the client.
 ///
 /// # Errors
-/// [`PumpError::NoPumpHosts`] if there are hosts, but none for pump mode.
+/// [`PumpError::NoPumpHosts`] if there are hosts, but none for pump mode, and none that runs actions.
 pub(super) fn source(settings: &Settings, distcc: &Path) -> Result<Source, PumpError> {
     if settings.wants_private_server {
         return Ok(Source::Private(Why::Asked));
@@ -63,13 +64,21 @@ pub(super) fn source(settings: &Settings, distcc: &Path) -> Result<Source, PumpE
         .stderr(Stdio::inherit())
         .output()
         .map_err(PumpError::ShowHosts)?;
-    match count(&output.stdout) {
-        Listed { pump: 0, .. } => Err(PumpError::NoPumpHosts),
-        listed => Ok(Source::Configured {
-            listed,
-            engines: engines(&output.stdout),
-        }),
+    let listed = count(&output.stdout);
+    let engines = match settings.asks_for_actions {
+        true => all(&output.stdout),
+        false => engines(&output.stdout),
+    };
+    let around = Surroundings {
+        // Nothing is run, so nothing is counted.
+        state: None,
+        ssh: ssh_words(settings.ssh.as_deref()),
+    };
+    // Without any for pump mode, somebody else has to do more than preprocessed text.
+    if listed.pump == 0 && !any_runs_actions(&engines, &around) {
+        return Err(PumpError::NoPumpHosts);
     }
+    Ok(Source::Configured { listed, engines })
 }
 
 fn count(shown: &[u8]) -> Listed {
@@ -79,6 +88,11 @@ fn count(shown: &[u8]) -> Listed {
         all: hosts.clone().count(),
         pump: hosts.filter(has_cpp).count(),
     }
+}
+
+fn all(shown: &[u8]) -> OsString {
+    let hosts: Vec<&[u8]> = lines(shown).collect();
+    OsString::from_vec(hosts.join(&b' '))
 }
 
 fn engines(shown: &[u8]) -> OsString {
@@ -194,6 +208,7 @@ mod tests {
         assert_eq!(count(shown), Listed { all: 4, pump: 2 });
         assert_eq!(engines(shown), "grpc://b:1 grpc://c:2/x,slots=3");
         assert_eq!(engines(b"a,cpp\n"), "");
+        assert_eq!(all(shown), "a grpc://b:1 localhost grpc://c:2/x,slots=3");
     }
 
     #[test]

@@ -20,8 +20,8 @@ use super::settings::Settings;
 /// The file in the session's folder that tells of compiles which the include engine refused.
 pub(super) const REFUSALS: &str = "refusals";
 
-/// The variable that names the engines of a session: to the include server, which sends them compiles, and to clients,
-/// which ask it only then.
+/// The variable that names the hosts of a session of which some may run actions: to the include server, which sends them
+/// compiles, and to clients, which ask it only then.
 pub(super) const ENGINES: &str = "INCLUDE_SERVER_ENGINES";
 
 /// How long the servers of a session live.

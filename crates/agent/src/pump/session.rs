@@ -132,8 +132,16 @@ fn open(
         say(&Progress::Hosts(*listed));
         engines.clone_from(found);
     }
-    // It looks for servers while the include server starts.
-    let search = (source == Source::Potential).then(|| Search::start(settings));
+    let mut hosts = None;
+    if source == Source::Potential {
+        // First of all: the include server has to know them.
+        let (found, count) = Search::start(settings).finish();
+        say(&Progress::Found(count));
+        if settings.asks_for_actions && count > 0 {
+            engines.clone_from(&found);
+        }
+        hosts = Some(found);
+    }
 
     let folder = tempfile::Builder::new()
         .prefix("distcc-pump.")
@@ -145,6 +153,9 @@ fn open(
     let mut private_server = match source {
         Source::Private(why) => {
             let server = PrivateServer::start(settings, folder.path(), lifetime)?;
+            if settings.asks_for_actions {
+                engines = server.hosts();
+            }
             Some((server, why))
         }
         Source::Potential | Source::Configured { .. } => None,
@@ -156,7 +167,6 @@ fn open(
             return Err(error);
         }
     };
-    let mut hosts = None;
     if let Some((server, why)) = &mut private_server {
         server.wait_until_ready()?;
         let progress = server.progress(*why);
@@ -166,11 +176,6 @@ fn open(
             Lifetime::UntilShutdown => console::complain(&progress.to_string()),
         }
         hosts = Some(server.hosts());
-    }
-    if let Some(search) = search {
-        let (found, count) = search.finish();
-        say(&Progress::Found(count));
-        hosts = Some(found);
     }
     Ok(Session {
         folder,

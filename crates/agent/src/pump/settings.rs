@@ -36,6 +36,10 @@ pub(super) struct Settings {
     pub(super) temporary: PathBuf,
     /// `PUMP_PRIVATE_SERVER`: use a private server whatever hosts are configured.
     pub(super) wants_private_server: bool,
+    /// `PUMP_ACTIONS`: whether hosts that are no engines by their names are asked if they run actions.
+    pub(super) asks_for_actions: bool,
+    /// `DISTCC_SSH`.
+    pub(super) ssh: Option<OsString>,
     /// `PUMP_PROGRESS`: seconds between two lines about progress; 0 for none.
     pub(super) progress: Option<Duration>,
     /// `DISTCC_TESTING_INCLUDE_SERVER`: no lines about progress.
@@ -100,6 +104,8 @@ impl Settings {
             .collect(),
             temporary: value("TMPDIR").map_or("/tmp".into(), PathBuf::from),
             wants_private_server: value("PUMP_PRIVATE_SERVER").is_some_and(|value| value != "0"),
+            asks_for_actions: value("PUMP_ACTIONS").is_none_or(|value| value != "0"),
+            ssh: value("DISTCC_SSH"),
             progress: value("PUMP_PROGRESS")
                 .and_then(|seconds| seconds.to_str()?.trim().parse().ok())
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),

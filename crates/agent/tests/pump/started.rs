@@ -29,6 +29,7 @@ fn a_started_session_is_for_others() {
             "INCLUDE_SERVER_PID",
             "INCLUDE_SERVER_DIR",
             "INCLUDE_SERVER_PORT",
+            "INCLUDE_SERVER_ENGINES",
             "DISTCC_HOSTS",
             "PATH"
         ]

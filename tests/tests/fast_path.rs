@@ -1,0 +1,308 @@
+//! Builds whose hosts turn out to run actions, or not: plain entries of host lists, servers behind ssh, all in one list.
+#![allow(clippy::unwrap_used, reason = "what a test cannot do has failed")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use end_to_end::client::Client;
+use end_to_end::programs::{Side, command, ours};
+use end_to_end::run::{Done, run, run_within};
+use end_to_end::server::{Server, Setup};
+use end_to_end::sshd::Sshd;
+use end_to_end::tree::{Tree, snapshot};
+
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// A project of some sources that share headers, and a log of what became of each command.
+struct Project {
+    tree: Tree,
+    sources: usize,
+}
+
+impl Project {
+    fn new(sources: usize) -> Self {
+        let tree = Tree::new();
+        tree.write(
+            "w/all.h",
+            "#include <stdio.h>\n#include <string.h>\n#define ALL 3\n",
+        );
+        for number in 0..sources {
+            let text = format!(
+                "#include \"all.h\"\nint f{number}(const char *s) {{ return ALL * {number} + strlen(s); }}\n"
+            );
+            tree.write(format!("w/f{number}.c"), text);
+        }
+        tree.write(
+            "w/Makefile",
+            "all: $(patsubst %.c,%.o,$(wildcard *.c))\n%.o: %.c\n\t$(CC) -O1 -MMD -c $< -o $@\n",
+        );
+        Self { tree, sources }
+    }
+
+    /// All objects and dependency files, as they are made here.
+    fn expected(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut make = command("make");
+        run(make
+            .args(["-j4", "CC=gcc"])
+            .current_dir(self.tree.join("w")))
+        .expect_success();
+        let made = self.made();
+        assert_eq!(made.len(), 2 * self.sources);
+        self.clean();
+        made
+    }
+
+    fn made(&self) -> BTreeMap<String, Vec<u8>> {
+        let entries = fs::read_dir(self.tree.join("w")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let of_build = |path: &Path| path.extension().is_some_and(|it| it == "o" || it == "d");
+        let made = paths.filter(|path| of_build(path));
+        made.map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, fs::read(path).unwrap())
+        })
+        .collect()
+    }
+
+    fn clean(&self) {
+        for name in self.made().keys() {
+            fs::remove_file(self.tree.join("w").join(name)).unwrap();
+        }
+    }
+
+    fn client(&self, hosts: &str) -> Client {
+        Client::of(Side::Ours, hosts)
+            .with("DISTCC_VERBOSE", "1")
+            .with("DISTCC_LOG", self.tree.join("log"))
+            .with_actions()
+    }
+
+    /// A script below `pump`. Nothing is left behind it.
+    #[track_caller]
+    fn pump(&self, client: &Client, script: &str) -> Done {
+        let mut pump = client.command(ours("pump"), &self.tree.join("w"));
+        let done = run_within(pump.args(["sh", "-ec", script]), LIMIT);
+        assert!(!self.log().contains("panicked"), "{}", self.log());
+        let left = snapshot(&client.temp());
+        assert!(left.is_empty(), "left in the client's folder: {left:?}");
+        done
+    }
+
+    /// The same once somebody has said that it runs actions: on a busy machine that may take longer than compiles wait.
+    #[track_caller]
+    fn pump_actions(&self, client: &Client, script: &str) -> Done {
+        self.tree.write("warm.c", "int warm;\n");
+        let script = format!(
+            "for i in $(seq 600); do
+                distcc gcc -c ../warm.c -o ../warm.o
+                if grep -q ': as an action' $DISTCC_LOG; then break; fi
+                sleep 0.1
+            done
+            : > $DISTCC_LOG
+            {script}"
+        );
+        self.pump(client, &script)
+    }
+
+    /// Builds all, so many compiles at a time, and counts those that ran as actions. All is what it is here.
+    #[track_caller]
+    fn build(&self, client: &Client, jobs: usize, actions: bool) -> usize {
+        let expected = self.expected();
+        let make = format!("make -j{jobs} 'CC=distcc gcc'");
+        let done = match actions {
+            true => self.pump_actions(client, &make),
+            false => self.pump(client, &make),
+        };
+        let log = self.log();
+        assert_eq!(done.code(), 0, "{}\n{log}", done.explain());
+        let different: Vec<_> = expected
+            .iter()
+            .filter(|(name, content)| self.made().get(*name) != Some(*content))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(different.is_empty(), "{different:?}\n{log}");
+        self.clean();
+        self.actions()
+    }
+
+    fn log(&self) -> String {
+        let bytes = fs::read(self.tree.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn actions(&self) -> usize {
+        self.log().matches(": as an action").count()
+    }
+}
+
+/// `/LIMIT` and options behind a server's address.
+fn entry(server: &Server, rest: &str) -> String {
+    format!("127.0.0.1:{}{rest}", server.address().port())
+}
+
+#[test]
+fn a_plain_host_that_is_ours_runs_actions() {
+    for rest in ["", "/3", ",lzo", "/2,cpp,lzo"] {
+        let (project, server) = (Project::new(8), Setup::of(Side::Ours).start());
+        let client = project.client(&entry(&server, rest));
+        let actions = project.build(&client, 8, true);
+        assert_eq!(actions, 8, "{rest}: {}", project.log());
+    }
+}
+
+#[test]
+fn who_does_not_want_actions_gets_none() {
+    let (project, server) = (Project::new(4), Setup::of(Side::Ours).start());
+    let client = project.client(&server.host(3)).with("PUMP_ACTIONS", "0");
+    assert_eq!(project.build(&client, 4, false), 0);
+    assert!(!server.cache().join("blobs").exists());
+    server.expect_jobs("COMPILE_OK", 4);
+
+    let (project, server) = (
+        Project::new(4),
+        Setup::of(Side::Ours).option("--remote-exec=off").start(),
+    );
+    let client = project.client(&server.host(3));
+    assert_eq!(project.build(&client, 4, false), 0);
+    server.expect_jobs("COMPILE_OK", 4);
+    assert!(server.log().contains("got \"PRI \""), "{}", server.log());
+}
+
+#[test]
+fn a_list_without_pump_mode_needs_a_server_that_runs_actions() {
+    let project = Project::new(4);
+    for (side, code) in [(Side::Ours, 0), (Side::Packaged, 1)] {
+        let server = Setup::of(side).start();
+        let client = project.client(&server.host(1));
+        let make = "make -j4 'CC=distcc gcc'";
+        let done = match side {
+            Side::Ours => project.pump_actions(&client, make),
+            Side::Packaged => project.pump(&client, make),
+        };
+        assert_eq!(done.code(), code, "{}", done.explain());
+        let says = done
+            .text()
+            .1
+            .contains("does not contain any hosts with ',cpp' option");
+        assert_eq!(says, code != 0, "{}", done.explain());
+        assert_eq!(project.actions(), 4);
+    }
+}
+
+#[test]
+fn a_stock_server_is_asked_once_and_compiles_as_ever() {
+    let (project, server) = (Project::new(12), Setup::of(Side::Packaged).start());
+    let client = project.client(&server.host(3));
+    assert_eq!(project.build(&client, 4, false), 0);
+    server.expect_jobs("COMPILE_OK", 12);
+    assert_eq!(
+        server.log().matches("PRI * HTTP/2.0").count(),
+        1,
+        "{}",
+        server.log()
+    );
+}
+
+#[test]
+fn stock_servers_and_ours_compile_in_one_build() {
+    let project = Project::new(40);
+    let (ours, stock) = (
+        Setup::of(Side::Ours).start(),
+        Setup::of(Side::Packaged).start(),
+    );
+    let hosts = [entry(&stock, "/2,lzo,cpp"), entry(&ours, "/2,lzo,cpp")].join(" ");
+    let actions = project.build(&project.client(&hosts), 8, true);
+    let log = project.log();
+    assert_eq!(log.matches("ran on 127.0.0.1").count(), 40, "{log}");
+    assert!((1..40).contains(&actions), "{}", project.log());
+}
+
+#[test]
+fn a_private_server_runs_actions() {
+    let project = Project::new(6);
+    let client = project.client("").with("PUMP_PRIVATE_SERVER", "1");
+    assert_eq!(project.build(&client, 4, true), 6, "{}", project.log());
+}
+
+/// One login for all actions of a build, and as many as there are compiles for a server that knows none.
+#[test]
+fn all_actions_go_over_one_ssh() {
+    for side in [Side::Ours, Side::Packaged] {
+        let (project, sshd) = (Project::new(10), Sshd::start());
+        let host = format!("@build/4:{},lzo,cpp", side.distccd().display());
+        let client = project.client(&host).with("DISTCC_SSH", sshd.ssh());
+        let is_ours = side == Side::Ours;
+        let actions = project.build(&client, 4, is_ours);
+        assert_eq!(actions, if is_ours { 10 } else { 0 }, "{}", project.log());
+        let log = sshd.log();
+        let logins = log.matches("Accepted publickey").count();
+        // Compiles that came before it had said what it is had one each, too.
+        let most = if is_ours { 10 } else { 11 };
+        assert!((1..=most).contains(&logins), "{logins}: {log}");
+        assert!(is_ours || logins == 11, "{logins}: {log}");
+    }
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_costs_no_more_than_time() {
+    let project = Project::new(20);
+    let servers = [(); 2].map(|()| Setup::of(Side::Ours).start());
+    let hosts = servers
+        .each_ref()
+        .map(|server| entry(server, "/2,lzo,cpp"))
+        .join(" ");
+    let expected = project.expected();
+    let pid = servers[0].pid().as_raw_nonzero();
+    let script = format!("(sleep 0.3; kill -9 {pid}) & make -j4 'CC=distcc gcc'; wait");
+    let done = project.pump_actions(&project.client(&hosts).with_fallback(), &script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert!(project.made() == expected, "{}", project.log());
+    assert!(project.actions() > 10, "{}", project.log());
+}
+
+/// A server that is stopped holds its connections, and says nothing.
+#[test]
+fn a_server_that_stops_in_the_middle_costs_no_more_than_time() {
+    let project = Project::new(40);
+    let servers = [(); 2].map(|()| Setup::of(Side::Ours).start());
+    let hosts = servers
+        .each_ref()
+        .map(|server| entry(server, "/2,lzo,cpp"))
+        .join(" ");
+    let expected = project.expected();
+    let pid = servers[0].pid().as_raw_nonzero();
+    // Once enough is known of what is usual.
+    let script = format!(
+        "make -j4 'CC=distcc gcc' $(seq -f f%g.o 0 29)
+        kill -STOP {pid}
+        make -j4 'CC=distcc gcc'
+        kill -CONT {pid}"
+    );
+    let done = project.pump_actions(&project.client(&hosts).with_fallback(), &script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert!(project.made() == expected, "{}", project.log());
+    assert_eq!(project.actions(), 40, "{}", project.log());
+}
+
+/// Without any other server, such compiles end here.
+#[test]
+fn the_only_server_may_stop_too() {
+    let (project, server) = (Project::new(34), Setup::of(Side::Ours).start());
+    let expected = project.expected();
+    let pid = server.pid().as_raw_nonzero();
+    let script = format!(
+        "make -j4 'CC=distcc gcc' $(seq -f f%g.o 0 29)
+        kill -STOP {pid}
+        make -j4 'CC=distcc gcc'
+        kill -CONT {pid}"
+    );
+    let client = project.client(&entry(&server, ",lzo,cpp"));
+    // For those that went there the old way.
+    let client = client.with_fallback().with("DISTCC_IO_TIMEOUT", "20");
+    let done = project.pump_actions(&client, &script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert!(project.made() == expected, "{}", project.log());
+    assert!(project.actions() >= 20, "{}", project.log());
+}
