@@ -9,6 +9,7 @@ PROGRAMS ?= 100000
 SEED     ?= 1
 SECONDS  ?= 60
 MINUTES  ?= 10
+BUILDS   ?= 100
 
 # Asked only when needed: `make help` must work before Rust is there.
 # Under sudo there may be no rustc.
@@ -80,6 +81,12 @@ soak: ## builds on our servers for MINUTES=10 while all is killed, filled, starv
 	@scripts/setup build test
 	@$(MAKE) --no-print-directory staged
 	PUMPCC_STAGE=$(stage_dir) cargo run --release -p end-to-end --bin soak -- --minutes $(MINUTES)
+
+.PHONY: kill-builds
+kill-builds: ## BUILDS=100 small builds by actions, in each of which a server, the agent, an engine or ssh is killed
+	@scripts/setup build test
+	@$(MAKE) --no-print-directory staged
+	PUMPCC_STAGE=$(stage_dir) cargo run --release -p end-to-end --bin kill-builds -- --builds $(BUILDS)
 
 .PHONY: random-programs
 random-programs: ## compare the include engine with gcc and clang on PROGRAMS=100000 random programs, from SEED=1

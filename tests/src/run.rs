@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -176,6 +177,28 @@ pub fn is_alive(pid: Pid) -> bool {
         let name_end = text.iter().rposition(|&byte| byte == b')');
         name_end.is_some_and(|at| !matches!(text.get(at + 2), Some(b'Z' | b'X')))
     })
+}
+
+/// The running processes that name this folder in their environment or their command, and what they are called.
+pub fn processes_of(folder: &Path) -> Vec<(Pid, String)> {
+    let folder = folder.as_os_str().as_bytes();
+    let names = |pid: Pid, what: &str| {
+        let bytes = std::fs::read(format!("/proc/{}/{what}", pid.as_raw_nonzero()));
+        bytes.is_ok_and(|bytes| bytes.windows(folder.len()).any(|part| part == folder))
+    };
+    let entries = std::fs::read_dir("/proc").expect("/proc is mounted");
+    let pids = entries.flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        Pid::from_raw(pid)
+    });
+    let found = pids.filter(|&pid| names(pid, "environ") || names(pid, "cmdline"));
+    found
+        .filter(|&pid| is_alive(pid))
+        .filter_map(|pid| {
+            let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero()));
+            Some((pid, name.ok()?.trim_end().to_owned()))
+        })
+        .collect()
 }
 
 /// The running processes whose environment has a variable with this value.
