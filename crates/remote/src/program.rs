@@ -11,8 +11,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe;
 
-use crate::server::{Server, address, chain};
-use crate::trouble::Trouble;
+use crate::server::{Server, address};
+use crate::trouble::{Trouble, chain};
 
 impl Server {
     /// Starts a program, the first of `words`, and asks the server behind it what it can do. The program ends with the

@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Endpoint as Address};
 
 use crate::endpoint::Endpoint;
 use crate::held::Held;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, chain};
 
 /// Bytes of one message at most, which is gRPC's own limit.
 pub(crate) const MESSAGE: usize = 4 << 20;
@@ -169,15 +169,6 @@ pub(crate) fn address(authority: &str, name: &str) -> Result<Address, Trouble> {
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
         .tcp_nodelay(true))
-}
-
-/// An error with what is behind it: the outermost alone says "transport error".
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What may go wrong between an action and its result.
 
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -50,7 +51,16 @@ impl fmt::Display for Trouble {
     }
 }
 
-impl std::error::Error for Trouble {}
+impl Error for Trouble {}
+
+/// An error with what is behind it: the outermost alone says "transport error".
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
 
 impl From<Status> for Trouble {
     fn from(status: Status) -> Trouble {
@@ -59,6 +69,8 @@ impl From<Status> for Trouble {
             said => said.to_owned(),
         };
         match status.code() {
+            // Not the server's words, but what became of the connection.
+            Code::Unknown if status.source().is_some() => Self::Away(chain(&status)),
             Code::Unavailable | Code::Aborted | Code::Cancelled => Self::Away(said),
             Code::ResourceExhausted => Self::Busy {
                 again: status
@@ -99,8 +111,13 @@ mod tests {
             (Code::Unimplemented, Trouble::CacheOnly),
             (Code::DeadlineExceeded, Trouble::TimedOut),
             (Code::Internal, Trouble::Broken("x".into())),
+            (Code::Unknown, Trouble::Broken("x".into())),
         ] {
             assert_eq!(Trouble::from(Status::new(code, "x")), expected);
         }
+        let gone = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let gone = Status::from_error(Box::new(gone));
+        let expected = Trouble::Away("connection reset".into());
+        assert_eq!(Trouble::from(gone), expected);
     }
 }
