@@ -8,15 +8,16 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, geteuid, kill_process, kill_process_group};
 
 use crate::programs::{command, engine};
-use crate::run::{PATH, is_alive, wait_until};
+use crate::run::{PATH, is_alive, run, wait_until};
 use crate::tree::Tree;
 
 /// A running engine; dropping it ends it.
@@ -109,7 +110,28 @@ impl Engine {
         }
         let _ = kill_process_group(pid, Signal::KILL); // Often nobody is left in it.
         let _ = self.child.wait();
+        // One that was killed leaves what it has mounted, and what runs there.
+        let folder = self.folder.path();
+        while let Some(mount) = mounts_below(&folder).pop() {
+            let mut unmount = match geteuid().is_root() {
+                true => command("umount"),
+                false => command("fusermount"),
+            };
+            let lazily = if geteuid().is_root() { "-l" } else { "-uz" };
+            let done = run(unmount.arg(lazily).arg(mount));
+            if done.code() != 0 {
+                break; // Others may have done it.
+            }
+        }
     }
+}
+
+/// Where something is mounted below a folder.
+fn mounts_below(folder: &Path) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let below = places.map(PathBuf::from);
+    below.filter(|place| place.starts_with(folder)).collect()
 }
 
 /// A port of the loopback address that is nobody's.
