@@ -1,7 +1,7 @@
 //! One question answered: which files does this compile need, and where do their copies stand?
 //!
 //! The steps are those of [`Service::answer`]. The include engine is asked twice, before the
-//! copies are made and after, and per file that is sent there is one `stat`; nothing is
+//! copies are made and after, and tells the state of each file, so the file system is not asked; nothing is
 //! read, looked through or packed that was so before and has not changed since. Compiles that the
 //! engine refuses cost a run of the compiler instead ([`super::by_list`]).
 //!
