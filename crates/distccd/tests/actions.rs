@@ -353,14 +353,19 @@ fn a_server_that_runs_none_says_so() {
 }
 
 #[test]
-fn two_servers_have_no_cache_in_common() {
+fn servers_of_one_cache_folder_have_nothing_in_common() {
     let (_folder, cache) = cache();
-    let first = setup().arg(&cache).start();
-    let _api = Api::connect(first.address).unwrap();
-    let second = setup().arg(&cache).start();
-    assert!(Api::connect(second.address).is_err());
-    second.wait_for_log("another server has this folder");
-    check_the_old_protocols(&second);
+    let mut script = Script::new("echo made > out", &["out"]);
+    script.cached = true;
+    for was_left in [false, true] {
+        // Both live at the same time.
+        let servers = [setup().arg(&cache).start(), setup().arg(&cache).start()];
+        for server in &servers {
+            let api = Api::connect(server.address).unwrap();
+            let known = [(); 2].map(|()| run(&api, &script).0.cached);
+            assert_eq!(known, [was_left, true]);
+        }
+    }
 }
 
 /// Whoever begins as if to speak HTTP/2.
