@@ -55,7 +55,10 @@ fn actions_and_old_protocols_come_to_one_port() {
         if !launcher.is_empty() {
             command.arg("distcc");
         }
-        run(command.args(["gcc", "-O2", "-c", "a.c"])).expect_success();
+        let done = run(command.args(["gcc", "-O2", "-c", "a.c"])).expect_success();
+        let (said, _) = done.text();
+        assert!(!said.contains("; 0 bytes sent"), "{said}");
+        assert!(launcher.is_empty() || said.contains("B sent, "), "{said}");
         fs::read(tree.join("a.o")).unwrap()
     };
     let action = compile(&server.engine(), Side::Ours, "pump");

@@ -84,12 +84,12 @@ impl<'a> Account<'a> {
     }
 
     /// The agent had it run on this host.
-    pub(crate) fn by_agent(&self, host: &OsStr) {
+    pub(crate) fn by_agent(&self, host: &OsStr, sent: u32, received: u32) {
         let spec = host.display();
         self.settings
             .log
             .info("", format_args!("ran on {spec}: as an action"));
-        self.record(Ran::Pump(host.to_owned()), 0, 0);
+        self.record(Ran::Pump(host.to_owned()), sent.into(), received.into());
     }
 
     /// It was not to run here, and could not run elsewhere.

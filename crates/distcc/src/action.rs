@@ -150,7 +150,7 @@ fn conclude(done: &Done, settings: &Settings) -> Option<Exit> {
         }
     }
     output::print(&done.stdout, &[&done.stderr]);
-    Account::new(settings).by_agent(&done.host);
+    Account::new(settings).by_agent(&done.host, done.sent, done.received);
     Some(Exit::with(done.exit_code))
 }
 
@@ -179,12 +179,9 @@ mod tests {
     #[test]
     fn a_compiler_that_was_killed_has_not_answered() {
         let done = |exit_code, stderr: &str| Done {
-            host: OsString::new(),
             exit_code,
-            output: OsString::new(),
-            stdout: Vec::new(),
             stderr: stderr.into(),
-            files: Vec::new(),
+            ..Done::default()
         };
         // Of gcc 12, whose cc1plus got KILL. clang itself is what dies, and whoever ran it makes a code of that.
         let gcc =

@@ -4,7 +4,7 @@
 //! client:   CDIR, ARGC n, n x ARGV     as in a question to an include server
 //!           ARGC k, k x ARGV           its environment, NAME=VALUE each
 //!           TERM t                     1 if its messages are shown in colours
-//! agent:    DONE 1, HOST name, STAT status, OUTP name, SERR, SOUT, NFIL k, k x (NAME, FILE)
+//! agent:    DONE 1, HOST name, SENT bytes, RECV bytes, STAT status, OUTP name, SERR, SOUT, NFIL k, k x (NAME, FILE)
 //!           or HERE                    a sentence: why this is no compile for others
 //!           or AWAY                    a sentence: why there is nobody to do it, which users want to know
 //!           or PASS                    a sentence: why the client's own ways are better just now
@@ -25,6 +25,8 @@ use crate::{Header, Token};
 
 const TERMINAL: Token = Token(*b"TERM");
 const HOST: Token = Token(*b"HOST");
+const SENT: Token = Token(*b"SENT");
+const RECV: Token = Token(*b"RECV");
 const HERE: Token = Token(*b"HERE");
 const AWAY: Token = Token(*b"AWAY");
 const PASS: Token = Token(*b"PASS");
@@ -59,6 +61,10 @@ pub enum Answer {
 pub struct Done {
     /// Where it ran, as in the host list.
     pub host: OsString,
+    /// Bytes to that host since the last compile that ran there.
+    pub sent: u32,
+    /// Bytes from it.
+    pub received: u32,
     /// The compiler's exit code.
     pub exit_code: u32,
     /// The object among its files, whether it was made or not, as the command names it.
@@ -131,6 +137,8 @@ impl Answer {
         let mut out = Vec::with_capacity(bytes + done.stderr.len() + 1024);
         put_number(&mut out, Token::DONE, 1);
         put_packet(&mut out, HOST, done.host.as_bytes());
+        put_number(&mut out, SENT, done.sent);
+        put_number(&mut out, RECV, done.received);
         put_number(&mut out, Token::STAT, done.exit_code);
         put_packet(&mut out, OUTPUT, done.output.as_bytes());
         put_packet(&mut out, Token::SERR, &done.stderr);
@@ -165,6 +173,7 @@ impl Answer {
             .map_err(|error| invalid(RequestError::Header(error)))?;
         let bytes = number(from, HOST)?;
         let host = body(from, HOST, bytes, limits.text_bytes)?;
+        let (sent, received) = (number(from, SENT)?, number(from, RECV)?);
         let exit_code = number(from, Token::STAT)?;
         let bytes = number(from, OUTPUT)?;
         let output = body(from, OUTPUT, bytes, limits.text_bytes)?;
@@ -185,6 +194,8 @@ impl Answer {
         }
         Ok(Self::Done(Done {
             host: OsString::from_vec(host),
+            sent,
+            received,
             exit_code,
             output: OsString::from_vec(output),
             stderr,
@@ -250,6 +261,8 @@ mod tests {
     fn an_answer_survives_the_way() {
         let done = Done {
             host: "grpc://a:1".into(),
+            sent: 7,
+            received: u32::MAX,
             exit_code: 4,
             output: "a.o".into(),
             stderr: b"warning".to_vec(),

@@ -6,7 +6,7 @@
 //!
 //! Reading order: `endpoint` (what a host list names), `server` (a connection and what the server can do), `program` (a
 //! server behind ssh), `run` (the life of one action there), `held` with `upload` (each blob once), `fetch` (what comes
-//! back), `trouble` (what may go wrong, and what can be done about it).
+//! back), `trouble` (what may go wrong, and what can be done about it), `traffic` (bytes on the wire).
 #![forbid(unsafe_code)]
 
 mod endpoint;
@@ -16,6 +16,7 @@ mod packing;
 mod program;
 mod run;
 mod server;
+mod traffic;
 mod trouble;
 mod upload;
 

@@ -5,14 +5,16 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe;
 
-use crate::server::{Server, address};
-use crate::trouble::{Trouble, chain};
+use crate::server::{Server, address, unconnected};
+use crate::traffic::{Counted, Traffic};
+use crate::trouble::Trouble;
 
 impl Server {
     /// Starts a program, the first of `words`, and asks the server behind it what it can do. The program ends with the
@@ -25,13 +27,16 @@ impl Server {
         // A name without meaning: it is the program that knows where the server is.
         let address = address("server", "the program")?;
         let words = words.to_vec();
+        let traffic = Arc::<Traffic>::default();
+        let counting = Arc::clone(&traffic);
         let start = tower::service_fn(move |_| {
             let started = Pipes::open(&words);
-            async move { started.map(TokioIo::new) }
+            let counted = started.map(|pipes| Counted::new(pipes, Arc::clone(&counting)));
+            async move { counted.map(TokioIo::new) }
         });
         let channel = address.connect_with_connector(start).await;
-        let channel = channel.map_err(|error| Trouble::Away(chain(&error)))?;
-        Server::over(channel, "").await
+        let channel = channel.map_err(|error| unconnected(&error))?;
+        Server::over(channel, "", traffic).await
     }
 }
 

@@ -51,6 +51,10 @@ pub struct Outcome {
     pub files: Vec<Made>,
     /// It was known already.
     pub cached: bool,
+    /// Bytes to and from the server since its last outcome; actions at the same time share them.
+    pub sent: u64,
+    /// The other way.
+    pub received: u64,
 }
 
 /// A file that an action made.
@@ -207,12 +211,15 @@ impl Server {
             content,
             executable,
         });
+        let (sent, received) = self.traffic.take();
         Ok(Outcome {
             exit_code: result.exit_code,
             stdout,
             stderr,
             files: files.collect(),
             cached,
+            sent,
+            received,
         })
     }
 }

@@ -1,16 +1,24 @@
 //! A connection to a server, and what the server can do.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use action::messages::capabilities_client::CapabilitiesClient;
 use action::messages::{
     CacheCapabilities, GetCapabilitiesRequest, ServerCapabilities, compressor, digest_function,
 };
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint as Address};
+use tower::ServiceExt as _;
 
 use crate::endpoint::Endpoint;
 use crate::held::Held;
+use crate::traffic::{Counted, Traffic};
 use crate::trouble::{Trouble, chain};
 
 /// Bytes of one message at most, which is gRPC's own limit.
@@ -32,6 +40,7 @@ pub struct Server {
     pub(crate) instance: String,
     pub(crate) offers: Offers,
     pub(crate) held: Held,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// What a server can do.
@@ -57,17 +66,26 @@ impl Server {
     /// digests than SHA-256.
     pub async fn connect(endpoint: &Endpoint) -> Result<Server, Trouble> {
         let address = address(&endpoint.authority, &endpoint.to_string())?;
-        let channel = address.connect().await;
-        let channel = channel.map_err(|error| Trouble::Away(chain(&error)))?;
-        Server::over(channel, &endpoint.instance).await
+        let traffic = Arc::<Traffic>::default();
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT));
+        let counting = Arc::clone(&traffic);
+        let connector = connector.map_response(move |stream: TokioIo<TcpStream>| {
+            TokioIo::new(Counted::new(stream.into_inner(), Arc::clone(&counting)))
+        });
+        let channel = address.connect_with_connector(connector).await;
+        let channel = channel.map_err(|error| unconnected(&error))?;
+        Server::over(channel, &endpoint.instance, traffic).await
     }
 
-    /// The same over a connection that is there already.
-    ///
-    /// # Errors
-    ///
-    /// As [`Server::connect`].
-    pub async fn over(channel: Channel, instance: &str) -> Result<Server, Trouble> {
+    /// The same over a connection that is there already, and counts.
+    pub(crate) async fn over(
+        channel: Channel,
+        instance: &str,
+        traffic: Arc<Traffic>,
+    ) -> Result<Server, Trouble> {
         let request = GetCapabilitiesRequest {
             instance_name: instance.to_owned(),
         };
@@ -86,6 +104,7 @@ impl Server {
             instance: instance.to_owned(),
             offers,
             held: Held::default(),
+            traffic,
         })
     }
 
@@ -97,7 +116,7 @@ impl Server {
         let mut client = CapabilitiesClient::new(self.channel.clone());
         match client.get_capabilities(request).await {
             Ok(_) => true,
-            Err(status) => std::error::Error::source(&status).is_none(),
+            Err(status) => status.source().is_none(),
         }
     }
 
@@ -149,9 +168,25 @@ impl Offers {
     }
 }
 
+/// Who was there and went while it was greeted does not speak the API; all others are away.
+pub(crate) fn unconnected(error: &(dyn Error + 'static)) -> Trouble {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let went = causes.any(|cause| {
+        let kind = cause.downcast_ref().map(io::Error::kind);
+        matches!(
+            kind,
+            Some(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof)
+        )
+    });
+    match went {
+        true => Trouble::Foreign(chain(error)),
+        false => Trouble::Away(chain(error)),
+    }
+}
+
 /// Who sends no status of its own ends the connection, or says what makes no sense.
 fn unanswered(status: Status) -> Trouble {
-    match std::error::Error::source(&status) {
+    match status.source() {
         Some(error) => Trouble::Foreign(chain(error)),
         None => status.into(),
     }

@@ -150,8 +150,11 @@ fn done(host: String, outcome: remote::Outcome, made: &Made) -> Done {
         let name = made.outputs.get(&file.path)?;
         Some((OsString::from_vec(name.clone()), file.content))
     });
+    let bytes = |count| u32::try_from(count).unwrap_or(u32::MAX);
     Done {
         host: host.into(),
+        sent: bytes(outcome.sent),
+        received: bytes(outcome.received),
         exit_code: u32::try_from(outcome.exit_code).unwrap_or(255),
         output: made.object.clone(),
         stderr: outcome.stderr,

@@ -96,6 +96,8 @@ impl Runs for Shared {
             stderr: Vec::new(),
             files: Vec::new(),
             cached: false,
+            sent: 0,
+            received: 0,
         })
     }
 
