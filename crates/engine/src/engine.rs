@@ -4,7 +4,6 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use action::Digest;
 use action::messages::action_cache_server::ActionCacheServer;
@@ -13,6 +12,7 @@ use action::messages::content_addressable_storage_server::ContentAddressableStor
 use action::messages::execution_server::ExecutionServer;
 use bazel_remote_apis::google::bytestream::byte_stream_server::ByteStreamServer;
 use store::{Results, Store};
+use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
@@ -58,7 +58,7 @@ pub trait Executor: Send + Sync + 'static {
     /// as long as it stays the same. Nothing where none of them run.
     fn surroundings(&self) -> Option<Digest>;
 
-    /// Waits until a job of this client may run.
+    /// Waits until a job of this client may run. Dropped before, it has left the queue.
     fn slot(&self, client: Client) -> Pin<Box<dyn Future<Output = Slot> + Send>>;
 
     /// Runs an action whose blobs are held. Blocks its thread.
@@ -125,17 +125,24 @@ pub enum Failure {
 /// Tells a job that nobody waits for it any more.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
-    stopped: Arc<AtomicBool>,
+    stopped: Arc<watch::Sender<bool>>,
 }
 
 impl Stop {
     /// Whether the job shall end.
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        *self.stopped.borrow()
     }
 
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stopped.send_replace(true);
+    }
+
+    /// Comes when the job shall end.
+    pub(crate) async fn stopped(&self) {
+        let mut stopped = self.stopped.subscribe();
+        // The other end is here.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
     }
 }
 

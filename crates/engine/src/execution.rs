@@ -102,10 +102,11 @@ impl Engine {
         let Some(executor) = self.shared.executor.clone() else {
             return;
         };
-        let slot = executor.slot(client).await;
-        if operation.stop.is_stopped() {
-            return;
-        }
+        let slot = tokio::select! {
+            slot = executor.slot(client) => slot,
+            // Nobody waits for it any more: those behind it in the queue move up.
+            () = operation.stop.stopped() => return,
+        };
         operation
             .progress
             .send_replace(Progress::At(execution_stage::Value::Executing));

@@ -40,6 +40,8 @@ struct Plain {
     runs: AtomicUsize,
     stopped: AtomicUsize,
     slots: Arc<Semaphore>,
+    /// Jobs that wait for a slot.
+    queued: Arc<AtomicUsize>,
     /// Set where actions run that do not bring their root.
     surroundings: Mutex<Option<Digest>>,
 }
@@ -75,8 +77,12 @@ impl Executor for Plain {
     }
 
     fn slot(&self, _: Client) -> Pin<Box<dyn Future<Output = Slot> + Send>> {
-        let slots = Arc::clone(&self.slots);
-        Box::pin(async move { Box::new(slots.acquire_owned().await.unwrap()) as Slot })
+        let (slots, queued) = (Arc::clone(&self.slots), Queued::new(&self.queued));
+        Box::pin(async move {
+            let slot = slots.acquire_owned().await.unwrap();
+            drop(queued);
+            Box::new(slot) as Slot
+        })
     }
 
     fn execute(&self, _: Client, job: &Job, stop: &Stop) -> Result<Executed, Failure> {
@@ -119,6 +125,22 @@ impl Executor for Plain {
     }
 }
 
+/// A place in the queue, until dropped.
+struct Queued(Arc<AtomicUsize>);
+
+impl Queued {
+    fn new(count: &Arc<AtomicUsize>) -> Queued {
+        count.fetch_add(1, Ordering::SeqCst);
+        Queued(Arc::clone(count))
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 struct Running {
     _folder: tempfile::TempDir,
     plain: Arc<Plain>,
@@ -134,6 +156,7 @@ async fn start() -> Running {
         runs: AtomicUsize::new(0),
         stopped: AtomicUsize::new(0),
         slots: Arc::new(Semaphore::new(2)),
+        queued: Arc::default(),
         surroundings: Mutex::new(None),
     });
     let engine = Engine::new(store, results, Some(Arc::clone(&plain) as _));
@@ -622,6 +645,53 @@ async fn a_client_may_come_back_and_one_that_does_not_ends_its_job() {
     while running.plain.stopped.load(Ordering::SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+async fn until(done: impl Fn() -> bool) {
+    for _ in 0..1200 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not within a minute");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_leaves_the_queue_unless_another_waits_for_the_same() {
+    let running = start().await;
+    let (plain, queued) = (&running.plain, || {
+        running.plain.queued.load(Ordering::SeqCst)
+    });
+    // All slots are taken, and stay so until the end.
+    let taken = plain.slots.acquire_many(2).await.unwrap();
+    let alone = shell("echo alone >out.txt", false);
+    let shared = shell("echo shared >out.txt", false);
+    let mut client = ExecutionClient::new(running.channel.clone());
+    let mut streams = Vec::new();
+    for action in [&alone, &shared, &shared] {
+        running.put_action(action).await;
+        let request = ExecuteRequest {
+            action_digest: Some(action.packed.digest.message()),
+            ..Default::default()
+        };
+        let mut stream = client.execute(request).await.unwrap().into_inner();
+        stream.message().await.unwrap();
+        streams.push(stream);
+    }
+    until(|| queued() == 2).await;
+    let mut stays = streams.pop().unwrap();
+    drop(streams);
+    until(|| queued() == 1).await;
+    drop(taken);
+    let done = loop {
+        let message = stays.message().await.unwrap().unwrap();
+        if let Some(operation::Result::Response(any)) = message.result {
+            break ExecuteResponse::decode(&*any.value).unwrap();
+        }
+    };
+    assert_eq!(done.result.unwrap().output_files[0].contents, b"shared\n");
+    assert_eq!(plain.runs.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
