@@ -93,8 +93,8 @@ fn start(mut settings: Settings, environment: Environment) -> u8 {
     // As root, if we are that: the user that we become cannot make files where logs are kept. (3.4
     // opens it later, and logs to syslog then.)
     let log = Log::open(&settings.log, settings.log_level);
-    let cache_folder = cache_folder::choose(&settings.actions, &clients);
-    let user = match step_down(&settings, &clients, &cache_folder, &early) {
+    let mut cache_folder = cache_folder::choose(&settings.actions, &clients);
+    let user = match step_down(&settings, &clients, &mut cache_folder, &early) {
         Ok(user) => user,
         Err(failure) => return failure.report(&early),
     };
@@ -108,7 +108,7 @@ fn start(mut settings: Settings, environment: Environment) -> u8 {
         return failure.report(&log);
     }
     raise_descriptor_limit(&log);
-    let server = match Server::new(
+    let mut server = match Server::new(
         settings,
         clients,
         environment,
@@ -116,9 +116,13 @@ fn start(mut settings: Settings, environment: Environment) -> u8 {
         cache_folder,
         log,
     ) {
-        Ok(server) => Arc::new(server),
+        Ok(server) => server,
         Err(text) => return Failure::new(PRIVILEGES, "dcc_sandbox", text).report(&early),
     };
+    if let Err(failure) = check_cache(&mut server, way) {
+        return failure.report(&server.log);
+    }
+    let server = Arc::new(server);
     let ended = match way {
         Way::Inetd => inetd(&server),
         Way::Inherited => listen::take_stdin()
@@ -180,7 +184,7 @@ fn clients(settings: &Settings, way: Way, log: &Log) -> Clients {
 fn step_down(
     settings: &Settings,
     clients: &Clients,
-    cache_folder: &Result<PathBuf, String>,
+    cache_folder: &mut Result<PathBuf, String>,
     log: &Log,
 ) -> Result<Option<User>, Failure> {
     if let Err(errno) = rustix::process::nice(settings.nice) {
@@ -211,8 +215,9 @@ fn step_down(
             && settings.actions.execution != RemoteExecution::Off
             && let Err(error) = cache_folder::make_for(folder, user)
         {
-            let (folder, reason) = (folder.display(), reason(&error));
-            log.warning("dcc_actions", format_args!("making {folder}: {reason}"));
+            // The reason of root, and not that of the user who may do less; `check_cache` says it.
+            let (shown, reason) = (folder.display(), reason(&error));
+            *cache_folder = Err(format!("making the cache in {shown}: {reason}"));
         }
     };
     give_up_root(settings.user.as_deref(), log, own_cache)
@@ -254,6 +259,34 @@ fn check_surroundings(settings: &mut Settings, masquerade: &[PathBuf]) -> Result
         )),
         _ => Ok(()),
     }
+}
+
+/// Actions need a cache. If somebody asked for them it is a failure to have none; otherwise all else is served.
+fn check_cache(server: &mut Server, way: Way) -> Result<(), Failure> {
+    if !server.actions.are_offered() {
+        return Ok(());
+    }
+    let folder = server.cache_folder.clone();
+    let Err(why) = folder.and_then(|folder| cache_folder::check(&folder)) else {
+        return Ok(());
+    };
+    let text = format!(
+        "{why}: no actions of the Remote Execution API can run here; name a folder that this user may write to by \
+         --cache-dir, or turn them off by --remote-exec=off"
+    );
+    let actions = &server.settings.actions;
+    if actions.is_asked_for || actions.is_folder_asked_for {
+        return Err(Failure::new(IO_ERROR, "dcc_actions", text));
+    }
+    let level = match way {
+        // A line for each connection: whoever has not asked for actions does not miss them.
+        Way::Inetd => Level::Info,
+        Way::Inherited | Way::Own => Level::Warning,
+    };
+    server.log.line(level, "dcc_actions", &text);
+    server.actions.withdraw();
+    server.cache_folder = Err(text);
+    Ok(())
 }
 
 /// Room for all connections where the system allows it: the usual limit is that of interactive

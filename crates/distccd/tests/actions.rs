@@ -341,14 +341,21 @@ fn a_server_that_runs_none_says_so() {
             "need namespaces: none are run here",
         ),
         (
-            setup().arg("--cache-dir=/dev/null/x"),
-            "the cache in /dev/null/x",
+            setup().env("CACHE_DIRECTORY", "/dev/null/x"),
+            "the cache in /dev/null/x: ",
+        ),
+        (
+            setup()
+                .with_shared_memory_of("16k")
+                .env("CACHE_DIRECTORY", "/dev/shm/x"),
+            "the cache in /dev/shm/x: No space left on device: no actions",
         ),
     ] {
         let server = setup.start();
+        // Nobody has to come for it first.
+        server.wait_for_log(said);
         assert!(Api::connect(server.address).is_err());
         check_the_old_protocols(&server);
-        assert!(server.log().contains(said), "{}", server.log());
     }
 }
 

@@ -73,6 +73,11 @@ fn mistakes_have_exit_codes() {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
     let text = "compilers take a path with \"=\" in it for two";
     check_start(setup.env("TMPDIR", folder), 107, text);
+    // Whoever asks for actions shall not wait for the first one to learn that none can run.
+    let text = "--cache-dir, or turn them off by --remote-exec=off";
+    check_start(daemon().arg("--cache-dir=/dev/null/x"), 107, text);
+    let asked = daemon().arg("--remote-exec=hermetic");
+    check_start(asked.env("CACHE_DIRECTORY", "/dev/null/x"), 107, text);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     check_start(

@@ -81,6 +81,11 @@ impl Service {
         self.offered
     }
 
+    /// They are for nobody from now on.
+    pub(crate) fn withdraw(&mut self) {
+        self.offered = false;
+    }
+
     /// Takes over a connection, and starts the service for the first one.
     ///
     /// # Errors

@@ -28,6 +28,8 @@ pub(crate) struct Actions {
     pub(crate) cache_bytes: u64,
     /// Where, if that was said; absolute.
     pub(crate) cache_folder: Option<PathBuf>,
+    /// That was said by an option, and not only by what started the server.
+    pub(crate) is_folder_asked_for: bool,
     /// A static program that takes the place of each action's compiler, if it was said; absolute.
     pub(crate) stand_in: Option<PathBuf>,
     /// Where this user keeps what can be had again; absolute.
@@ -46,6 +48,7 @@ impl Actions {
             execution: remote_execution(flags.remote_exec.as_deref())?,
             is_asked_for: flags.remote_exec.is_some(),
             cache_bytes: cache_bytes(flags.cache_size.as_deref())?,
+            is_folder_asked_for: flags.cache_dir.is_some(),
             cache_folder: given.map(|folder| cwd.join(folder)),
             stand_in: flags.bench_compiler.as_ref().map(|path| cwd.join(path)),
             users_caches: environment.users_caches.clone(),

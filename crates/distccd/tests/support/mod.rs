@@ -169,10 +169,15 @@ impl Setup {
     }
 
     /// Starts it where `/dev/shm` is a tmpfs of its own, of so many MiB.
-    pub(crate) fn with_shared_memory(mut self, mib: u32) -> Self {
+    pub(crate) fn with_shared_memory(self, mib: u32) -> Self {
+        self.with_shared_memory_of(&format!("{mib}m"))
+    }
+
+    /// The same, in the words of mount(8).
+    pub(crate) fn with_shared_memory_of(mut self, size: &str) -> Self {
         let program = std::mem::replace(&mut self.program, "unshare".into());
         let script = format!(
-            "mount -t tmpfs -o size={mib}m,mode=1777 own /dev/shm && \
+            "mount -t tmpfs -o size={size},mode=1777 own /dev/shm && \
              exec setpriv --ambient-caps=-all --inh-caps=-all \"$0\" \"$@\""
         );
         let user = ["--user", "--map-current-user", "--keep-caps"];
