@@ -12,6 +12,7 @@ use end_to_end::run::{Done, run, run_within};
 use end_to_end::server::{Server, Setup};
 use end_to_end::sshd::Sshd;
 use end_to_end::tree::{Tree, snapshot};
+use rustix::process::{Signal, kill_process};
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -305,4 +306,27 @@ fn the_only_server_may_stop_too() {
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
     assert!(project.actions() >= 20, "{}", project.log());
+}
+
+/// It takes connections, as the kernel does for it, and has never said what it is: nobody waits for it to say more.
+#[test]
+fn a_server_that_was_stopped_before_the_build_keeps_no_compile_waiting() {
+    for has_stock in [false, true] {
+        let (project, stopped) = (Project::new(12), Setup::of(Side::Ours).start());
+        let stock = Setup::of(Side::Packaged).start();
+        let expected = project.expected();
+        let mut hosts = vec![entry(&stopped, "/4,lzo,cpp")];
+        hosts.extend(has_stock.then(|| entry(&stock, "/4,lzo,cpp")));
+        let client = project.client(&hosts.join(" "));
+        // Whoever waits for it waits longer than this test may take.
+        let client = client.with_fallback().with("DISTCC_IO_TIMEOUT", "100000");
+        kill_process(stopped.pid(), Signal::STOP).unwrap();
+        let done = project.pump(&client, "make -j4 'CC=distcc gcc'");
+        kill_process(stopped.pid(), Signal::CONT).unwrap();
+        assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+        assert!(project.made() == expected, "{}", project.log());
+        if has_stock {
+            stock.expect_jobs("COMPILE_OK", 12);
+        }
+    }
 }

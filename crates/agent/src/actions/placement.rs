@@ -1,7 +1,8 @@
 //! Which server runs an action.
 //!
 //! 1. **Who runs actions.** Engines (`grpc://`) by their names. Any other host is asked when the build begins, in the
-//!    background, and is used once it has said so (`host`); the first actions wait for that, but not long. What clients
+//!    background, and is used once it has said so (`host`); the first actions wait for that, but not long, and clients
+//!    leave those alone that have said nothing by then. What clients
 //!    do by themselves (this machine, servers of 3.4) is theirs: an action is handed back when all servers are full and
 //!    there is a free slot among those.
 //! 2. **How many at once.** As many as the host list says, counted in the files in which clients count (`slots`). A host on
@@ -60,6 +61,8 @@ pub struct Placement<W: Reach = Way> {
     changed: Arc<Notify>,
     /// Called when something is known of a host. Not the same: a place that becomes free wakes one who waits for it.
     learned: Arc<Notify>,
+    /// Clients may compile by themselves what nobody does for them.
+    may_fall_back: bool,
 }
 
 /// Why an action runs on no server.
@@ -104,7 +107,9 @@ impl Placement {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn of_list(list: &OsStr, around: &Surroundings) -> Result<Self, String> {
-        Ok(Self::new(listed::read(list, around)?))
+        let mut placement = Self::new(listed::read(list, around)?);
+        placement.may_fall_back = around.may_fall_back;
+        Ok(placement)
     }
 }
 
@@ -121,6 +126,7 @@ impl<W: Reach> Placement<W> {
             first: Instant::now() + patience,
             changed: Arc::default(),
             learned: Arc::default(),
+            may_fall_back: true,
         }
     }
 
@@ -201,6 +207,7 @@ impl<W: Reach> Placement<W> {
                 Ok(taken) => taken,
                 Err(wait) => {
                     if let Some(name) = self.free_for_clients() {
+                        self.spare_silent_hosts();
                         return Err(NotRun::Pass(format!("{name} has time for it")));
                     }
                     let _ = tokio::time::timeout(wait, changed).await;
@@ -333,7 +340,17 @@ impl<W: Reach> Placement<W> {
         free.map(|host| &*host.name)
     }
 
+    /// To be called before a client goes on by itself: it shall not meet a host that takes its connection and is silent.
+    /// Where clients must not compile by themselves they rather wait for such, as with 3.4, than fail.
+    fn spare_silent_hosts(&self) {
+        if self.may_fall_back {
+            let now = Instant::now();
+            self.hosts.iter().for_each(|host| host.spare_if_silent(now));
+        }
+    }
+
     fn nobody(&self) -> NotRun {
+        self.spare_silent_hosts();
         let whys = |engines: bool| {
             let hosts = self.hosts.iter().filter(|host| host.is_engine == engines);
             let whys = hosts.filter_map(|host| Some(format!("{}: {}", host.name, host.trouble()?)));

@@ -175,6 +175,7 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
         let around = Surroundings {
             state: folder.map(StateDir::new),
             ssh: ssh_words(variable("DISTCC_SSH").as_deref()),
+            may_fall_back: variable("DISTCC_FALLBACK").is_none_or(|value| value != "0"),
         };
         let placement = Placement::of_list(&hosts, &around).map_err(StartError::Engines)?;
         server

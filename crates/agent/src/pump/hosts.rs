@@ -73,6 +73,7 @@ pub(super) fn source(settings: &Settings, distcc: &Path) -> Result<Source, PumpE
         // Nothing is run, so nothing is counted.
         state: None,
         ssh: ssh_words(settings.ssh.as_deref()),
+        may_fall_back: true,
     };
     // Without any for pump mode, somebody else has to do more than preprocessed text.
     if listed.pump == 0 && !any_runs_actions(&engines, &around) {

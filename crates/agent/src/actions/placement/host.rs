@@ -3,6 +3,10 @@
 //! A host has to say once that it runs actions before it gets any. It is asked in the background, when the build begins,
 //! and again after it was away: after a second first, then twice as long each time, a minute at most. One that speaks
 //! something else (distcc 3.4 closes the connection) is not asked again in this build.
+//!
+//! One that takes the connection and says nothing is stopped, or is a server of 3.4 with all of its workers busy. Clients
+//! that went there would say all that they have and then wait as long as they have patience, which is five minutes; so
+//! they are told to leave it alone until it answers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,6 +25,11 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const BUSY: Duration = Duration::from_secs(1);
 /// Nobody waits longer for one that says when to come again.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// A host that has been asked for this long may be stopped.
+const SILENT: Duration = Duration::from_millis(500);
+/// How often clients are told again to leave one alone: well within their usual back-off period of 60 s.
+const RENEWED: Duration = Duration::from_secs(20);
 
 /// How a host is reached.
 pub trait Reach: Send + Sync + 'static {
@@ -65,6 +74,10 @@ struct State {
     /// How often it was away, one time after the other.
     failures: u32,
     pace: Pace,
+    /// When it was asked last whether it runs actions.
+    asked: Option<Instant>,
+    /// When clients were told last to leave it alone. None once it answers.
+    spared: Option<Instant>,
 }
 
 /// Whether it runs actions.
@@ -144,6 +157,7 @@ impl<W: Reach> Host<W> {
         let is_to_be = self.way.is_some() && state.runs == Running::Unknown && is_due;
         if is_to_be {
             state.runs = Running::Asked;
+            state.asked = Some(now);
         }
         is_to_be
     }
@@ -157,16 +171,43 @@ impl<W: Reach> Host<W> {
             Ok(server) if server.executes() || self.is_engine => {
                 *connection = Some(Arc::new(server));
                 drop(connection);
-                self.lock().runs = Running::Yes;
-                // Clients may have been told to leave it alone.
+                let mut state = self.lock();
+                state.runs = Running::Yes;
+                state.spared = None;
+                // Clients may have been told to leave it alone, or have found out what it was like.
                 self.slots.clear_backoff();
             }
-            Ok(_) => self.lock().does_not_run(Trouble::CacheOnly),
+            Ok(_) => self.does_not_run(Trouble::CacheOnly),
             // An engine's name says what it is, so that is no more than trouble.
             Err(trouble) if self.is_engine || matches!(trouble, Trouble::Away(_)) => {
                 self.lock().is_away(trouble, Instant::now());
             }
-            Err(trouble) => self.lock().does_not_run(trouble),
+            Err(trouble) => self.does_not_run(trouble),
+        }
+    }
+
+    fn does_not_run(&self, why: Trouble) {
+        let mut state = self.lock();
+        state.runs = Running::No;
+        state.trouble = Some(why);
+        // It answers, so clients may go there, unless they know better.
+        if state.spared.take().is_some() {
+            self.slots.clear_backoff();
+        }
+    }
+
+    /// Has clients leave it alone if it was asked what it is, and has said nothing for a while or since it fell silent.
+    pub(super) fn spare_if_silent(&self, now: Instant) {
+        let mut state = self.lock();
+        let since = |time: Option<Instant>| time.map(|time| now.saturating_duration_since(time));
+        let is_silent = match state.spared {
+            Some(_) => since(state.spared) >= Some(RENEWED),
+            None => state.runs == Running::Asked && since(state.asked) >= Some(SILENT),
+        };
+        if is_silent {
+            state.spared = Some(now);
+            // Under the lock: it may answer at this moment, and then the mark has to go after it has come.
+            self.slots.back_off();
         }
     }
 
@@ -213,7 +254,9 @@ impl<W: Reach> Host<W> {
     /// Leaves it alone, and has clients do so, too: somebody holds its connections open, and says nothing.
     pub(super) fn is_silent(&self, now: Instant) {
         let trouble = Trouble::Away("it says nothing any more".to_owned());
-        self.lock().is_away(trouble, now);
+        let mut state = self.lock();
+        state.is_away(trouble, now);
+        state.spared = Some(now);
         self.slots.back_off();
     }
 }
@@ -228,10 +271,5 @@ impl State {
         self.not_before = Some(now + pause.min(PAUSE.1));
         self.failures += 1;
         self.trouble = Some(trouble);
-    }
-
-    fn does_not_run(&mut self, why: Trouble) {
-        self.runs = Running::No;
-        self.trouble = Some(why);
     }
 }

@@ -71,6 +71,8 @@ pub struct Surroundings {
     pub state: Option<StateDir>,
     /// `ssh` and its options.
     pub ssh: Vec<OsString>,
+    /// Not so with `DISTCC_FALLBACK=0`.
+    pub may_fall_back: bool,
 }
 
 /// The words of `DISTCC_SSH`, as clients read it.
@@ -161,6 +163,7 @@ mod tests {
         let around = Surroundings {
             state: None,
             ssh: vec!["ssh".into(), "-q".into()],
+            may_fall_back: true,
         };
         let way = |way: &Way| match way {
             Way::Network(endpoint) => endpoint.to_string(),

@@ -330,6 +330,53 @@ async fn servers_that_do_not_say_what_they_are_keep_nobody_waiting() {
     assert_eq!(began.elapsed(), FIRST);
 }
 
+/// What clients that go on by themselves find of a host that takes connections and says nothing at first.
+#[tokio::test(start_paused = true)]
+async fn clients_leave_silent_hosts_alone_until_they_answer() {
+    /// It answers when it is called.
+    struct Stopped(Arc<Notify>, Result<Shared, Trouble>);
+    impl Reach for Stopped {
+        type Server = Shared;
+        async fn connect(&self) -> Result<Shared, Trouble> {
+            self.0.notified().await;
+            self.1.clone()
+        }
+    }
+    let stock = || Err(Trouble::Foreign("closed".into()));
+    for (answer, may_fall_back) in [
+        (stock(), true),
+        (Ok(server(10)), true),
+        (stock(), false),
+        (Err(Trouble::Away("refused".into())), true),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let state = statedir::StateDir::new(dir.path().to_owned());
+        let key = statedir::HostKey::tcp("a".as_ref(), 1);
+        let is_spared = || {
+            let minute = Duration::from_secs(60);
+            state.in_backoff(&key, minute, std::time::SystemTime::now())
+        };
+        let answers = Arc::new(Notify::new());
+        let is_away = matches!(answer, Err(Trouble::Away(_)));
+        let mut placement = Placement::new([Listed {
+            name: "a".to_owned(),
+            slots: Slots::new(4, Some((state.clone(), key.clone()))),
+            place: Place::Server(Stopped(Arc::clone(&answers), answer)),
+        }]);
+        placement.may_fall_back = may_fall_back;
+        placement.prospect().await.unwrap_err();
+        assert_eq!(is_spared(), may_fall_back);
+        // The mark ages; that of a host which is still silent is made again.
+        state.clear_backoff(&key).unwrap();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        placement.prospect().await.unwrap_err();
+        assert_eq!(is_spared(), may_fall_back);
+        answers.notify_one();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(is_spared(), is_away);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_has_too_much_to_do_is_left_alone_but_not_waited_for_for_ever() {
     let (a, b) = (server(10), server(10));
