@@ -65,6 +65,7 @@ impl ByteStream for Engine {
         &self,
         request: Request<Streaming<WriteRequest>>,
     ) -> Result<Response<WriteResponse>, Status> {
+        let client = request.extensions().get().copied().unwrap_or_default();
         let mut pieces = request.into_inner();
         let first = pieces
             .message()
@@ -80,7 +81,7 @@ impl ByteStream for Engine {
             }));
         }
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
-        let store = self.shared.store.clone();
+        let store = self.store_of(client);
         let writing = tokio::task::spawn_blocking(move || receive(&store, digest, zstd, receiver));
         let mut at = 0;
         let mut next = Some(first);

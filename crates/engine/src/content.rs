@@ -13,6 +13,7 @@ use action::messages::{
     batch_update_blobs_request, batch_update_blobs_response, compressor,
 };
 use prost::Message as _;
+use store::Store;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -50,11 +51,12 @@ impl ContentAddressableStorage for Engine {
         &self,
         request: Request<BatchUpdateBlobsRequest>,
     ) -> Result<Response<BatchUpdateBlobsResponse>, Status> {
-        let engine = self.clone();
+        let client = request.extensions().get().copied().unwrap_or_default();
+        let store = self.store_of(client);
         blocking(move || {
             let requests = request.into_inner().requests;
             let responses = requests.into_iter().map(|request| {
-                let status = engine.update(&request).err();
+                let status = update(&store, &request).err();
                 batch_update_blobs_response::Response {
                     digest: request.digest,
                     status: Some(
@@ -195,23 +197,21 @@ fn no_chunks() -> Status {
     Status::unimplemented("this server has blobs as wholes only")
 }
 
-impl Engine {
-    fn update(&self, request: &batch_update_blobs_request::Request) -> Result<(), Status> {
-        let digest = fault::digest(request.digest.as_ref())?;
-        let put = |content: &[u8]| self.shared.store.put(digest, content).map_err(fault::store);
-        match compressor::Value::try_from(request.compressor) {
-            Ok(compressor::Value::Identity) => put(&request.data),
-            // Packed, the largest of these would come to hundreds of megabytes in one message.
-            Ok(compressor::Value::Zstd) if digest.size <= BATCH as u64 * 4 => {
-                put(&packing::unpack(&request.data, digest.size)?)
-            }
-            Ok(compressor::Value::Zstd) => Err(Status::invalid_argument(
-                "a blob of this size has to be written in pieces",
-            )),
-            _ => Err(Status::invalid_argument(
-                "blobs may be plain or packed by zstd",
-            )),
+fn update(store: &Store, request: &batch_update_blobs_request::Request) -> Result<(), Status> {
+    let digest = fault::digest(request.digest.as_ref())?;
+    let put = |content: &[u8]| store.put(digest, content).map_err(fault::store);
+    match compressor::Value::try_from(request.compressor) {
+        Ok(compressor::Value::Identity) => put(&request.data),
+        // Packed, the largest of these would come to hundreds of megabytes in one message.
+        Ok(compressor::Value::Zstd) if digest.size <= BATCH as u64 * 4 => {
+            put(&packing::unpack(&request.data, digest.size)?)
         }
+        Ok(compressor::Value::Zstd) => Err(Status::invalid_argument(
+            "a blob of this size has to be written in pieces",
+        )),
+        _ => Err(Status::invalid_argument(
+            "blobs may be plain or packed by zstd",
+        )),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all services share, and what they need of the server around them.
 
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use action::messages::capabilities_server::CapabilitiesServer;
 use action::messages::content_addressable_storage_server::ContentAddressableStorageServer;
 use action::messages::execution_server::ExecutionServer;
 use bazel_remote_apis::google::bytestream::byte_stream_server::ByteStreamServer;
-use store::{Results, Store};
+use store::{Owner, Results, Store};
 use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -41,6 +41,19 @@ pub(crate) struct Shared {
 /// (`tonic::transport::server::Connected`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Client(pub Option<SocketAddr>);
+
+impl Client {
+    /// Whose its blobs are. All of an IPv6 network that one machine may choose its addresses from is one.
+    fn owner(self) -> Owner {
+        let mut owner = [0; 8];
+        match self.0.map(|address| address.ip().to_canonical()) {
+            Some(IpAddr::V4(ip)) => owner[4..].copy_from_slice(&ip.octets()),
+            Some(IpAddr::V6(ip)) => owner.copy_from_slice(&ip.octets()[..8]),
+            None => {}
+        }
+        Owner(owner)
+    }
+}
 
 /// What a job has of the server; dropped, it is given back.
 pub type Slot = Box<dyn Send>;
@@ -158,6 +171,11 @@ impl Engine {
         Engine {
             shared: Arc::new(shared),
         }
+    }
+
+    /// The store for this client.
+    pub(crate) fn store_of(&self, client: Client) -> Store {
+        self.shared.store.of(client.owner())
     }
 
     /// The services, for a server of gRPC.

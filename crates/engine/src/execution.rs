@@ -53,7 +53,7 @@ impl Execution for Engine {
             {
                 return Ok(Found::Known(Box::new(result)));
             }
-            let job = Job::read(&engine.shared.store, action)?;
+            let job = Job::read(&engine.store_of(client), action)?;
             let executor = engine.shared.executor.as_ref();
             let executor = executor.ok_or_else(runs_nothing)?;
             let taken = executor
@@ -117,7 +117,7 @@ impl Engine {
             let surroundings = executor.surroundings();
             let executed = executor.execute(client, &job, &stop);
             drop(slot);
-            let result = engine.keep(&job, executed.map_err(status)?)?;
+            let result = engine.keep(&job, client, executed.map_err(status)?)?;
             if result.exit_code == 0 && !job.do_not_cache {
                 let name = match (job.brings_its_root(), surroundings) {
                     (true, _) | (false, None) => job.digest,
@@ -134,13 +134,11 @@ impl Engine {
     }
 
     /// Puts what a command made into the store.
-    fn keep(&self, job: &Job, executed: Executed) -> Result<ActionResult, Status> {
+    fn keep(&self, job: &Job, client: Client, executed: Executed) -> Result<ActionResult, Status> {
+        let store = self.store_of(client);
         let put = |content: &[u8]| -> Result<Option<action::messages::Digest>, Status> {
             let digest = Digest::of(content);
-            self.shared
-                .store
-                .put(digest, content)
-                .map_err(fault::store)?;
+            store.put(digest, content).map_err(fault::store)?;
             Ok(Some(digest.message()))
         };
         let mut result = ActionResult {
@@ -167,7 +165,7 @@ impl Engine {
                     content,
                     executable,
                 } => {
-                    let digest = self.shared.store.put_file(&content);
+                    let digest = store.put_file(&content);
                     let digest = digest.map_err(fault::store)?.message();
                     result.output_files.push(OutputFile {
                         digest: Some(digest),

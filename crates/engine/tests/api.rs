@@ -141,6 +141,9 @@ impl Drop for Queued {
     }
 }
 
+/// The header in which a test says from where it comes.
+const FROM: &str = "x-from";
+
 struct Running {
     _folder: tempfile::TempDir,
     plain: Arc<Plain>,
@@ -162,7 +165,16 @@ async fn start() -> Running {
     let engine = Engine::new(store, results, Some(Arc::clone(&plain) as _));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = Server::builder().add_routes(engine.routes());
+    // As who accepts connections does it.
+    let told = |mut request: tonic::Request<()>| {
+        let from = request.metadata().get(FROM);
+        let from = from.map(|from| from.to_str().unwrap().parse().unwrap());
+        request.extensions_mut().insert(Client(from));
+        Ok(request)
+    };
+    let layer = tonic::service::InterceptorLayer::new(told);
+    let mut serving = Server::builder().layer(layer);
+    let serving = serving.add_routes(engine.routes());
     tokio::spawn(serving.serve_with_incoming(TcpListenerStream::new(listener)));
     let channel = Channel::from_shared(format!("http://{address}")).unwrap();
     Running {
@@ -362,6 +374,44 @@ async fn blobs_come_and_go_in_batches() {
             i32::from(Code::NotFound)
         );
     }
+}
+
+#[tokio::test]
+async fn one_clients_flood_leaves_what_others_use() {
+    let running = start().await;
+    let put = async |from: &'static str, letter: u8| {
+        let say = move |mut request: tonic::Request<()>| {
+            request.metadata_mut().insert(FROM, from.parse().unwrap());
+            Ok(request)
+        };
+        let channel = running.channel.clone();
+        let mut client = ContentAddressableStorageClient::with_interceptor(channel, say);
+        let content = vec![letter; 3 << 20];
+        let digest = Digest::of(&content);
+        let request = BatchUpdateBlobsRequest {
+            requests: vec![batch_update_blobs_request::Request {
+                digest: Some(digest.message()),
+                data: content,
+                compressor: 0,
+            }],
+            ..Default::default()
+        };
+        let response = client.batch_update_blobs(request).await.unwrap();
+        let status = response.into_inner().responses.remove(0).status;
+        assert_eq!(status.unwrap().code, 0);
+        digest
+    };
+    let (small, flood) = ("10.0.0.1:1", "10.0.0.2:1");
+    let theirs = put(small, b'a').await;
+    // More than the store of 64 MiB has room for, over several connections of one machine.
+    let mut first = None;
+    for letter in 0..25 {
+        let from = if letter % 2 == 0 { flood } else { "10.0.0.2:2" };
+        let sent = put(from, letter).await;
+        first.get_or_insert(sent);
+    }
+    let first = first.unwrap();
+    assert_eq!(running.missing(&[theirs, first]).await, [first]);
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ impl Results {
         left.sort_by_key(|result| result.used);
         let mut index = Index::default();
         for result in left {
-            index.add(result.digest, true);
+            index.add(result.digest, true, None);
         }
         Ok(Results {
             folder,
@@ -85,9 +85,11 @@ impl Results {
             let _ = std::fs::remove_file(&arriving);
             return settled;
         }
-        index.add(action, true);
+        index.add(action, true, None);
         while index.len() > self.most {
-            let Some(oldest) = index.evict() else { break };
+            let Some(oldest) = index.evict(None, 0) else {
+                break;
+            };
             self.folder.remove(oldest)?;
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use action::Digest;
 use sha2::{Digest as _, Sha256};
@@ -22,7 +23,13 @@ const PROGRAM: u32 = 0o555;
 #[derive(Clone, Debug)]
 pub struct Store {
     shared: Arc<Shared>,
+    /// For whom it is asked.
+    owner: Option<Owner>,
 }
+
+/// Somebody who brings and uses blobs, and shares the room with all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Owner(pub [u8; 8]);
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -35,8 +42,6 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 struct State {
     index: Index,
-    /// Bytes of blobs that are being written.
-    arriving: u64,
 }
 
 /// Why a store does not do what it is asked for.
@@ -64,7 +69,7 @@ impl fmt::Display for Error {
             Error::Full { wanted, limit } => {
                 write!(
                     f,
-                    "the store of {limit} bytes has no room for {wanted} more: all else is in use"
+                    "the store of {limit} bytes has no room for {wanted} more: all else is in use, or others' part"
                 )
             }
             Error::Missing(digest) => write!(f, "there is no blob {digest}"),
@@ -93,7 +98,8 @@ impl Store {
         left.sort_by_key(|blob| blob.used);
         let mut state = State::default();
         for blob in left {
-            state.index.add(blob.digest, in_order);
+            state.index.set_time(seconds(blob.used));
+            state.index.add(blob.digest, in_order, None);
         }
         let shared = Shared {
             folder,
@@ -101,11 +107,20 @@ impl Store {
             limit,
         };
         shared
-            .make_room(&mut shared.state(), 0)
+            .make_room(&mut shared.state(), None, 0)
             .map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Store {
             shared: Arc::new(shared),
+            owner: None,
         })
+    }
+
+    /// The same store for this owner: it has what it brings here, and what it holds.
+    pub fn of(&self, owner: Owner) -> Store {
+        Store {
+            shared: Arc::clone(&self.shared),
+            owner: Some(owner),
+        }
     }
 
     /// Those of the digests that are not here. The others count as used.
@@ -130,7 +145,7 @@ impl Store {
         let mut missing = Vec::new();
         let mut state = self.shared.state();
         for digest in digests {
-            if state.index.hold(digest) {
+            if state.index.hold(digest, self.owner) {
                 hold.digests.push(digest);
             } else if !missing.contains(&digest) {
                 missing.push(digest);
@@ -148,16 +163,17 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] if there can be no room for it; [`Error::Disk`].
+    /// [`Error::Full`] if there can be no room for it, or none without taking from those who have less; [`Error::Disk`].
     pub fn write(&self, digest: Digest) -> Result<Writing, Error> {
         let mut state = self.shared.state();
-        self.shared.make_room(&mut state, digest.size)?;
-        state.arriving += digest.size;
+        self.shared.make_room(&mut state, self.owner, digest.size)?;
+        state.index.arrives(self.owner, digest.size);
         drop(state);
         // From here on `Writing` gives the room back.
         match self.shared.folder.arriving() {
             Ok((file, path)) => Ok(Writing {
                 shared: Arc::clone(&self.shared),
+                owner: self.owner,
                 digest,
                 file,
                 path,
@@ -165,7 +181,7 @@ impl Store {
                 written: 0,
             }),
             Err(error) => {
-                self.shared.arrived(digest);
+                self.shared.arrived(digest, self.owner);
                 Err(Error::Disk(error))
             }
         }
@@ -282,34 +298,37 @@ const MOST_REPLACED: usize = 100;
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change of the state is made whole before anything that could panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.index.set_time(seconds(SystemTime::now()));
+        state
     }
 
-    /// Evicts until `wanted` more bytes fit below the limit.
-    fn make_room(&self, state: &mut State, wanted: u64) -> Result<(), Error> {
+    /// Evicts until `wanted` more bytes of an owner's fit below the limit.
+    fn make_room(&self, state: &mut State, owner: Option<Owner>, wanted: u64) -> Result<(), Error> {
         let full = || Error::Full {
             wanted,
             limit: self.limit,
         };
-        let fixed = state.index.held_size() + state.arriving;
+        let fixed = state.index.held_size() + state.index.arriving();
         if wanted > self.limit.saturating_sub(fixed) {
             return Err(full());
         }
-        while state.index.size() + state.arriving + wanted > self.limit {
-            let digest = state.index.evict().ok_or_else(full)?;
+        while state.index.size() + state.index.arriving() + wanted > self.limit {
+            let digest = state.index.evict(owner, wanted).ok_or_else(full)?;
             self.folder.remove(digest)?;
         }
         Ok(())
     }
 
     /// Evicts some blobs because the disk is full, whatever the limit says.
-    pub(crate) fn make_room_on_disk(&self, wanted: u64) -> Result<(), Error> {
+    pub(crate) fn make_room_on_disk(&self, owner: Option<Owner>, wanted: u64) -> Result<(), Error> {
         // A little more, so that not each write comes back.
         let mut left = wanted.max(16 << 20);
         let mut state = self.state();
         let mut any = false;
         while left > 0 {
-            let Some(digest) = state.index.evict() else {
+            // What is being written is counted already.
+            let Some(digest) = state.index.evict(owner, 0) else {
                 break;
             };
             self.folder.remove(digest)?;
@@ -324,19 +343,25 @@ impl Shared {
     }
 
     /// Makes a written file a blob.
-    pub(crate) fn settle(&self, digest: Digest, file: &File, path: &Path) -> Result<(), Error> {
+    pub(crate) fn settle(
+        &self,
+        digest: Digest,
+        owner: Option<Owner>,
+        file: &File,
+        path: &Path,
+    ) -> Result<(), Error> {
         // Under the lock: an eviction of the same blob meanwhile would remove the new file.
         let mut state = self.state();
         self.folder
             .settle(file, path, &self.folder.blob(digest), DATA)?;
-        state.index.add(digest, true);
+        state.index.add(digest, true, owner);
         state.index.set_checked(digest);
         Ok(())
     }
 
     /// The room that a blob took while it was written is free again.
-    pub(crate) fn arrived(&self, digest: Digest) {
-        self.state().arriving -= digest.size;
+    pub(crate) fn arrived(&self, digest: Digest, owner: Option<Owner>) {
+        self.state().index.arrived(owner, digest.size);
     }
 
     /// Opens a blob, and checks it if nobody has yet. A damaged one is removed: it is missing, so somebody sends it.
@@ -384,6 +409,12 @@ impl Shared {
         }
         copied
     }
+}
+
+/// Since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 fn digest_of(file: &File) -> Result<Digest, Error> {

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use action::Digest;
 use sha2::{Digest as _, Sha256};
 
-use crate::store::{Error, Shared};
+use crate::store::{Error, Owner, Shared};
 
 /// A blob that is being written. Dropped before its end, nothing is left of it.
 #[derive(Debug)]
 pub struct Writing {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) owner: Option<Owner>,
     pub(crate) digest: Digest,
     pub(crate) file: File,
     pub(crate) path: PathBuf,
@@ -46,7 +47,8 @@ impl Writing {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Others may use the disk, too: the limit says nothing of what is free.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                    self.shared.make_room_on_disk(left.len() as u64)?;
+                    self.shared
+                        .make_room_on_disk(self.owner, left.len() as u64)?;
                 }
                 Err(error) => return Err(Error::Disk(error)),
             }
@@ -64,13 +66,14 @@ impl Writing {
         if self.written != self.digest.size || hash != self.digest.hash {
             return Err(Error::OtherContent(self.digest));
         }
-        self.shared.settle(self.digest, &self.file, &self.path)
+        self.shared
+            .settle(self.digest, self.owner, &self.file, &self.path)
     }
 }
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        self.shared.arrived(self.digest);
+        self.shared.arrived(self.digest, self.owner);
         // One that was finished has another name now.
         let _ = std::fs::remove_file(&self.path);
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use action::Digest;
-use store::{Error, Store};
+use store::{Error, Owner, Store};
 
 fn blob(letter: u8, size: usize) -> (Digest, Vec<u8>) {
     let content = vec![letter; size];
@@ -106,6 +106,32 @@ fn the_limit_holds_and_what_is_held_stays() {
     assert_eq!(store.hold([a, f, a]).unwrap_err(), [a]);
     assert_eq!(store.size(), (100, 1));
     assert_eq!(files(&folder.path().join("blobs")).len(), 1);
+}
+
+/// Whatever one sends or says that it will send.
+#[test]
+fn nobody_evicts_another_from_an_equal_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), 100).unwrap();
+    let [one, other] = [1, 2].map(|number| store.of(Owner([number; 8])));
+    let old: Vec<Digest> = (b'a'..b'k').map(|letter| put(&one, letter, 10)).collect();
+    assert_eq!(store.size(), (100, 10));
+    let first = put(&other, b'0', 7);
+    for letter in b'1'..=b'9' {
+        put(&other, letter, 7);
+    }
+    // Five of ten are left, those that were used last; the flood has evicted its own beginning.
+    assert_eq!(store.missing(old.clone()), old[..5]);
+    assert_eq!(store.missing([first]), [first]);
+    let declared = store.of(Owner([3; 8]));
+    assert!(matches!(
+        declared.write(blob(b'd', 60).0),
+        Err(Error::Full { .. })
+    ));
+    let _writing = declared.write(blob(b'd', 30).0).unwrap();
+    assert!(declared.write(blob(b'e', 30).0).is_err());
+    let left = old.len() - store.missing(old).len();
+    assert!(left >= 3, "{left}");
 }
 
 #[test]
