@@ -1,34 +1,103 @@
 //! What the contents of files are called, and where the contents are.
 //!
 //! A file is read once for each identity (inode, size, times), unless it is so young that its next change could leave
-//! the same times. Asking again costs one `stat`, or nothing for what the include engine has read.
+//! the same times. Asking again costs one `stat`, or nothing for what the include engine has read. What is known is kept
+//! on disk (`digest_file`) for the next session.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use action::Digest;
 use remote::{Content, Contents};
 
+use super::digest_file::{self, Kept};
 use crate::include_server::source::Identity;
 
 /// The digests of files, and the files of digests.
 #[derive(Default)]
 pub(crate) struct Digests {
+    /// Where they are kept, if anywhere.
+    file: Option<PathBuf>,
     known: Mutex<Known>,
 }
 
 #[derive(Default)]
 struct Known {
-    by_path: HashMap<PathBuf, (Identity, Digest)>,
-    /// One file of each content.
+    by_path: HashMap<PathBuf, Entry>,
+    /// One file of each content, among those that were asked for.
     by_digest: HashMap<Digest, PathBuf>,
+    /// Something was read that is not on disk yet.
+    is_new: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    identity: Identity,
+    digest: Digest,
+    /// When it was asked for last, in days since 1970. `None`: in this session.
+    day: Option<u32>,
 }
 
 impl Digests {
+    /// Begins with what is kept in `file`, if anything is.
+    pub(crate) fn kept_in(file: Option<PathBuf>) -> Self {
+        let kept = file.as_deref().map(digest_file::read).unwrap_or_default();
+        let by_path = kept.into_iter().map(|kept| {
+            let entry = Entry {
+                identity: kept.identity,
+                digest: kept.digest,
+                day: Some(kept.day),
+            };
+            (kept.path, entry)
+        });
+        let known = Known {
+            by_path: by_path.collect(),
+            ..Known::default()
+        };
+        Self {
+            file,
+            known: Mutex::new(known),
+        }
+    }
+
+    /// Keeps on disk what is known by now, besides what another session has kept meanwhile.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn keep(&self) -> io::Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let mut known = self.lock();
+        if !known.is_new {
+            return Ok(());
+        }
+        let today = today();
+        let mut all: HashMap<PathBuf, Kept> = digest_file::read(file)
+            .into_iter()
+            .map(|kept| (kept.path.clone(), kept))
+            .collect();
+        for (path, entry) in &known.by_path {
+            let day = entry.day.unwrap_or(today);
+            if all.get(path).is_none_or(|kept| kept.day <= day) {
+                let kept = Kept {
+                    path: path.clone(),
+                    identity: entry.identity,
+                    digest: entry.digest,
+                    day,
+                };
+                all.insert(path.clone(), kept);
+            }
+        }
+        known.is_new = false;
+        drop(known);
+        digest_file::write(file, all.into_values().collect(), today)
+    }
+
     /// The digest of the regular file at `path`, as it is now; `seen` is what is known of it for now.
     ///
     /// # Errors
@@ -39,11 +108,19 @@ impl Digests {
             Some(identity) => identity,
             None => identity_of(path)?,
         };
-        if let Some((known, digest)) = self.lock().by_path.get(path)
-            && *known == identity
+        let mut known = self.lock();
+        let Known {
+            by_path, by_digest, ..
+        } = &mut *known;
+        if let Some(entry) = by_path.get_mut(path)
+            && entry.identity == identity
         {
-            return Ok(*digest);
+            if entry.day.take().is_some() {
+                by_digest.insert(entry.digest, path.to_owned());
+            }
+            return Ok(entry.digest);
         }
+        drop(known);
         let content = fs::read(path)?;
         let now = SystemTime::now();
         if identity_of(path)? != identity || content.len() as u64 != identity.bytes {
@@ -53,14 +130,26 @@ impl Digests {
         let mut known = self.lock();
         known.by_digest.insert(digest, path.to_owned());
         if identity.is_settled(now) {
-            known.by_path.insert(path.to_owned(), (identity, digest));
+            let entry = Entry {
+                identity,
+                digest,
+                day: None,
+            };
+            known.by_path.insert(path.to_owned(), entry);
+            known.is_new = true;
         }
         Ok(digest)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn today() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let days = since.map_or(0, |time| time.as_secs() / (24 * 60 * 60));
+    u32::try_from(days).unwrap_or(u32::MAX)
 }
 
 fn identity_of(path: &Path) -> io::Result<Identity> {
@@ -106,5 +195,36 @@ mod tests {
         assert!(digests.content(&Digest::of(b"other")).is_err());
         let kind = digests.of(folder.path(), None).unwrap_err().kind();
         assert_eq!(kind, io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn the_next_session_reads_no_file_again_but_those_that_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let store = at("cache/digests");
+        for name in ["same", "edited", "other"] {
+            fs::write(at(name), name).unwrap();
+        }
+        // Old enough that every later change must show.
+        std::thread::sleep(std::time::Duration::from_millis(60));
+        let first = Digests::kept_in(Some(store.clone()));
+        for name in ["same", "edited"] {
+            first.of(&at(name), None).unwrap();
+        }
+        first.keep().unwrap();
+        // Kept by somebody else in between.
+        let beside = Digests::kept_in(Some(store.clone()));
+        beside.of(&at("other"), None).unwrap();
+        beside.keep().unwrap();
+
+        fs::write(at("edited"), "EDITED").unwrap();
+        let next = Digests::kept_in(Some(store.clone()));
+        let known = |name: &str| next.lock().by_path.contains_key(&at(name));
+        assert!(known("same") && known("edited") && known("other"));
+        assert_eq!(next.of(&at("same"), None).unwrap(), Digest::of(b"same"));
+        assert!(!next.lock().is_new, "nothing was read");
+        assert!(next.content(&Digest::of(b"same")).is_ok());
+        assert_eq!(next.of(&at("edited"), None).unwrap(), Digest::of(b"EDITED"));
+        assert!(next.content(&Digest::of(b"edited")).is_err());
     }
 }

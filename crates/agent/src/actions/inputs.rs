@@ -48,7 +48,7 @@ pub(super) fn gather(
     files: &Digests,
 ) -> Result<Inputs, NoInputs> {
     let mut root = Root::default();
-    let mut digests = HashMap::new();
+    let mut digests: HashMap<Digest, &Path> = HashMap::with_capacity(closure.files.len());
     for (path, target) in &closure.links {
         root.add_link(path, target)?;
     }
@@ -66,10 +66,10 @@ pub(super) fn gather(
             other => other.map_err(|error| unreadable(path, &error))?,
         };
         root.add_file(&file.real, digest, false)?;
-        if let Some(twin) = digests.insert(digest, path.to_owned())
+        if let Some(twin) = digests.insert(digest, path)
             && twin != path
         {
-            refuse_twins(path, &twin, digest)?;
+            refuse_twins(path, twin, digest)?;
         }
     }
     for (path, place) in others.iter().flat_map(|places| &places.by_path) {
@@ -85,7 +85,7 @@ pub(super) fn gather(
                     .of(path, None)
                     .map_err(|error| unreadable(path, &error))?;
                 root.add_file(bytes, digest, *executable)?;
-                digests.insert(digest, path.clone());
+                digests.insert(digest, path.as_path());
             }
             Place::Folder => {}
         }

@@ -58,17 +58,25 @@ pub struct Made {
 }
 
 impl Maker {
-    /// `make` makes engines, which find what is included.
+    /// `make` makes engines, which find what is included. Digests of files are kept in the file `digests`, if anywhere.
     ///
     /// # Errors
     /// The engine cannot be made.
-    pub fn new(make: Box<headers::Make>) -> io::Result<Self> {
+    pub fn new(make: Box<headers::Make>, digests: Option<PathBuf>) -> io::Result<Self> {
         Ok(Self {
             headers: Headers::new(make)?,
-            files: Arc::default(),
+            files: Arc::new(Digests::kept_in(digests)),
             toolchains: Toolchains::default(),
             locales: Locales::default(),
         })
+    }
+
+    /// Keeps on disk what was found out about files.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self) -> io::Result<()> {
+        self.files.keep()
     }
 
     /// Makes an action of a command.

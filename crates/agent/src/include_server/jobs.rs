@@ -14,10 +14,14 @@ use protocol::request::Limits;
 use tokio::runtime::Runtime;
 
 use crate::actions::maker::{Called, Made, Maker};
+use super::workers::Workers;
 use crate::actions::placement::{NotRun, Placement};
 
 /// For a client to send its question, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Compiles in hand at once: each holds a thread, mostly asleep.
+const MOST_JOBS: usize = 2000;
 
 /// Longer command lines than the kernel allows make no sense.
 const LIMITS: Limits = Limits {
@@ -30,7 +34,7 @@ const LIMITS: Limits = Limits {
 
 /// What it takes to have compiles run elsewhere.
 pub(crate) struct Jobs {
-    /// Where compilers' facts are kept.
+    /// Where compilers' facts are kept. Digests are kept beside them.
     facts: Option<PathBuf>,
     /// Made for the first action: a build whose hosts run none does not pay for it.
     maker: OnceLock<io::Result<Maker>>,
@@ -55,8 +59,13 @@ impl Jobs {
     }
 
     /// Serves clients at `socket` from now on, in threads that end with the process.
-    pub(crate) fn serve(self, listener: UnixListener, socket: PathBuf) -> io::Result<()> {
-        let jobs = Arc::new(self);
+    pub(crate) fn serve(
+        self: &Arc<Self>,
+        listener: UnixListener,
+        socket: PathBuf,
+        warn: impl Fn(&str) + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        let jobs = Arc::clone(self);
         let placement = Arc::clone(&jobs.placement);
         jobs.runtime.spawn(async move {
             placement.ask();
@@ -64,20 +73,20 @@ impl Jobs {
             // Whoever comes from now on has only to find nothing there.
             let _ = fs::remove_file(socket);
         });
-        let serve = move || {
-            loop {
-                match listener.accept() {
-                    Ok((stream, _)) => {
-                        let jobs = Arc::clone(&jobs);
-                        // Without a thread the client sees the end of the connection, and goes on by itself.
-                        let _ = std::thread::Builder::new().spawn(move || jobs.converse(&stream));
-                    }
-                    // Likely out of descriptors: until some thread ends.
-                    Err(_) => std::thread::sleep(Duration::from_millis(20)),
-                }
-            }
-        };
-        std::thread::Builder::new().spawn(serve).map(drop)
+        // Without a thread a client waits until one of the others has answered.
+        Workers::start(
+            listener,
+            MOST_JOBS,
+            move |stream| jobs.converse(stream),
+            warn,
+        )
+    }
+
+    /// The end: keeps on disk what was found out about files.
+    pub(crate) fn end(&self) {
+        if let Some(Ok(maker)) = self.maker.get() {
+            let _ = maker.keep(); // It is found out again.
+        }
     }
 
     fn maker(&self) -> Result<&Maker, String> {
@@ -89,7 +98,9 @@ impl Jobs {
                 settings,
             ))
         };
-        let make = || Maker::new(Box::new(engine));
+        let digests = self.facts.as_deref();
+        let digests = digests.map(|folder| folder.with_file_name("digests"));
+        let make = || Maker::new(Box::new(engine), digests);
         let maker = self.maker.get_or_init(make).as_ref();
         maker.map_err(|error| format!("no action can be made: {error}"))
     }

@@ -37,6 +37,9 @@ use crate::actions::placement::Placement;
 /// there are few; more wait in the socket's queue.
 pub(super) const MOST_CONNECTIONS: usize = 64;
 
+/// To what is shared: the server's, and two for each kind of workers at most.
+const OWN_REFERENCES: usize = 4;
+
 /// For a client to send its question, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -72,7 +75,7 @@ pub(crate) struct QueryServer {
     /// That for clients of ours; None where its path would be too long.
     pieces: Option<Socket>,
     /// That for whole compiles, if there is somebody to do them.
-    jobs: Option<Socket>,
+    jobs: Option<(Socket, Arc<Jobs>)>,
     shared: Arc<Shared>,
     /// Something to read once a signal asks for the end.
     signals: UnixStream,
@@ -104,7 +107,13 @@ impl QueryServer {
         let beside = socket_beside(socket.path.as_os_str());
         let pieces = Socket::open(Path::new(&beside)).ok();
         let pieces = pieces.and_then(|(listener, socket)| {
-            let started = Workers::start(listener, Arc::clone(&shared));
+            let (all, told) = (Arc::clone(&shared), Arc::clone(&shared));
+            let started = Workers::start(
+                listener,
+                MOST_CONNECTIONS,
+                move |stream| all.converse_in_pieces(stream),
+                move |words| told.report.warn(words),
+            );
             started.map(|()| socket).ok()
         });
         Ok(Self {
@@ -130,15 +139,18 @@ impl QueryServer {
         let beside = jobs::socket_beside(self.socket.path.as_os_str());
         let (listener, socket) = Socket::open(Path::new(&beside))?;
         let path = socket.path.clone();
-        self.jobs = Some(socket);
-        Jobs::new(facts, placement)?.serve(listener, path)
+        let jobs = Arc::new(Jobs::new(facts, placement)?);
+        let shared = Arc::clone(&self.shared);
+        let warn = move |words: &str| shared.report.warn(words);
+        self.jobs = Some((socket, Arc::clone(&jobs)));
+        jobs.serve(listener, path, warn)
     }
 
     /// Answers questions until a signal comes, the starter has gone or the socket is gone.
     pub(crate) fn serve(&self) {
         while self.socket.is_there() {
-            // Every connection's thread holds one reference, and all workers together another.
-            let is_full = Arc::strong_count(&self.shared) > MOST_CONNECTIONS + 1;
+            // Every connection's thread holds one reference, and the server and its workers hold others.
+            let is_full = Arc::strong_count(&self.shared) >= MOST_CONNECTIONS + OWN_REFERENCES;
             match self.wait(is_full) {
                 Ok(Event::End) => break,
                 Ok(Event::Client) => self.accept(),
@@ -219,8 +231,11 @@ impl QueryServer {
     /// Leaves nothing behind.
     pub(crate) fn end(&self) {
         self.socket.remove();
-        let others = self.pieces.iter().chain(&self.jobs);
-        others.for_each(Socket::remove);
+        self.pieces.iter().for_each(Socket::remove);
+        if let Some((socket, jobs)) = &self.jobs {
+            socket.remove();
+            jobs.end();
+        }
         self.shared.service.interrupt();
         // With no compiler running any more, answers in the making end at once.
         let mut ending = self

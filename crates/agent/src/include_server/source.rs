@@ -62,6 +62,25 @@ impl Identity {
         })
     }
 
+    /// All of it, to be kept on disk.
+    pub(crate) fn words(&self) -> [i64; 7] {
+        let [device, inode, bytes] = [self.device, self.inode, self.bytes].map(u64::cast_signed);
+        let (modified, changed) = (self.modified, self.changed);
+        [device, inode, bytes, modified.0, modified.1, changed.0, changed.1]
+    }
+
+    /// The identity that has these [`Self::words`].
+    pub(crate) fn of_words(words: [i64; 7]) -> Self {
+        let [device, inode, bytes, ..] = words.map(i64::cast_unsigned);
+        Self {
+            device,
+            inode,
+            bytes,
+            modified: (words[3], words[4]),
+            changed: (words[5], words[6]),
+        }
+    }
+
     /// Whether the last change was long enough before `now` that every later one must show.
     pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
         let (seconds, nanos) = self.changed;

@@ -4,29 +4,36 @@
 //! connections, cost more than many an answer.
 
 use std::io;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::query_server::{MOST_CONNECTIONS, Shared};
-
 pub(super) struct Workers {
     listener: UnixListener,
-    shared: Arc<Shared>,
+    most: usize,
+    converse: Box<dyn Fn(&UnixStream) + Send + Sync>,
+    warn: Box<dyn Fn(&str) + Send + Sync>,
     /// Those that wait for a client.
     idle: AtomicUsize,
     all: AtomicUsize,
 }
 
 impl Workers {
-    /// Starts the first one. They end with the process.
-    pub(super) fn start(listener: UnixListener, shared: Arc<Shared>) -> io::Result<()> {
+    /// Starts the first of `most` that `converse` with one client each. They end with the process.
+    pub(super) fn start(
+        listener: UnixListener,
+        most: usize,
+        converse: impl Fn(&UnixStream) + Send + Sync + 'static,
+        warn: impl Fn(&str) + Send + Sync + 'static,
+    ) -> io::Result<()> {
         let workers = Arc::new(Self {
             listener,
-            shared,
+            most,
+            converse: Box::new(converse),
+            warn: Box::new(warn),
             idle: AtomicUsize::new(1),
             all: AtomicUsize::new(1),
         });
@@ -45,11 +52,10 @@ impl Workers {
             match accepted {
                 // A panic has been told on standard error; it costs its client the answer.
                 Ok((stream, _)) => drop(catch_unwind(AssertUnwindSafe(|| {
-                    self.shared.converse_in_pieces(&stream);
+                    (self.converse)(&stream);
                 }))),
                 Err(error) => {
-                    let report = &self.shared.report;
-                    report.warn(&format!("cannot accept: {error}"));
+                    (self.warn)(&format!("cannot accept: {error}"));
                     // Likely out of descriptors: until some thread ends.
                     thread::sleep(Duration::from_millis(20));
                 }
@@ -60,7 +66,7 @@ impl Workers {
 
     /// Without another one, clients wait until one of these has answered.
     fn add_one(self: &Arc<Self>) {
-        let is_last = self.all.fetch_add(1, Ordering::Relaxed) >= MOST_CONNECTIONS;
+        let is_last = self.all.fetch_add(1, Ordering::Relaxed) >= self.most;
         self.idle.fetch_add(1, Ordering::Relaxed);
         let workers = Arc::clone(self);
         if is_last
