@@ -34,15 +34,24 @@ impl Tree {
         Self::with_mode(0o755)
     }
 
+    /// The same in memory, where each machine has folders of its own.
+    pub fn in_memory() -> Self {
+        Self::in_folder(Path::new("/dev/shm"), 0o755)
+    }
+
     /// An empty folder that everybody may write to.
     pub fn for_everybody() -> Self {
         Self::with_mode(0o1777)
     }
 
     fn with_mode(mode: u32) -> Self {
+        Self::in_folder(&std::env::temp_dir(), mode)
+    }
+
+    fn in_folder(parent: &Path, mode: u32) -> Self {
         let folder = Builder::new()
             .prefix("pumpcc-test.")
-            .tempdir()
+            .tempdir_in(parent)
             .expect("the temporary folder is writable");
         let path = folder.path();
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("the folder is ours");

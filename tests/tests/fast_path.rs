@@ -24,7 +24,10 @@ struct Project {
 
 impl Project {
     fn new(sources: usize) -> Self {
-        let tree = Tree::new();
+        Self::within(Tree::new(), sources)
+    }
+
+    fn within(tree: Tree, sources: usize) -> Self {
         tree.write(
             "w/all.h",
             "#include <stdio.h>\n#include <string.h>\n#define ALL 3\n",
@@ -151,6 +154,22 @@ fn a_plain_host_that_is_ours_runs_actions() {
         let actions = project.build(&client, 8, true);
         assert_eq!(actions, 8, "{rest}: {}", project.log());
     }
+}
+
+/// A root has a `/dev` of its own; what lies in `/dev/shm` comes along all the same. Other engines may not do that.
+#[test]
+fn projects_in_memory_are_built_by_actions_of_ours() {
+    let project = Project::within(Tree::in_memory(), 4);
+    let server = Setup::of(Side::Ours).start();
+    let actions = project.build(&project.client(&entry(&server, "/2")), 4, true);
+    assert_eq!(actions, 4, "{}", project.log());
+
+    project.tree.write("log", "");
+    let engine = format!("grpc://127.0.0.1:{}", server.address().port());
+    let client = project.client(&engine).with_fallback();
+    assert_eq!(project.build(&client, 4, false), 0, "{}", project.log());
+    let why = "engines may have their own /dev/shm";
+    assert!(project.log().contains(why), "{}", project.log());
 }
 
 #[test]

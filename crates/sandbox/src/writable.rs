@@ -46,7 +46,7 @@ fn make_one(view: &View, folder: &Path, number: usize, flags: MountFlags) -> Res
         .map(|found| !found.f_flag.contains(StatVfsMountFlags::RDONLY))
         .map_err(errno(folder))?;
     // Devices are not files to be made, and do not work through an overlay.
-    if is_writable || folder.starts_with("/dev") {
+    if is_writable || folder == Path::new("/dev") {
         return Ok(());
     }
     if view.shows(folder) || view.shows_below(folder) {

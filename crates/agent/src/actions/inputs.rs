@@ -65,6 +65,9 @@ pub(super) fn gather(
             }
             other => other.map_err(|error| unreadable(path, &error))?,
         };
+        if is_of_machine(path) {
+            return Err(NoInputs::Local(elsewhere(path)));
+        }
         root.add_file(&file.real, digest, false)?;
         if let Some(twin) = digests.insert(digest, path)
             && twin != path
@@ -103,6 +106,22 @@ pub(super) fn gather(
         root,
         digests: digests.into_keys().collect(),
     })
+}
+
+/// Whether each machine has something of its own there, so that no server can put a client's files there.
+pub(super) fn is_of_machine(path: &Path) -> bool {
+    let own = ["/dev", "/proc", "/sys"];
+    own.iter().any(|folder| path.starts_with(folder)) && !is_in_memory(path)
+}
+
+/// Where projects are built in memory. Our servers have it for clients; other engines may have their own.
+pub(super) fn is_in_memory(path: &Path) -> bool {
+    path.starts_with("/dev/shm")
+}
+
+/// Why a compile with such a path runs where it was called.
+pub(super) fn elsewhere(path: &Path) -> String {
+    format!("servers have their own {}", path.display())
 }
 
 /// Two files of one content are one for gcc if their times are equal, too, and for clang if they are hard links: where

@@ -15,7 +15,7 @@ use toolchain::{Places, Surroundings};
 use super::digests::Digests;
 use super::environment;
 use super::headers::{self, Headers};
-use super::inputs::{Inputs, NoInputs, gather};
+use super::inputs::{Inputs, NoInputs, elsewhere, gather, is_in_memory, is_of_machine};
 use super::locale::Locales;
 use super::named;
 use super::toolchains::Toolchains;
@@ -55,6 +55,8 @@ pub struct Made {
     pub outputs: BTreeMap<String, Vec<u8>>,
     /// That of the object among them.
     pub object: OsString,
+    /// It works in `/dev/shm`, of which engines may have their own.
+    pub in_memory: bool,
 }
 
 impl Maker {
@@ -87,12 +89,21 @@ impl Maker {
         let hermetic = command::hermetic::hermetic(&called.argv).map_err(|why| why.to_string())?;
         let variables = environment::of_action(&called.environment, &called.cwd)
             .map_err(|name| format!("the variable {} is set", name.display()))?;
+        let mut in_memory = is_in_memory(&called.cwd);
+        let own = |path: &Path| is_of_machine(path) && path != Path::new("/dev/null");
+        if own(&called.cwd) {
+            return Err(elsewhere(&called.cwd));
+        }
         for output in &hermetic.writes {
             // Whoever writes into a folder that is not there has to be told so.
             let path = called.cwd.join(output);
             if !path.parent().is_some_and(Path::is_dir) && output == &hermetic.output {
                 return Err(format!("there is no folder for {}", output.display()));
             }
+            if own(&path) {
+                return Err(elsewhere(&path));
+            }
+            in_memory |= is_in_memory(&path);
         }
         let around = Surroundings {
             variables: called.environment.clone(),
@@ -155,6 +166,7 @@ impl Maker {
             },
             outputs,
             object: hermetic.output,
+            in_memory,
         })
     }
 

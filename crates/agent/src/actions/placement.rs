@@ -130,6 +130,11 @@ impl<W: Reach> Placement<W> {
         }
     }
 
+    /// Whether the list names engines, which need not be ours.
+    pub fn has_engines(&self) -> bool {
+        self.hosts.iter().any(|host| host.is_engine)
+    }
+
     fn is_for_clients(&self) -> bool {
         self.hosts.iter().all(|host| host.is_for_clients())
     }

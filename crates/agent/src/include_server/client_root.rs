@@ -106,7 +106,7 @@ impl RootFolder {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let name = entry.file_name();
-            if server_of(name.as_bytes()).is_some_and(|pid| !is_running(pid)) {
+            if server_of(name.as_bytes()).is_some_and(|pid| !is_server(pid)) {
                 // Somebody else's, or just being removed by another new server.
                 let _ = remove_if_unlocked(&entry.path());
             }
@@ -125,15 +125,23 @@ fn server_of(name: &[u8]) -> Option<Pid> {
     Pid::from_raw(pid.max(0))
 }
 
-/// Whether there is such a process. One that has ended and was not waited for does not run.
-fn is_running(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    let is_zombie = stat.is_ok_and(|stat| {
-        stat.rsplit(')')
-            .next()
-            .is_some_and(|rest| rest.starts_with(" Z"))
-    });
-    !is_zombie && test_kill_process(pid).is_ok()
+/// Whether that process may be an include server, 3.4's (a Python program) or ours. One that has ended and was not waited
+/// for is none, nor is another program that got its number since.
+fn is_server(pid: Pid) -> bool {
+    let Ok(stat) = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())) else {
+        // Where there is no /proc.
+        return test_kill_process(pid).is_ok();
+    };
+    // PID (NAME) STATE ...: a name may hold anything.
+    let begins = stat.iter().position(|&byte| byte == b'(');
+    let ends = stat.iter().rposition(|&byte| byte == b')');
+    let (Some(begins), Some(ends)) = (begins, ends) else {
+        return true;
+    };
+    let name = stat.get(begins + 1..ends).unwrap_or_default();
+    let is_zombie = stat[ends..].starts_with(b") Z");
+    let is_one = |start: &[u8]| name.starts_with(start);
+    !is_zombie && (is_one(b"include_server") || is_one(b"python"))
 }
 
 fn remove_if_unlocked(root: &Path) -> io::Result<()> {
@@ -219,10 +227,31 @@ mod tests {
         let stale = make(format!("tmpx.include_server-{}-1", dead.id()));
         let locked = make(format!("tmpy.include_server-{}-2", dead.id()));
         let other = make("tmpz.include_server--1".to_owned());
+        // Somebody else has its number by now.
+        let mut stranger = std::process::Command::new("sleep")
+            .arg("1000.25")
+            .spawn()
+            .unwrap();
+        let taken_over = make(format!("tmpw.include_server-{}-1", stranger.id()));
+        let mut server = std::process::Command::new("sh")
+            .args(["-c", "cp /bin/sleep $0/python3; exec $0/python3 1000.25"])
+            .arg(dir.path())
+            .spawn()
+            .unwrap();
+        let stock = make(format!("tmpv.include_server-{}-1", server.id()));
+        let name = format!("/proc/{}/comm", server.id());
+        while fs::read_to_string(&name).unwrap() != "python3\n" {
+            std::thread::yield_now();
+        }
         let lock = File::open(&locked).unwrap();
         flock(&lock, FlockOperation::LockShared).unwrap();
         folder.remove_stale_roots().unwrap();
-        assert!(!stale.exists());
+        for process in [&mut server, &mut stranger] {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+        assert!(!stale.exists() && !taken_over.exists());
+        assert!(stock.exists());
         assert!(locked.exists() && other.exists() && mine.path().exists());
     }
 

@@ -13,8 +13,8 @@ use protocol::jobs::{Answer, Done, Question};
 use protocol::request::Limits;
 use tokio::runtime::Runtime;
 
-use crate::actions::maker::{Called, Made, Maker};
 use super::workers::Workers;
+use crate::actions::maker::{Called, Made, Maker};
 use crate::actions::placement::{NotRun, Placement};
 
 /// For a client to send its question, and to take the answer.
@@ -130,6 +130,10 @@ impl Jobs {
             Ok(made) => made,
             Err(why) => return Ok(Some(Answer::Here(why.into()))),
         };
+        if made.in_memory && self.placement.has_engines() {
+            let why = "engines may have their own /dev/shm, where it works";
+            return Ok(Some(Answer::Here(why.into())));
+        }
         let gone = stream.try_clone()?;
         gone.set_nonblocking(true)?;
         let ran = self.runtime.block_on(async {

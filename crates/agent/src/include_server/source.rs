@@ -66,7 +66,9 @@ impl Identity {
     pub(crate) fn words(&self) -> [i64; 7] {
         let [device, inode, bytes] = [self.device, self.inode, self.bytes].map(u64::cast_signed);
         let (modified, changed) = (self.modified, self.changed);
-        [device, inode, bytes, modified.0, modified.1, changed.0, changed.1]
+        [
+            device, inode, bytes, modified.0, modified.1, changed.0, changed.1,
+        ]
     }
 
     /// The identity that has these [`Self::words`].

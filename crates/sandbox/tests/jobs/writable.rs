@@ -37,16 +37,26 @@ pub(crate) fn what_is_written_comes_back_and_inputs_stay() {
     bench.write("p/src/sub/b.h", "below");
     bench.write("tmp/q/empty/x", "");
     fs::remove_file(bench.scratch.path().join("job/tmp/q/empty/x")).unwrap();
+    bench.write("dev/shm/m/a.h", "memory");
     let script = "cd /p/src; cat a.h sub/b.h; echo out > out.o; echo new > a.h; rm sub/b.h; echo deep > sub/c; \
                   echo top > /top.o; echo tmp > /tmp/t.o; echo first > /tmp/q/empty/e.o; \
                   (echo > /p/x) 2>/dev/null || echo ' read-only'; \
-                  ls /room /tmp/.distccd 2>/dev/null; echo device > /dev/null; ln -s /etc/shadow l; mkdir d";
-    let folders = ["/p/src/sub", "/p/src", "/", "/tmp", "/tmp/q/empty", "/dev"];
+                  ls /room /tmp/.distccd 2>/dev/null; echo device > /dev/null; \
+                  cat /dev/shm/m/a.h > /dev/shm/m/m.o; ln -s /etc/shadow l; mkdir d";
+    let folders = [
+        "/p/src/sub",
+        "/p/src",
+        "/",
+        "/tmp",
+        "/tmp/q/empty",
+        "/dev",
+        "/dev/shm/m",
+    ];
     for _ in 0..2 {
         // Another job finds what the first one did.
         let (said, folders) = written(&bench, script, &folders);
         assert_eq!(said, "inputbelow read-only\n");
-        let [sub, src, top, tmp, empty, _] = <[OwnedFd; 6]>::try_from(folders).unwrap();
+        let [sub, src, top, tmp, empty, _, memory] = <[OwnedFd; 7]>::try_from(folders).unwrap();
         for (folder, name, content) in [
             (&src, "out.o", "out\n"),
             (&src, "a.h", "new\n"),
@@ -54,6 +64,7 @@ pub(crate) fn what_is_written_comes_back_and_inputs_stay() {
             (&top, "top.o", "top\n"),
             (&tmp, "t.o", "tmp\n"),
             (&empty, "e.o", "first\n"),
+            (&memory, "m.o", "memory"),
         ] {
             assert_eq!(read(folder, name).as_deref(), Some(content), "{name}");
         }
