@@ -16,6 +16,8 @@ use crate::console;
 /// What clients and servers leave in a session's folder.
 const FILES: &[&str] = &[
     "socket",
+    "socket.pieces",
+    "socket.jobs",
     "pid",
     "discrepancy_counter",
     RECORDS,
