@@ -108,6 +108,18 @@ pub(crate) struct Flags {
     #[arg(long = "exit-with-fd", hide = true)]
     pub(crate) exit_with_fd: Option<RawFd>,
 
+    /// Internal: listen here, at the socket of `--port`, which stays when this server ends.
+    #[arg(long = "socket-fd", hide = true)]
+    pub(crate) socket_fd: Option<RawFd>,
+
+    /// Internal: the same for the socket with `.pieces` behind its name.
+    #[arg(long = "pieces-fd", hide = true, requires = "socket_fd")]
+    pub(crate) pieces_fd: Option<RawFd>,
+
+    /// Internal: the same for the socket with `.jobs` behind its name.
+    #[arg(long = "jobs-fd", hide = true, requires = "socket_fd")]
+    pub(crate) jobs_fd: Option<RawFd>,
+
     /// Internal: remove this folder of whoever started the server, if that has gone without doing so.
     #[arg(
         long = "starters-folder",

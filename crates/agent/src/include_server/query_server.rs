@@ -84,19 +84,22 @@ pub(crate) struct QueryServer {
 }
 
 impl QueryServer {
-    /// Opens the socket; one that a dead server left there is replaced.
+    /// Opens the socket, and that for clients of ours; one that a dead server left there is replaced, and one that is
+    /// `given` stays.
     ///
     /// # Errors
     /// The socket cannot be made.
     pub(crate) fn open(
         socket: &Path,
+        given: (Option<UnixListener>, Option<UnixListener>),
         signals: UnixStream,
         starter: Option<OwnedFd>,
         service: Service,
         report: Report,
         write_closure: bool,
     ) -> io::Result<Self> {
-        let (listener, socket) = Socket::open(socket)?;
+        let (given, given_pieces) = given;
+        let (listener, socket) = Socket::open(socket, given)?;
         listener.set_nonblocking(true)?;
         let shared = Arc::new(Shared {
             service,
@@ -105,7 +108,7 @@ impl QueryServer {
             ending: RwLock::new(false),
         });
         let beside = socket_beside(socket.path.as_os_str());
-        let pieces = Socket::open(Path::new(&beside)).ok();
+        let pieces = Socket::open(Path::new(&beside), given_pieces).ok();
         let pieces = pieces.and_then(|(listener, socket)| {
             let (all, told) = (Arc::clone(&shared), Arc::clone(&shared));
             let started = Workers::start(
@@ -128,16 +131,22 @@ impl QueryServer {
     }
 
     /// From now on takes whole compiles, too, for servers that may run actions. Compilers' facts are in `facts`.
+    /// Not where the `given` socket was removed: a server before this one knew that none of them does.
     ///
     /// # Errors
     /// The socket or the threads cannot be made.
     pub(crate) fn take_jobs(
         &mut self,
+        given: Option<UnixListener>,
         facts: Option<PathBuf>,
         placement: Placement,
     ) -> io::Result<()> {
         let beside = jobs::socket_beside(self.socket.path.as_os_str());
-        let (listener, socket) = Socket::open(Path::new(&beside))?;
+        let is_given = given.is_some();
+        let (listener, socket) = match Socket::open(Path::new(&beside), given) {
+            Err(error) if is_given && error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
         let path = socket.path.clone();
         let jobs = Arc::new(Jobs::new(facts, placement)?);
         let shared = Arc::clone(&self.shared);
@@ -252,21 +261,30 @@ impl QueryServer {
 struct Socket {
     path: PathBuf,
     identity: (u64, u64),
+    /// Somebody else's, who has it served by another one afterwards.
+    is_given: bool,
 }
 
 impl Socket {
-    /// Opens it; one that a dead server left there is replaced.
-    fn open(path: &Path) -> io::Result<(UnixListener, Self)> {
-        let is_socket =
-            fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-        if is_socket {
-            fs::remove_file(path)?;
-        }
-        let listener = UnixListener::bind(path)?;
+    /// Opens it, or takes the one that is `given`; one that a dead server left there is replaced.
+    fn open(path: &Path, given: Option<UnixListener>) -> io::Result<(UnixListener, Self)> {
+        let is_given = given.is_some();
+        let listener = match given {
+            Some(listener) => listener,
+            None => {
+                let is_socket = fs::symlink_metadata(path)
+                    .is_ok_and(|metadata| metadata.file_type().is_socket());
+                if is_socket {
+                    fs::remove_file(path)?;
+                }
+                UnixListener::bind(path)?
+            }
+        };
         let metadata = fs::symlink_metadata(path)?;
         let socket = Self {
             path: path.to_owned(),
             identity: (metadata.dev(), metadata.ino()),
+            is_given,
         };
         Ok((listener, socket))
     }
@@ -277,7 +295,7 @@ impl Socket {
     }
 
     fn remove(&self) {
-        if self.is_there() {
+        if !self.is_given && self.is_there() {
             let _ = fs::remove_file(&self.path); // Gone is as good.
         }
     }
@@ -346,6 +364,8 @@ impl Shared {
                 drop(ending);
                 send_with_file(stream, &pieces.encode(), &file)
             }
+            // It is no answer that this server ends: a client of ours asks the next one.
+            None if self.service.is_interrupted() => Ok(()),
             None => stream.write_all(&Pieces::default().encode()),
         };
         Ok(())

@@ -43,6 +43,12 @@ impl Stop {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
     }
+
+    /// Whether that was said.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let held = self.held.lock();
+        held.unwrap_or_else(PoisonError::into_inner).is_none()
+    }
 }
 
 /// How a run ended.

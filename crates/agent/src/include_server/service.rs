@@ -96,6 +96,11 @@ impl Service {
         self.stop.stop();
     }
 
+    /// Whether refusals may come from that alone.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.stop.is_stopped()
+    }
+
     /// Removes all copies. No answer may be in the making.
     pub(crate) fn remove_copies(&self) {
         self.mirror.remove();

@@ -12,7 +12,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -119,13 +119,11 @@ pub(crate) fn detach(argv: &[OsString], flags: &Flags) -> Result<(), StartError>
 pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
     without_huge_pages();
     let started = Instant::now();
-    if let (Some(ready), Some(starter)) = (flags.ready_fd, flags.exit_with_fd)
-        && ready == starter
-    {
-        return Err(StartError::Descriptor(starter));
-    }
-    let ready = flags.ready_fd.map(inherited).transpose()?;
-    let starter = flags.exit_with_fd.map(inherited).transpose()?;
+    let Inherited {
+        ready,
+        starter,
+        given,
+    } = Inherited::take(flags)?;
     if ready.is_some() {
         // Out of the terminal's reach: Ctrl-C must not end the server before the compiles.
         let _ = rustix::process::setsid(); // Fails only if it is so already.
@@ -158,8 +156,14 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
         report.warn(words);
     }
     let socket = flags.port.clone().unwrap_or_default();
+    let Given {
+        socket: given,
+        pieces,
+        jobs,
+    } = given;
     let mut server = QueryServer::open(
         &socket,
+        (given, pieces),
         signals,
         starter,
         service,
@@ -179,7 +183,11 @@ pub(crate) fn serve(flags: &Flags) -> Result<(), StartError> {
         };
         let placement = Placement::of_list(&hosts, &around).map_err(StartError::Engines)?;
         server
-            .take_jobs(facts_folder(variable("XDG_CACHE_HOME"), home), placement)
+            .take_jobs(
+                jobs,
+                facts_folder(variable("XDG_CACHE_HOME"), home),
+                placement,
+            )
             .map_err(StartError::System)?;
     }
 
@@ -254,6 +262,51 @@ fn without_huge_pages() {
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
 }
 
+/// What the parent process left open for this one.
+struct Inherited {
+    ready: Option<OwnedFd>,
+    starter: Option<OwnedFd>,
+    given: Given,
+}
+
+/// Sockets that are not ours to remove: whoever made them has them served by another one when this server has ended.
+struct Given {
+    socket: Option<UnixListener>,
+    pieces: Option<UnixListener>,
+    jobs: Option<UnixListener>,
+}
+
+impl Inherited {
+    fn take(flags: &Flags) -> Result<Self, StartError> {
+        let mut numbers = [
+            flags.ready_fd,
+            flags.exit_with_fd,
+            flags.socket_fd,
+            flags.pieces_fd,
+            flags.jobs_fd,
+        ];
+        let [ready, starter, socket, pieces, jobs] = numbers;
+        numbers.sort_unstable();
+        if let Some([twice, _]) = numbers
+            .windows(2)
+            .find(|pair| pair[0].is_some() && pair[0] == pair[1])
+        {
+            return Err(StartError::Descriptor(twice.unwrap_or(-1)));
+        }
+        let taken = |number: Option<RawFd>| number.map(inherited).transpose();
+        let listener = |number| Ok(taken(number)?.map(UnixListener::from));
+        Ok(Self {
+            ready: taken(ready)?,
+            starter: taken(starter)?,
+            given: Given {
+                socket: listener(socket)?,
+                pieces: listener(pieces)?,
+                jobs: listener(jobs)?,
+            },
+        })
+    }
+}
+
 /// Takes over a descriptor that the parent process left open for this one.
 fn inherited(number: RawFd) -> Result<OwnedFd, StartError> {
     // SAFETY: asks about a number and changes nothing; the number may be any.
@@ -261,8 +314,8 @@ fn inherited(number: RawFd) -> Result<OwnedFd, StartError> {
     if !is_open {
         return Err(StartError::Descriptor(number));
     }
-    // SAFETY: it is open, and nothing in this process owns it: each of the two options is read
-    // once, at the start, before this process opens anything of its own that it keeps.
+    // SAFETY: it is open, and nothing in this process owns it: each option is read once, and no two
+    // have the same number, at the start, before this process opens anything of its own that it keeps.
     let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
     // Compilers must not hold it.
     fcntl_setfd(&descriptor, FdFlags::CLOEXEC).map_err(|error| StartError::System(error.into()))?;
