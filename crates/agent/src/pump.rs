@@ -5,7 +5,7 @@
 //! codes, except where a module says so.
 //!
 //! Reading order: `cli` (what is asked for) and `settings` (the environment); `session` (the
-//! steps); `hosts` (which servers), `include_server` and `private_server` (what runs beside the
+//! steps); `hosts` (which servers), `include_server`, `keeper` and `private_server` (what runs beside the
 //! build), `build` (the command itself), `signals` and `progress`; `shutdown` (the end, also of
 //! another pump's session), `summary` and `messages`; `toolchain_shown` (no build at all).
 
@@ -13,6 +13,7 @@ mod build;
 mod cli;
 mod hosts;
 mod include_server;
+mod keeper;
 mod messages;
 mod private_server;
 mod process;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
+use super::keeper::Keeper;
 use super::progress::Progress;
 use super::signals::Signals;
 use crate::console;
@@ -17,6 +18,7 @@ pub(super) fn run(
     environment: &[(&str, OsString)],
     signals: &Signals,
     progress: &mut Progress,
+    keeper: &mut Keeper<'_>,
     name: &OsStr,
 ) -> u8 {
     let Some((program, arguments)) = command.split_first() else {
@@ -33,7 +35,7 @@ pub(super) fn run(
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .spawn();
-    match started.and_then(|mut child| signals.wait(&mut child, progress)) {
+    match started.and_then(|mut child| signals.wait(&mut child, progress, keeper)) {
         Ok(status) => {
             if status.signal().is_some() {
                 complain(&status);

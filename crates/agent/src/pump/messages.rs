@@ -40,6 +40,21 @@ pub(super) enum PumpError {
     Signals(io::Error),
 }
 
+impl PumpError {
+    /// Why there is no include server, without the words around it.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::NoIncludeServer { why: Some(why), .. } => why.clone(),
+            other => failure(OsStr::new("pump"), other),
+        }
+    }
+}
+
+/// `s` where there is not one.
+pub(super) fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
 /// The text for standard error about an error; `name` is `argv[0]`.
 pub(super) fn failure(name: &OsStr, error: &PumpError) -> String {
     let name = name.display();

@@ -6,13 +6,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use super::build;
 use super::hosts::{self, Search, Source};
-use super::include_server::{ENGINES, IncludeServer, Lifetime, socket};
+use super::include_server::{Detached, ENGINES, Lifetime, socket};
+use super::keeper::Keeper;
 use super::messages::{Progress, PumpError};
 use super::private_server::PrivateServer;
 use super::progress;
@@ -23,8 +24,8 @@ use super::summary::Records;
 use crate::console;
 
 /// What was started. Dropped in this order: servers write to the folder.
-struct Session {
-    include_server: IncludeServer,
+struct Session<S> {
+    include_server: S,
     private_server: Option<PrivateServer>,
     folder: TempDir,
     /// The value of `DISTCC_HOSTS`, if it has to be another one than before.
@@ -41,7 +42,8 @@ pub(super) fn build(settings: &Settings, command: &[OsString]) -> Result<u8, Pum
     let signals = Signals::collect().map_err(PumpError::Signals)?;
     let distcc = check(settings)?;
     say(settings, &Progress::Location(settings.location.clone()));
-    let session = open(settings, &distcc, Lifetime::ThisProcess)?;
+    let start = |folder: &Path, engines: &OsStr| Keeper::start(settings, folder, engines);
+    let mut session = open(settings, &distcc, Lifetime::ThisProcess, start)?;
     let mut environment = vec![
         ("PATH", settings.build_path()),
         ("INCLUDE_SERVER_PORT", socket(session.folder.path()).into()),
@@ -59,6 +61,7 @@ pub(super) fn build(settings: &Settings, command: &[OsString]) -> Result<u8, Pum
             &environment,
             &signals,
             &mut progress,
+            &mut session.include_server,
             &settings.name,
         ),
     };
@@ -73,7 +76,8 @@ pub(super) fn build(settings: &Settings, command: &[OsString]) -> Result<u8, Pum
 pub(super) fn startup(settings: &Settings) -> Result<u8, PumpError> {
     let signals = Signals::collect().map_err(PumpError::Signals)?;
     let distcc = check(settings)?;
-    let session = open(settings, &distcc, Lifetime::UntilShutdown)?;
+    let start = |folder: &Path, engines: &OsStr| Detached::start(settings, folder, engines);
+    let session = open(settings, &distcc, Lifetime::UntilShutdown, start)?;
     if let Some(signal) = signals.take() {
         return Ok(u8::try_from(128 + signal).unwrap_or(255));
     }
@@ -112,11 +116,13 @@ fn check(settings: &Settings) -> Result<PathBuf, PumpError> {
         .ok_or_else(|| PumpError::NoDistcc(settings.location.clone()))
 }
 
-fn open(
+/// `start` starts an include server in a folder, for these engines.
+fn open<S>(
     settings: &Settings,
-    distcc: &std::path::Path,
+    distcc: &Path,
     lifetime: Lifetime,
-) -> Result<Session, PumpError> {
+    start: impl FnOnce(&Path, &OsStr) -> Result<S, PumpError>,
+) -> Result<Session<S>, PumpError> {
     let say = |progress: &Progress| {
         if lifetime == Lifetime::ThisProcess {
             say(settings, progress);
@@ -160,7 +166,7 @@ fn open(
         }
         Source::Potential | Source::Configured { .. } => None,
     };
-    let include_server = match IncludeServer::start(settings, folder.path(), lifetime, &engines) {
+    let include_server = match start(folder.path(), &engines) {
         Ok(server) => server,
         Err(error) => {
             shutdown::print_outputs_as_errors(folder.path());
@@ -186,20 +192,24 @@ fn open(
     })
 }
 
-impl Session {
+impl Session<Keeper<'_>> {
     fn end(self, settings: &Settings, progress: progress::Progress) {
         if !settings.is_quiet {
             let summary = progress.summary();
-            summary.iter().for_each(|line| console::print(line));
+            let of_server = self.include_server.summary();
+            let lines = summary.iter().chain(&of_server);
+            lines.for_each(|line| console::print(line));
         }
-        shutdown::print_refusals(self.folder.path());
+        self.include_server.print_refusals();
         shutdown::print_discrepancies(settings, self.folder.path());
         say(settings, &Progress::ShuttingDown);
         drop(self.include_server);
         drop(self.private_server);
         let _ = self.folder.close(); // In a folder for temporary files.
     }
+}
 
+impl Session<Detached> {
     fn leave_running(self) {
         let _ = self.folder.keep();
         self.include_server.leave_running();

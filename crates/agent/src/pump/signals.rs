@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
+use super::keeper::Keeper;
 use super::progress::Progress;
 
 /// Collects signals from now on.
@@ -53,11 +54,12 @@ impl Signals {
             .map(|&(signal, _)| signal)
     }
 
-    /// Waits for a child to end, passes signals on to it, and has progress told.
+    /// Waits for a child to end, passes signals on to it, has progress told and the include server kept.
     pub(super) fn wait(
         &self,
         child: &mut Child,
         progress: &mut Progress,
+        keeper: &mut Keeper<'_>,
     ) -> io::Result<ExitStatus> {
         let pid = Pid::from_child(child);
         let process = pidfd_open(pid, PidfdFlags::empty())?;
@@ -70,20 +72,30 @@ impl Signals {
                 progress.tell();
                 *due = Instant::now() + interval;
             }
-            let left = next.map(|due| due.saturating_duration_since(Instant::now()));
+            let is_late = |due: Instant| Instant::now() >= due;
+            if keeper.due().is_some_and(is_late) {
+                keeper.go_on();
+            }
+            let due = next.into_iter().chain(keeper.due()).min();
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
             // Rounded up, so that it is not asked again and again for the last part of one.
             let left = left.map(|left| left + Duration::from_millis(1));
             let limit = left.and_then(|left| Timespec::try_from(left).ok());
-            let mut fds = [
-                PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
-            ];
+            let of_keeper = keeper.event();
+            let watched = [process.as_fd(), self.wake.as_fd()].into_iter();
+            let mut fds: Vec<_> = watched
+                .chain(of_keeper)
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+                .collect();
             match poll(&mut fds, limit.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
             if !fds[0].revents().is_empty() {
                 return child.wait();
+            }
+            if fds.get(2).is_some_and(|fd| !fd.revents().is_empty()) {
+                keeper.go_on();
             }
             // Emptied before the flags are looked at: what comes later wakes again.
             while (&self.wake).read(&mut [0; 64]).is_ok_and(|got| got > 0) {}

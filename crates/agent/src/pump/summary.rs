@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use protocol::session::{RECORDS, Ran, Record};
 
-use super::messages::RULE;
+use super::messages::{RULE, plural};
 
 /// Reasons that are named; more are only counted.
 const MOST_REASONS: usize = 5;
@@ -162,10 +162,6 @@ impl Counts {
         }
         words.join(", ")
     }
-}
-
-fn plural(count: u64) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 /// A span of time as people say it.

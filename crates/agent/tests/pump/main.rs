@@ -4,6 +4,7 @@
 
 mod account;
 mod builds;
+mod deaths;
 mod hosts;
 mod installed;
 mod signals;
