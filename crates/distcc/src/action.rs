@@ -3,11 +3,11 @@
 //!
 //! Where there is no agent of ours, or it has nobody to do this one, the client goes on by itself. Without hosts that may
 //! do it (`INCLUDE_SERVER_ENGINES`) it does not even ask, so this costs other jobs nothing; and once the agent knows that
-//! none of them does, its socket is gone.
+//! none of them does, its socket is gone. An agent that ends meanwhile has a successor ([`crate::session`]), which is asked again.
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -22,6 +22,7 @@ use crate::exit::Exit;
 use crate::log::Reason;
 use crate::output;
 use crate::response_file;
+use crate::session;
 use crate::settings::Settings;
 use crate::this_machine;
 
@@ -29,15 +30,22 @@ use crate::this_machine;
 pub(crate) enum Attempt {
     /// It ran.
     Done(Exit),
+    NotDone(NotDone),
+}
+
+/// Why a command did not run as an action.
+pub(crate) enum NotDone {
     /// The agent says that it is no compile for engines; why.
     Refused(OsString),
     /// There are no engines, or none does it.
     Nobody,
+    /// The session goes on, and its agent has ended for good.
+    Gone,
 }
 
 /// Runs a command by the agent, if it can.
 pub(crate) fn attempt(words: &[OsString], settings: &Settings) -> Attempt {
-    asked(words, settings).unwrap_or(Attempt::Nobody)
+    asked(words, settings).unwrap_or(Attempt::NotDone(NotDone::Nobody))
 }
 
 fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
@@ -48,7 +56,11 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
     if settings.pump.stub.is_some() || !settings.hosts.as_ref().is_none_or(names_all) {
         return None;
     }
-    let mut agent = UnixStream::connect(Path::new(&socket_beside(port))).ok()?;
+    let socket = socket_beside(port);
+    let agent = match UnixStream::connect(Path::new(&socket)) {
+        Ok(agent) => agent,
+        Err(error) => return without_agent(&error, settings),
+    };
     let mut argv = response_file::expand(words.to_vec(), |file| fs::read(file).ok());
     if native::asks_for_this_machine(&argv) {
         argv = this_machine::spelled_out(&argv, settings).ok()?;
@@ -62,13 +74,20 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         in_colour: settings.colours,
     };
     let log = &settings.log;
-    let answered = agent.write_all(&question.encode());
-    let answered = answered.and_then(|()| Answer::read(&mut BufReader::new(&agent), LIMITS));
+    let mut answered = ask(&agent, &question);
+    for _ in 1..session::MOST_TRIES {
+        let ended = answered.as_ref().err().is_some_and(session::has_ended);
+        if !ended || !session::goes_on(port) {
+            break;
+        }
+        log.info("", format_args!("{}", session::AGAIN));
+        answered = UnixStream::connect(Path::new(&socket)).and_then(|agent| ask(&agent, &question));
+    }
     match answered {
         Ok(Answer::Done(done)) => Some(Attempt::Done(conclude(&done, settings)?)),
         Ok(Answer::Here(why)) => {
             log.info("", format_args!("no action: {}", why.display()));
-            Some(Attempt::Refused(why))
+            Some(Attempt::NotDone(NotDone::Refused(why)))
         }
         Ok(Answer::Pass(why)) => {
             log.info("", format_args!("not as an action: {}", why.display()));
@@ -80,9 +99,27 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         }
         Err(error) => {
             log.warning("", format_args!("the agent has gone: {}", Reason(&error)));
-            None
+            session::goes_on(port).then_some(Attempt::NotDone(NotDone::Gone))
         }
     }
+}
+
+/// No socket means that there are no engines, and one that nobody serves that there will be none.
+#[cold]
+fn without_agent(error: &io::Error, settings: &Settings) -> Option<Attempt> {
+    let is_dead = error.kind() == io::ErrorKind::ConnectionRefused;
+    let port = settings.pump.port.as_ref()?;
+    if !is_dead || !session::goes_on(port) {
+        return None;
+    }
+    let text = format_args!("the agent has gone: {}", Reason(error));
+    settings.log.warning("", text);
+    Some(Attempt::NotDone(NotDone::Gone))
+}
+
+fn ask(mut agent: &UnixStream, question: &Question) -> io::Result<Answer> {
+    agent.write_all(&question.encode())?;
+    Answer::read(&mut BufReader::new(agent), LIMITS)
 }
 
 /// All variables, with the `PATH` that children get: in the user's, compilers may be links to us.

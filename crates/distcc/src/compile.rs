@@ -16,7 +16,7 @@ use command::{Compile, Plan, extension, plan};
 use hosts::{Host, Transport};
 
 use crate::account::Account;
-use crate::action::{self, Attempt};
+use crate::action::{self, Attempt, NotDone};
 use crate::colours;
 use crate::compiler_name;
 use crate::conclusion::Here;
@@ -49,16 +49,15 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
             return Exit::RECURSION;
         }
     }
-    let refused = match action::attempt(words, settings) {
+    let not_done = match action::attempt(words, settings) {
         Attempt::Done(exit) => return exit,
-        Attempt::Refused(why) => Some(why),
-        Attempt::Nobody => None,
+        Attempt::NotDone(why) => why,
     };
     match look_at(words, settings) {
         Ok(compile) if settings.colours => {
-            distribute(words, &colours::asked_for(compile), refused, settings)
+            distribute(words, &colours::asked_for(compile), not_done, settings)
         }
-        Ok(compile) => distribute(words, &compile, refused, settings),
+        Ok(compile) => distribute(words, &compile, not_done, settings),
         Err(why) => run_here(words, &why, settings),
     }
 }
@@ -154,11 +153,11 @@ fn run_here(words: &[OsString], why: &WhyLocal, settings: &Settings) -> Exit {
     local::run(words, source, &slot, &mut monitor, settings)
 }
 
-/// Runs a compile on the first host that does it, or here. It may have been `refused` for engines.
+/// Runs a compile on the first host that does it, or here. As an action it was `not_done`.
 fn distribute(
     words: &[OsString],
     compile: &Compile,
-    refused: Option<OsString>,
+    not_done: NotDone,
     settings: &Settings,
 ) -> Exit {
     let log = &settings.log;
@@ -166,7 +165,8 @@ fn distribute(
         .map(|list| host_list::usable(list, settings.pump.port.is_some(), log))
         .map_err(|none| none.report(log))
         .ok();
-    if let (Some(why), Some(list)) = (refused, &list)
+    let is_gone = matches!(not_done, NotDone::Gone);
+    if let (NotDone::Refused(why), Some(list)) = (not_done, &list)
         && list.hosts.is_empty()
     {
         return run_here(words, &WhyLocal::NoAction(why), settings);
@@ -179,6 +179,13 @@ fn distribute(
         monitor: Monitor::new(settings, compile.input()),
         account: Account::new(settings),
     };
+    // Hosts of an action would get text otherwise, where pump mode is not theirs.
+    if is_gone
+        && settings.fallback
+        && let Some(exit) = here.fall_back(None, &WhyLocal::NoIncludeServer)
+    {
+        return exit;
+    }
     let mut source = Source::NotStarted;
     let mut failed = None;
     while let Some((host, slot)) = here.scheduler.wait_for_slot() {
@@ -228,6 +235,12 @@ fn distribute(
                 return here.without_source(host, error);
             }
             Err(Failure::IncludeServer) => return Exit::NO_INCLUDES,
+            Err(Failure::NoIncludeServer) => {
+                drop(slot);
+                return here
+                    .fall_back(Some(host), &WhyLocal::NoIncludeServer)
+                    .unwrap_or(Exit::NO_INCLUDES);
+            }
         }
     }
     let (host, why) = match (failed, &list) {

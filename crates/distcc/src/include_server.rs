@@ -22,6 +22,7 @@ use rustix::net::{
 
 use crate::log::{Log, Reason};
 use crate::response_file::blank_separated;
+use crate::session;
 use crate::settings::PumpSettings;
 
 /// Longest path of a Unix socket.
@@ -40,6 +41,8 @@ pub(crate) enum IncludeError {
     Talk { port: OsString, error: io::Error },
     /// It cannot tell.
     GaveUp,
+    /// It is the one of a session that goes on (`crate::session`), and is not there for this reason.
+    Gone(Box<IncludeError>),
 }
 
 impl IncludeError {
@@ -67,7 +70,13 @@ impl IncludeError {
                 Reason(error)
             )),
             Self::GaveUp => warn(format_args!("include server gave up analyzing")),
+            Self::Gone(why) => why.report(log),
         }
+    }
+
+    /// Whether the conversation broke off because the include server ended.
+    fn is_of_an_end(&self) -> bool {
+        matches!(self, Self::Talk { error, .. } if session::has_ended(error))
     }
 }
 
@@ -80,8 +89,36 @@ pub(crate) enum Files {
     Ready(Pieces, File),
 }
 
-/// Asks which files the compile of `query` opens, to send them.
+/// Asks which files the compile of `query` opens, to send them. Where the include server of a session has ended in the
+/// middle, the next one is asked.
 pub(crate) fn ask(
+    query: &Query,
+    pump: &PumpSettings,
+    io_timeout: Duration,
+    log: &Log,
+) -> Result<Files, IncludeError> {
+    let session = pump.port.as_deref().filter(|_| pump.stub.is_none());
+    let goes_on = || session.is_some_and(session::goes_on);
+    let mut tries = 1;
+    loop {
+        match ask_once(query, pump, io_timeout, log) {
+            Err(error) if error.is_of_an_end() && tries < session::MOST_TRIES && goes_on() => {
+                log.info("", format_args!("{}", session::AGAIN));
+                tries += 1;
+            }
+            Err(error) => {
+                let is_gone = error.is_of_an_end() || matches!(error, IncludeError::Connect { .. });
+                return Err(match is_gone && goes_on() {
+                    true => IncludeError::Gone(Box::new(error)),
+                    false => error,
+                });
+            }
+            files => return files,
+        }
+    }
+}
+
+fn ask_once(
     query: &Query,
     pump: &PumpSettings,
     io_timeout: Duration,

@@ -40,6 +40,8 @@ pub(crate) enum WhyLocal {
     NoHostList,
     /// All hosts are down, without slots, or left alone because they failed not long ago.
     NoHostLeft,
+    /// The include server of this session has ended, and no other one was started.
+    NoIncludeServer,
     /// No host was left when this one had failed.
     HostFailed { host: OsString, fault: Fault },
     /// The compiler failed on this host, and may do better here.
@@ -65,6 +67,7 @@ impl fmt::Display for WhyLocal {
             Self::Source(error) => error.fmt(f),
             Self::NoHostList => f.write_str("there is no host list"),
             Self::NoHostLeft => f.write_str("all hosts are down or have failed lately"),
+            Self::NoIncludeServer => f.write_str("the include server has ended"),
             Self::HostFailed { host, fault } => {
                 let fault = fault.to_string();
                 // The advice that follows some faults was given when they came up.

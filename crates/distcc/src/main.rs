@@ -8,7 +8,8 @@
 //! - the life of a compile: [`compile`] (the hot path), [`host_list`], [`schedule`], [`remote`]
 //!   with [`preprocess`] ([`text`]) or [`pump`] ([`include_server`], [`tree`]), [`exchange`] over
 //!   [`transport`] ([`resolve`]), [`conclusion`], [`output`], [`local`], [`account`];
-//! - what rarely happens: [`discrepancy`], [`fresh_files`], [`mail`], [`saved`];
+//! - what rarely happens: [`discrepancy`], [`fresh_files`], [`mail`], [`saved`],
+//!   [`session`];
 //! - what all of it uses: [`arena`], [`child`], [`signals`], [`alarm`], [`monitor`], [`log`], [`exit`],
 //!   [`timing`].
 
@@ -47,6 +48,7 @@ mod discrepancy;
 mod fresh_files;
 mod mail;
 mod saved;
+mod session;
 
 mod alarm;
 mod arena;

@@ -80,7 +80,12 @@ pub(crate) enum PumpError {
 }
 
 impl PumpError {
-    /// Complains, and says what happens next.
+    /// Whether there will be no include server any more, though there should be one.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Include(IncludeError::Gone(_)))
+    }
+
+    /// Complains.
     pub(crate) fn report(&self, settings: &Settings) {
         let warn = |text: fmt::Arguments<'_>| settings.log.warning("dcc_build_somewhere", text);
         match self {
@@ -90,9 +95,6 @@ impl PumpError {
             Self::Include(error) => error.report(&settings.log),
             Self::Tree(error) => warn(format_args!("{error}")),
         }
-        warn(format_args!(
-            "failed to get includes from include server, preprocessing locally"
-        ));
     }
 }
 

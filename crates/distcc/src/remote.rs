@@ -44,6 +44,8 @@ pub(crate) enum Failure {
     Source(PreprocessError),
     /// The include server failed, and a test wants to see that.
     IncludeServer,
+    /// There is no include server any more, and text that is preprocessed here would not do. Only where commands may run here.
+    NoIncludeServer,
 }
 
 impl From<Fault> for Failure {
@@ -88,8 +90,18 @@ fn attempt_from(
     if version == Version::Pump {
         match pump_request(job, scheduler, monitor) {
             Ok(request) => return attempt_pump(port, job, host, slot, &request, monitor),
-            Err(error) => error.report(job.settings),
+            Err(error) => {
+                error.report(job.settings);
+                // Who wants nothing to run here gets text, as with 3.4.
+                if error.is_gone() && job.settings.fallback && !job.settings.pump.testing {
+                    return Err(Failure::NoIncludeServer);
+                }
+            }
         }
+        job.settings.log.warning(
+            "dcc_build_somewhere",
+            format_args!("failed to get includes from include server, preprocessing locally"),
+        );
         if job.settings.pump.testing {
             return Err(Failure::IncludeServer);
         }
