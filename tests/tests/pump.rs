@@ -4,18 +4,19 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot do has failed")]
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use end_to_end::client::Client;
 use end_to_end::compilers::write_compiler;
-use end_to_end::programs::{Side, ours, packaged, stage};
+use end_to_end::programs::{Side, command, ours, packaged, stage};
 use end_to_end::run::{Done, LIMIT, mortal, processes_with, run, wait, wait_until};
 use end_to_end::server::{Server, Setup};
-use end_to_end::tree::{Tree, snapshot};
+use end_to_end::tree::{Entry, Tree, snapshot};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Sources for `make`, which names the compiler in `CC`.
@@ -169,6 +170,79 @@ fn a_session_for_several_builds() {
     );
     let done = run(shell.env("PUMP", ours("pump")));
     check_build(done, &project, &server);
+    check_nothing_left(&client);
+}
+
+/// The objects of a local build, which are gone then; with `-g` they tell where and how they were made.
+fn local_objects(project: &Tree) -> BTreeMap<PathBuf, Entry> {
+    let make = |words: &[&str]| {
+        let mut make = command("make");
+        run(make.args(words).current_dir(project.path())).expect_success();
+    };
+    make(&["CC=gcc -g"]);
+    let made = snapshot(&project.path());
+    for name in made
+        .keys()
+        .filter(|name| name.extension() == Some(OsStr::new("o")))
+    {
+        fs::remove_file(project.join(name)).unwrap();
+    }
+    made
+}
+
+/// For a shell: kills the include server of the session.
+const KILL: &str = "for process in /proc/[0-9]*; do
+        if [ \"$(cat $process/comm 2>/dev/null)\" = include_server ] &&
+            grep -q \"$INCLUDE_SERVER_PORT\" $process/cmdline; then
+            kill -9 ${process#/proc/}
+        fi
+    done";
+
+#[test]
+fn an_include_server_that_is_killed_costs_nothing_but_time() {
+    let (server, project) = (Setup::of(Side::Ours).start(), project());
+    let expected = local_objects(&project);
+    let client = Client::of(Side::Ours, &server.host(3));
+    let script = format!(
+        "make -j3 CC='distcc gcc -g' part0.o part1.o part2.o
+        {KILL}
+        make -j3 CC='distcc gcc -g'"
+    );
+    let done = run(&mut pump(&client, &["sh", "-ec", &script], &project));
+    let (stdout, stderr) = check_build(done, &project, &server);
+    assert_eq!(snapshot(&project.path()), expected);
+    assert!(
+        stdout.contains("__________The include server ended 1 time and was started again"),
+        "{stdout}"
+    );
+    assert_eq!(
+        stderr,
+        "__________The include server has ended (signal: 9 (SIGKILL)); starting another one\n"
+    );
+    check_nothing_left(&client);
+}
+
+/// In a session without a `pump` nobody starts another one.
+#[test]
+fn a_session_without_its_include_server_compiles_here() {
+    let (server, project) = (Setup::of(Side::Ours).start(), project());
+    let expected = local_objects(&project);
+    let client = Client::of(Side::Ours, &server.host(3)).with_fallback();
+    let mut shell = client.command("sh", &project.path());
+    shell.arg("-ec").arg(format!(
+        "eval \"$(\"$PUMP\" --startup)\"
+        {KILL}
+        make -s -j3 CC='distcc gcc -g'
+        \"$PUMP\" --shutdown"
+    ));
+    let done = run(shell.env("PUMP", ours("pump"))).expect_success();
+    let (stdout, _) = done.text();
+    assert_eq!(snapshot(&project.path()), expected);
+    assert!(
+        stdout.contains("__________Here because: 6 x the include server has ended\n"),
+        "{stdout}"
+    );
+    assert_eq!(server.count("COMPILE_OK"), 0);
     check_nothing_left(&client);
 }
 

@@ -69,11 +69,11 @@ impl Site {
             );
             tree.write(format!("w/f{number}.c"), text);
         }
-        // Without -g: what loses the include server is sent as text, and servers have that in folders of their own.
+        // With -g, objects tell whether a compile was preprocessed here and sent as text.
         tree.write(
             "w/Makefile",
             "all: $(patsubst %.c,%.o,$(wildcard *.c))\n\
-             %.o: %.c\n\t$(CC) -O1 -MMD -DBUILD=$(BUILD) -c $< -o $@\n",
+             %.o: %.c\n\t$(CC) -O2 -g -MMD -DBUILD=$(BUILD) -c $< -o $@\n",
         );
         let copies = Tree::new();
         let mut client = Client::of(Side::Ours, "")
