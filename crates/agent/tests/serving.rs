@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use protocol::include::Query;
 use support::{
     PATIENCE, Server, Tree, is_running, names_below, run, server_command, wait_until, words,
 };
@@ -229,10 +230,18 @@ fn check_end_with_compiler(tree: &Tree, answered: &str) {
             let argv = words("../cc -c a.c", &[]);
             server.ask_for_paths(&tree.path("src"), argv)
         });
+        let mut of_ours = UnixStream::connect(server.tree.path("socket.pieces")).unwrap();
+        let cwd = tree.path("src").into();
+        let argv = words("../cc -c a.c", &[]);
+        of_ours.write_all(&Query { cwd, argv }.encode()).unwrap();
         wait_until("the compiler runs", || tree.text("running").ends_with('\n'));
         server.end("-TERM");
         // A refusal if there was time for it.
         assert!(asked.join().is_ok_and(|paths| paths.is_empty()));
+        // Whoever is refused asks no other server.
+        let mut said = Vec::new();
+        let _ = of_ours.read_to_end(&mut said); // It may be reset.
+        assert_eq!(said, b"", "an answer of a server that ends");
     });
     let pid = tree.text("running").trim().parse().unwrap();
     assert!(!is_running(pid));
