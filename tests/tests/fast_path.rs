@@ -172,6 +172,70 @@ fn projects_in_memory_are_built_by_actions_of_ours() {
     assert!(project.log().contains(why), "{}", project.log());
 }
 
+/// Compilers write the folder as `PWD` spells it into debug information.
+#[test]
+fn a_folder_behind_a_link_is_spelled_as_here() {
+    let (project, server) = (Project::new(1), Setup::of(Side::Ours).start());
+    project.tree.link("w", "link");
+    project.tree.write("other/deep/x", "");
+    project.tree.link("../../w", "other/deep/back");
+    let script = "for cc in gcc clang; do for way in link other/deep/back link/../w; do
+            cd ../$way
+            $cc -g -c f0.c -o here.o
+            distcc $cc -g -c f0.c -o there.o
+            cmp here.o there.o
+            cd \"$top\"
+        done; done";
+    let client = project.client(&entry(&server, ""));
+    let script = format!("top=$PWD; {script}");
+    let done = project.pump_actions(&client, &script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert_eq!(project.actions(), 6, "{}", project.log());
+}
+
+/// A server would take its own compiler of that name.
+#[test]
+fn a_compiler_that_is_a_script_runs_here() {
+    let (project, server) = (Project::new(1), Setup::of(Side::Ours).start());
+    let script = "mkdir bin; printf '#!/bin/sh\nexec /usr/bin/gcc -DWRAPPED \"$@\"\n' > bin/gcc; chmod +x bin/gcc
+        printf '#ifdef WRAPPED\nint right;\n#endif\n' > a.c
+        PATH=$PWD/bin:$PATH; distcc gcc -c a.c; nm a.o | grep right";
+    let done = project.pump_actions(&project.client(&entry(&server, "")), script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    let log = project.log();
+    assert!(
+        log.contains("running locally: ") && log.contains("is a script"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_compile_that_must_fail_says_what_the_compiler_says_here() {
+    let (project, server) = (Project::new(1), Setup::of(Side::Ours).start());
+    let script = "printf '#include \"none.h\"\n' > a.c
+        gcc -c a.c 2> here && exit 1; distcc gcc -c a.c 2> there && exit 1
+        grep -v 'ERROR: compile a.c on localhost failed' there | diff here - >&2";
+    let client = project.client(&entry(&server, ""));
+    // Messages of ours would go to the log.
+    let client = client.with("DISTCC_VERBOSE", "0").with("DISTCC_LOG", "");
+    let done = project.pump(&client, &format!("sleep 1; {script}"));
+    assert_eq!(done.code(), 0, "{}", done.explain());
+}
+
+#[test]
+fn a_host_that_is_down_does_not_keep_pump_from_building() {
+    let project = Project::new(2);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = free.local_addr().unwrap().to_string();
+    drop(free);
+    let client = project.client(&host).with_fallback();
+    let done = project.pump(&client, "make 'CC=distcc gcc'");
+    assert_eq!(done.code(), 0, "{}", done.explain());
+    assert_eq!(project.made().len(), 4);
+    let said = done.text().1;
+    assert!(said.contains(&format!("no answer from {host}")), "{said}");
+}
+
 #[test]
 fn who_does_not_want_actions_gets_none() {
     let (project, server) = (Project::new(4), Setup::of(Side::Ours).start());

@@ -6,7 +6,7 @@
 //! Costs nothing without `pump`, and an open, a write and a close with it.
 
 use std::cell::Cell;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -25,6 +25,20 @@ pub(crate) struct Account<'a> {
     settings: &'a Settings,
     /// Hosts that failed at it so far.
     failed_hosts: Cell<u64>,
+}
+
+/// What a host is called in records.
+fn place(host: &Host) -> OsString {
+    match &host.transport {
+        Transport::Tcp { host, port } => {
+            let mut place = host.clone();
+            place.push(format!(":{port}"));
+            place
+        }
+        Transport::Ssh { host, .. } => host.clone(),
+        Transport::Engine { name } => name.clone(),
+        Transport::Local => "localhost".into(),
+    }
 }
 
 impl<'a> Account<'a> {
@@ -54,17 +68,7 @@ impl<'a> Account<'a> {
 
     /// It ran on a host, whose answer is the result.
     pub(crate) fn there(&self, host: &Host, slot: u32, answer: &Answer) {
-        let place = || match &host.transport {
-            Transport::Tcp { host, port } => {
-                let mut place = host.clone();
-                place.push(format!(":{port}"));
-                place
-            }
-            Transport::Ssh { host, .. } => host.clone(),
-            Transport::Local | Transport::Engine { .. } => {
-                unreachable!("only servers of the old protocols answer us")
-            }
-        };
+        let place = || place(host);
         let (mode, ran) = match answer.version {
             Version::Pump => ("preprocessed there", Ran::Pump(place())),
             Version::Lzo | Version::Plain => ("preprocessed here", Ran::Plain(place())),
@@ -89,7 +93,11 @@ impl<'a> Account<'a> {
         self.settings
             .log
             .info("", format_args!("ran on {spec}: as an action"));
-        self.record(Ran::Pump(host.to_owned()), sent.into(), received.into());
+        // It says hosts as the list does; a server is one, whoever talked to it.
+        let listed = hosts::parse(host.as_encoded_bytes()).ok();
+        let listed = listed.and_then(|list| Some(place(list.hosts.first()?)));
+        let host = listed.unwrap_or_else(|| host.to_owned());
+        self.record(Ran::Pump(host), sent.into(), received.into());
     }
 
     /// It was not to run here, and could not run elsewhere.

@@ -30,6 +30,8 @@ use crate::this_machine;
 pub(crate) enum Attempt {
     /// It ran.
     Done(Exit),
+    /// The agent says that it is no compile for any other machine; why.
+    Stays(OsString),
     NotDone(NotDone),
 }
 
@@ -89,6 +91,7 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
             log.info("", format_args!("no action: {}", why.display()));
             Some(Attempt::NotDone(NotDone::Refused(why)))
         }
+        Ok(Answer::Stay(why)) => Some(Attempt::Stays(why)),
         Ok(Answer::Pass(why)) => {
             log.info("", format_args!("not as an action: {}", why.display()));
             None

@@ -51,6 +51,7 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
     }
     let not_done = match action::attempt(words, settings) {
         Attempt::Done(exit) => return exit,
+        Attempt::Stays(why) => return run_here(words, &WhyLocal::NoAction(why), settings),
         Attempt::NotDone(why) => why,
     };
     match look_at(words, settings) {

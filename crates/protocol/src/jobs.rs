@@ -5,7 +5,8 @@
 //!           ARGC k, k x ARGV           its environment, NAME=VALUE each
 //!           TERM t                     1 if its messages are shown in colours
 //! agent:    DONE 1, HOST name, SENT bytes, RECV bytes, STAT status, OUTP name, SERR, SOUT, NFIL k, k x (NAME, FILE)
-//!           or HERE                    a sentence: why this is no compile for others
+//!           or HERE                    a sentence: why this is no compile for engines
+//!           or STAY                    a sentence: why this is no compile for anybody else
 //!           or AWAY                    a sentence: why there is nobody to do it, which users want to know
 //!           or PASS                    a sentence: why the client's own ways are better just now
 //! ```
@@ -28,6 +29,7 @@ const HOST: Token = Token(*b"HOST");
 const SENT: Token = Token(*b"SENT");
 const RECV: Token = Token(*b"RECV");
 const HERE: Token = Token(*b"HERE");
+const STAY: Token = Token(*b"STAY");
 const AWAY: Token = Token(*b"AWAY");
 const PASS: Token = Token(*b"PASS");
 const OUTPUT: Token = Token(*b"OUTP");
@@ -48,8 +50,10 @@ pub struct Question {
 pub enum Answer {
     /// It ran elsewhere.
     Done(Done),
-    /// It has to run where it was called; why, in words.
+    /// No engine can do it; why, in words. The client's own ways may.
     Here(OsString),
+    /// It has to run where it was called; why, in words.
+    Stay(OsString),
     /// Nobody was there to do it; why, in words.
     Away(OsString),
     /// There are hosts of the client's own that are free, or no others; which, in words.
@@ -129,6 +133,7 @@ impl Answer {
         };
         let done = match self {
             Self::Here(why) => return sentence(HERE, why),
+            Self::Stay(why) => return sentence(STAY, why),
             Self::Away(why) => return sentence(AWAY, why),
             Self::Pass(why) => return sentence(PASS, why),
             Self::Done(done) => done,
@@ -160,6 +165,7 @@ impl Answer {
         let first = header(from)?;
         for (token, made) in [
             (HERE, Self::Here as fn(_) -> _),
+            (STAY, Self::Stay),
             (AWAY, Self::Away),
             (PASS, Self::Pass),
         ] {
@@ -271,6 +277,7 @@ mod tests {
         };
         let sentences = [
             Answer::Here("a link".into()),
+            Answer::Stay("a script".into()),
             Answer::Away("all down".into()),
             Answer::Pass("blue is free".into()),
         ];

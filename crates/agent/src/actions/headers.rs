@@ -17,6 +17,8 @@ use command::hermetic::{Hermetic, Language};
 use includes::{Closure, Command, Engine, Refusal, Settings};
 use toolchain::Places;
 
+use super::maker::NoAction;
+
 /// Makes an engine of these settings.
 pub(super) type Make = dyn Fn(Settings) -> io::Result<Engine> + Send + Sync;
 
@@ -45,7 +47,7 @@ impl Headers {
 
     /// # Errors
     /// Why it cannot be told, in words.
-    pub(super) fn find(&self, command: &Command, hermetic: &Hermetic) -> Result<Found, String> {
+    pub(super) fn find(&self, command: &Command, hermetic: &Hermetic) -> Result<Found, NoAction> {
         let precompiled = match self.plain.closure(command) {
             Ok(closure) => {
                 return Ok(Found {
@@ -54,7 +56,11 @@ impl Headers {
                 });
             }
             Err(refusal @ Refusal::Precompiled(_)) => refusal.to_string(),
-            Err(refusal) => return Err(refusal.to_string()),
+            // The compiler here says so best, and at once.
+            Err(refusal) if refusal.is_compile_error() => {
+                return Err(NoAction::stays(refusal.to_string()));
+            }
+            Err(refusal) => return Err(refusal.to_string().into()),
         };
         let make = || {
             let settings = Settings {
@@ -68,7 +74,7 @@ impl Headers {
         let look = |command: &Command| engine.closure(command).map_err(|why| why.to_string());
         let closure = look(command)?;
         if closure.is_clang {
-            return Err(precompiled);
+            return Err(precompiled.into());
         }
         let mut places = Places::default();
         for file in candidates(&closure, Path::new(OsStr::from_bytes(&command.cwd))) {

@@ -44,7 +44,7 @@ impl From<BadPath> for NoInputs {
 /// Puts it all together: what is included, and what else there has to be.
 pub(super) fn gather(
     closure: &Closure,
-    others: [&Places; 4],
+    others: [&Places; 5],
     files: &Digests,
 ) -> Result<Inputs, NoInputs> {
     let mut root = Root::default();

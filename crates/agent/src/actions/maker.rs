@@ -1,7 +1,7 @@
 //! One command: an action, or a reason why it has to run where it was called.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -59,6 +59,27 @@ pub struct Made {
     pub in_memory: bool,
 }
 
+/// Why a command is no action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoAction {
+    /// In words.
+    pub why: String,
+    /// It is nothing for other machines at all: elsewhere it would be another compile, or fail with more words.
+    pub stays: bool,
+}
+
+impl From<String> for NoAction {
+    fn from(why: String) -> Self {
+        Self { why, stays: false }
+    }
+}
+
+impl NoAction {
+    pub(super) fn stays(why: String) -> Self {
+        Self { why, stays: true }
+    }
+}
+
 impl Maker {
     /// `make` makes engines, which find what is included. Digests of files are kept in the file `digests`, if anywhere.
     ///
@@ -84,24 +105,24 @@ impl Maker {
     /// Makes an action of a command.
     ///
     /// # Errors
-    /// Why it has to run where it was called, in words.
-    pub fn make(&self, called: &Called) -> Result<Made, String> {
+    /// Why no engine can run it.
+    pub fn make(&self, called: &Called) -> Result<Made, NoAction> {
         let hermetic = command::hermetic::hermetic(&called.argv).map_err(|why| why.to_string())?;
         let variables = environment::of_action(&called.environment, &called.cwd)
             .map_err(|name| format!("the variable {} is set", name.display()))?;
         let mut in_memory = is_in_memory(&called.cwd);
         let own = |path: &Path| is_of_machine(path) && path != Path::new("/dev/null");
         if own(&called.cwd) {
-            return Err(elsewhere(&called.cwd));
+            return Err(elsewhere(&called.cwd).into());
         }
         for output in &hermetic.writes {
             // Whoever writes into a folder that is not there has to be told so.
             let path = called.cwd.join(output);
             if !path.parent().is_some_and(Path::is_dir) && output == &hermetic.output {
-                return Err(format!("there is no folder for {}", output.display()));
+                return Err(format!("there is no folder for {}", output.display()).into());
             }
             if own(&path) {
-                return Err(elsewhere(&path));
+                return Err(elsewhere(&path).into());
             }
             in_memory |= is_in_memory(&path);
         }
@@ -119,7 +140,8 @@ impl Maker {
         let locale = self.locales.find(&variables);
         let locale = locale.map_err(|error| format!("the language's files: {error}"))?;
         let tools = [&compiler.places, &*locale];
-        let (inputs, closure) = self.settled(called, &hermetic, tools)?;
+        let spelled = spelled_folder(&variables, &called.cwd)?;
+        let (inputs, closure) = self.settled(called, &hermetic, [tools[0], tools[1], &spelled])?;
 
         let mut arguments = vec![compiler.driver.as_os_str().as_bytes().to_vec()];
         if called.in_colour {
@@ -175,8 +197,8 @@ impl Maker {
         &self,
         called: &Called,
         hermetic: &command::hermetic::Hermetic,
-        tools: [&Places; 2],
-    ) -> Result<(Inputs, Arc<Closure>), String> {
+        tools: [&Places; 3],
+    ) -> Result<(Inputs, Arc<Closure>), NoAction> {
         let command = includes::Command {
             cwd: called.cwd.as_os_str().as_bytes().to_vec(),
             argv: called.argv.clone(),
@@ -196,11 +218,11 @@ impl Maker {
             let named = named::find(hermetic, &called.argv, &closure, &called.cwd)?;
             let inputs = match gather(
                 &closure,
-                [&found.precompiled, &named, tools[0], tools[1]],
+                [&found.precompiled, &named, tools[0], tools[1], tools[2]],
                 &self.files,
             ) {
                 Ok(inputs) => inputs,
-                Err(NoInputs::Local(why)) => return Err(why),
+                Err(NoInputs::Local(why)) => return Err(why.into()),
                 Err(NoInputs::Unsettled) => {
                     last = None;
                     continue;
@@ -214,8 +236,22 @@ impl Maker {
             }
             last = Some((inputs, closure));
         }
-        Err("its files keep changing".to_owned())
+        Err("its files keep changing".to_owned().into())
     }
+}
+
+/// The working folder as `PWD` spells it, with the links on the way: compilers look whether it is the same folder, and
+/// write it into debug information if so.
+fn spelled_folder(variables: &BTreeMap<Vec<u8>, Vec<u8>>, cwd: &Path) -> Result<Places, String> {
+    let mut places = Places::default();
+    if let Some(spelled) = variables.get(&b"PWD"[..])
+        && spelled != cwd.as_os_str().as_bytes()
+    {
+        let path = Path::new(OsStr::from_bytes(spelled));
+        let real = places.add(path);
+        real.map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(places)
 }
 
 /// All that an action needs.

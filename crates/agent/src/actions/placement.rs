@@ -48,7 +48,7 @@ const ENOUGH: Duration = Duration::from_secs(60);
 /// An action is late after this, and after so many times what is usual.
 const LATE: (Duration, u32) = (Duration::from_secs(5), 10);
 /// How late where nothing is usual yet.
-const LATE_AT_FIRST: Duration = Duration::from_secs(30);
+const LATE_AT_FIRST: Duration = Duration::from_secs(10);
 /// For a server with a late action to say that it is there.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -370,20 +370,40 @@ impl<W: Reach> Placement<W> {
     }
 }
 
+/// What the hosts of a list say of themselves.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said {
+    /// One runs actions.
+    Runs,
+    /// None does.
+    NoneRuns,
+    /// None has said that it does, and these have not answered.
+    NoAnswer(Vec<String>),
+}
+
 /// Whether any host of a list runs actions; waits for them to say so, but not for ever.
 #[must_use]
-pub fn any_runs_actions(list: &OsStr, around: &Surroundings) -> bool {
+pub fn who_runs_actions(list: &OsStr, around: &Surroundings) -> Said {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let (Ok(runtime), Ok(mut placement)) = (runtime, Placement::of_list(list, around)) else {
-        return false;
+        return Said::NoneRuns;
     };
     placement.first = Instant::now() + FIRST_OF_ENGINES;
     let found = runtime.block_on(placement.prospect()).is_ok();
     // A name may still be looked up.
     runtime.shutdown_background();
-    found
+    let hosts = placement.hosts.iter();
+    let silent: Vec<String> = hosts
+        .filter(|host| !host.is_for_clients())
+        .map(|host| host.name.clone())
+        .collect();
+    match found {
+        true => Said::Runs,
+        false if silent.is_empty() => Said::NoneRuns,
+        false => Said::NoAnswer(silent),
+    }
 }
 
 /// Runs an action in its place.

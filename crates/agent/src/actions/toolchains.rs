@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use command::hermetic::{Hermetic, Language};
-use toolchain::{Place, Surroundings, Toolchain, Wanted};
+use toolchain::{Place, Surroundings, Toolchain, Unsuitable, Wanted};
 
+use super::maker::NoAction;
 use crate::include_server::source::Identity;
 
 /// What a command says about its compiler, and where that is looked for.
@@ -44,7 +45,7 @@ impl Toolchains {
         argv: &[OsString],
         hermetic: &Hermetic,
         around: &Surroundings,
-    ) -> Result<Arc<Toolchain>, String> {
+    ) -> Result<Arc<Toolchain>, NoAction> {
         let name = argv.first().map_or(OsStr::new(""), |name| name);
         let variable = |name| around.variable(name).unwrap_or_default().to_owned();
         let (path, library_path) = (variable("PATH"), variable("LD_LIBRARY_PATH"));
@@ -73,8 +74,12 @@ impl Toolchains {
         if let Some(found) = known.filter(|found| found.is_as_it_was()) {
             return Ok(Arc::clone(&found.toolchain));
         }
-        let toolchain = toolchain::discover(&key.wanted, around);
-        let toolchain = Arc::new(toolchain.map_err(|error| error.to_string())?);
+        let toolchain = toolchain::discover(&key.wanted, around).map_err(|error| match error {
+            // By name alone, another one would run on a server.
+            Unsuitable::Script(_) => NoAction::stays(error.to_string()),
+            error => NoAction::from(error.to_string()),
+        })?;
+        let toolchain = Arc::new(toolchain);
         let found = Arc::new(Found::new(Arc::clone(&toolchain)));
         self.lock().insert(key, found);
         Ok(toolchain)

@@ -14,7 +14,7 @@ use protocol::request::Limits;
 use tokio::runtime::Runtime;
 
 use super::workers::Workers;
-use crate::actions::maker::{Called, Made, Maker};
+use crate::actions::maker::{Called, Made, Maker, NoAction};
 use crate::actions::placement::{NotRun, Placement};
 
 /// For a client to send its question, and to take the answer.
@@ -126,9 +126,11 @@ impl Jobs {
         if let Err(not_run) = self.runtime.block_on(self.placement.prospect()) {
             return Ok(Some(told(not_run)));
         }
-        let made = match self.maker().and_then(|maker| maker.make(&called)) {
+        let maker = self.maker().map_err(NoAction::from);
+        let made = match maker.and_then(|maker| maker.make(&called)) {
             Ok(made) => made,
-            Err(why) => return Ok(Some(Answer::Here(why.into()))),
+            Err(NoAction { why, stays: true }) => return Ok(Some(Answer::Stay(why.into()))),
+            Err(NoAction { why, .. }) => return Ok(Some(Answer::Here(why.into()))),
         };
         if made.in_memory && self.placement.has_engines() {
             let why = "engines may have their own /dev/shm, where it works";

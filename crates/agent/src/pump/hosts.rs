@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::messages::PumpError;
 use super::settings::Settings;
-use crate::actions::placement::{Surroundings, any_runs_actions, ssh_words};
+use crate::actions::placement::{Said, Surroundings, ssh_words, who_runs_actions};
 use crate::console;
 
 /// Where the servers come from.
@@ -47,7 +47,8 @@ pub(super) struct Listed {
 /// Looks where servers are configured; `distcc` is the client.
 ///
 /// # Errors
-/// [`PumpError::NoPumpHosts`] if there are hosts, but none for pump mode, and none that runs actions.
+/// [`PumpError::NoPumpHosts`] if there are hosts, but none for pump mode, and all say that they run no actions;
+/// [`PumpError::BadHosts`].
 pub(super) fn source(settings: &Settings, distcc: &Path) -> Result<Source, PumpError> {
     if settings.wants_private_server {
         return Ok(Source::Private(Why::Asked));
@@ -64,6 +65,9 @@ pub(super) fn source(settings: &Settings, distcc: &Path) -> Result<Source, PumpE
         .stderr(Stdio::inherit())
         .output()
         .map_err(PumpError::ShowHosts)?;
+    if !output.status.success() {
+        return Err(PumpError::BadHosts);
+    }
     let listed = count(&output.stdout);
     let engines = match settings.asks_for_actions {
         true => all(&output.stdout),
@@ -76,8 +80,17 @@ pub(super) fn source(settings: &Settings, distcc: &Path) -> Result<Source, PumpE
         may_fall_back: true,
     };
     // Without any for pump mode, somebody else has to do more than preprocessed text.
-    if listed.pump == 0 && !any_runs_actions(&engines, &around) {
-        return Err(PumpError::NoPumpHosts);
+    if listed.pump == 0 {
+        match who_runs_actions(&engines, &around) {
+            Said::Runs => {}
+            Said::NoneRuns => return Err(PumpError::NoPumpHosts),
+            // As with any host that is down: the build goes on, and it is used when it comes.
+            Said::NoAnswer(hosts) => console::complain(&format!(
+                "{}: Warning: no answer from {}",
+                settings.name.display(),
+                hosts.join(", ")
+            )),
+        }
     }
     Ok(Source::Configured { listed, engines })
 }

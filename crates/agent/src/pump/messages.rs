@@ -23,6 +23,8 @@ pub(super) enum PumpError {
     NoHosts,
     /// None of the configured hosts takes part in pump mode.
     NoPumpHosts,
+    /// The client has said what is wrong with them.
+    BadHosts,
     /// The client does not tell its hosts.
     ShowHosts(io::Error),
     /// The session's folder cannot be made.
@@ -81,6 +83,9 @@ pub(super) fn failure(name: &OsStr, error: &PumpError) -> String {
              with ',cpp' option\n(add ',cpp,lzo' to hosts, or set PUMP_PRIVATE_SERVER=1 to use this \
              machine alone)"
         ),
+        PumpError::BadHosts => {
+            format!("{name}: error: the host list cannot be used (see 'distcc --show-hosts')")
+        }
         PumpError::ShowHosts(error) => {
             format!("{name}: error: cannot run 'distcc --show-hosts': {error}")
         }
@@ -109,9 +114,14 @@ pub(super) fn failure(name: &OsStr, error: &PumpError) -> String {
 #[derive(Debug)]
 pub(super) enum Progress {
     Location(PathBuf),
-    Hosts(Listed),
+    /// And whether each is asked if it runs actions.
+    Hosts(Listed, bool),
     Found(usize),
-    PrivateServer { why: Why, port: u16, jobs: usize },
+    PrivateServer {
+        why: Why,
+        port: u16,
+        jobs: usize,
+    },
     ShuttingDown,
 }
 
@@ -120,11 +130,18 @@ impl fmt::Display for Progress {
         f.write_str(RULE)?;
         match self {
             Self::Location(folder) => write!(f, "Using distcc-pump from {}", folder.display()),
-            Self::Hosts(Listed { all, pump }) if all == pump => {
+            Self::Hosts(Listed { all, pump }, _) if all == pump => {
                 let plural = if *all == 1 { "" } else { "s" };
                 write!(f, "Using {all} distcc server{plural} in pump mode")
             }
-            Self::Hosts(Listed { all, pump }) => write!(
+            Self::Hosts(Listed { all, pump }, true) => {
+                let plural = if *all == 1 { "" } else { "s" };
+                write!(
+                    f,
+                    "Using {all} distcc server{plural}, {pump} listed for pump mode; each is asked whether it runs actions"
+                )
+            }
+            Self::Hosts(Listed { all, pump }, false) => write!(
                 f,
                 "Using {all} distcc servers, of which only {pump} support(s) pump mode"
             ),
@@ -167,12 +184,16 @@ mod tests {
 
     #[test]
     fn hosts_are_counted_in_words() {
-        let line = |all, pump| Progress::Hosts(Listed { all, pump }).to_string();
+        let line = |all, pump| Progress::Hosts(Listed { all, pump }, false).to_string();
         assert_eq!(line(1, 1), "__________Using 1 distcc server in pump mode");
         assert_eq!(line(2, 2), "__________Using 2 distcc servers in pump mode");
         assert_eq!(
             line(3, 1),
             "__________Using 3 distcc servers, of which only 1 support(s) pump mode"
+        );
+        assert_eq!(
+            Progress::Hosts(Listed { all: 1, pump: 0 }, true).to_string(),
+            "__________Using 1 distcc server, 0 listed for pump mode; each is asked whether it runs actions"
         );
     }
 

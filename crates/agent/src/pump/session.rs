@@ -135,7 +135,7 @@ fn open<S>(
         engines: found,
     } = &source
     {
-        say(&Progress::Hosts(*listed));
+        say(&Progress::Hosts(*listed, settings.asks_for_actions));
         engines.clone_from(found);
     }
     let mut hosts = None;
