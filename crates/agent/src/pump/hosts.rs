@@ -65,7 +65,8 @@ pub(super) fn source(settings: &Settings, distcc: &Path) -> Result<Source, PumpE
         .stderr(Stdio::inherit())
         .output()
         .map_err(PumpError::ShowHosts)?;
-    if !output.status.success() {
+    // As in 3.4 its exit code says nothing.
+    if output.stdout.is_empty() {
         return Err(PumpError::BadHosts);
     }
     let listed = count(&output.stdout);

@@ -9,12 +9,22 @@ use crate::support::is_running;
 fn hosts_without_pump_mode_are_counted_or_refused() {
     let installed = Installed::new();
     let hosts = format!("{HOSTS} a,lzo b");
-    let said = installed.run(&["sh", "-c", ":"], &[("DISTCC_HOSTS", &hosts)]);
-    assert_eq!(
-        said.stdout.lines().nth(1),
-        Some("__________Using 3 distcc servers, of which only 1 support(s) pump mode")
-    );
-    let said = installed.run(&["touch", "ran"], &[("DISTCC_HOSTS", "a,lzo localhost")]);
+    let off = ("PUMP_ACTIONS", "0");
+    for (variables, line) in [
+        (
+            &[("DISTCC_HOSTS", &*hosts), off][..],
+            "__________Using 3 distcc servers, of which only 1 support(s) pump mode",
+        ),
+        (
+            &[("DISTCC_HOSTS", &*hosts)],
+            "__________Using 3 distcc servers, 1 listed for pump mode; each is asked whether it runs actions",
+        ),
+    ] {
+        let said = installed.run(&["sh", "-c", ":"], variables);
+        assert_eq!(said.stdout.lines().nth(1), Some(line));
+    }
+    let list = ("DISTCC_HOSTS", "a,lzo localhost");
+    let said = installed.run(&["touch", "ran"], &[list, off]);
     assert_eq!(said.code, Some(1));
     assert_eq!(said.stdout, "__________Using distcc-pump from TREE/bin\n");
     assert_eq!(
@@ -24,6 +34,27 @@ fn hosts_without_pump_mode_are_counted_or_refused() {
          this machine alone)\n"
     );
     assert!(!installed.tree.path("ran").exists());
+    installed.check_clean();
+    // Any host may run actions; this one does not say.
+    let said = installed.run(&["touch", "ran"], &[list]);
+    assert_eq!(said.code, Some(0));
+    assert_eq!(
+        said.stderr,
+        "TREE/bin/pump: Warning: no answer from a,lzo\n"
+    );
+    assert!(installed.tree.path("ran").exists());
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_said_to_be_wrong_once() {
+    let installed = Installed::new();
+    installed.script("distcc", "echo what is wrong >&2\n");
+    let said = installed.run(&["touch", "ran"], &[("DISTCC_HOSTS", "http://a:1")]);
+    assert_eq!(said.code, Some(1));
+    assert_eq!(
+        said.stderr,
+        "what is wrong\nTREE/bin/pump: error: the host list cannot be used (see 'distcc --show-hosts')\n"
+    );
     installed.check_clean();
 }
 
