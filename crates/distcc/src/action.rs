@@ -5,7 +5,7 @@
 //! do it (`INCLUDE_SERVER_ENGINES`) it does not even ask, so this costs other jobs nothing; and once the agent knows that
 //! none of them does, its socket is gone. An agent that ends meanwhile has a successor ([`crate::session`]), which is asked again.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -41,7 +41,7 @@ pub(crate) enum NotDone {
     Refused(OsString),
     /// There are no engines, or none does it.
     Nobody,
-    /// The session goes on, and its agent has ended for good.
+    /// The session goes on, and its agent has ended, or does so at this question.
     Gone,
 }
 
@@ -102,22 +102,24 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         }
         Err(error) => {
             log.warning("", format_args!("the agent has gone: {}", Reason(&error)));
-            session::goes_on(port).then_some(Attempt::NotDone(NotDone::Gone))
+            gone(&error, port)
         }
     }
+}
+
+fn gone(error: &io::Error, port: &OsStr) -> Option<Attempt> {
+    let is_refused = error.kind() == io::ErrorKind::ConnectionRefused;
+    let is_gone = (is_refused || session::has_ended(error)) && session::goes_on(port);
+    is_gone.then_some(Attempt::NotDone(NotDone::Gone))
 }
 
 /// No socket means that there are no engines, and one that nobody serves that there will be none.
 #[cold]
 fn without_agent(error: &io::Error, settings: &Settings) -> Option<Attempt> {
-    let is_dead = error.kind() == io::ErrorKind::ConnectionRefused;
-    let port = settings.pump.port.as_ref()?;
-    if !is_dead || !session::goes_on(port) {
-        return None;
-    }
+    let gone = gone(error, settings.pump.port.as_ref()?)?;
     let text = format_args!("the agent has gone: {}", Reason(error));
     settings.log.warning("", text);
-    Some(Attempt::NotDone(NotDone::Gone))
+    Some(gone)
 }
 
 fn ask(mut agent: &UnixStream, question: &Question) -> io::Result<Answer> {

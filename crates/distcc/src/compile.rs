@@ -180,18 +180,18 @@ fn distribute(
         monitor: Monitor::new(settings, compile.input()),
         account: Account::new(settings),
     };
-    // Hosts of an action would get text otherwise, where pump mode is not theirs.
-    if is_gone
-        && settings.fallback
-        && let Some(exit) = here.fall_back(None, &WhyLocal::NoIncludeServer)
-    {
-        return exit;
-    }
     let mut source = Source::NotStarted;
     let mut failed = None;
     while let Some((host, slot)) = here.scheduler.wait_for_slot() {
         if host.transport == Transport::Local {
             return here.run_in(&slot, &WhyLocal::Chosen);
+        }
+        // It would have had the action, and gets no text in place of it. In pump mode the include server is asked again.
+        if is_gone && settings.fallback && !host.cpp {
+            drop(slot);
+            return here
+                .fall_back(Some(host), &WhyLocal::NoIncludeServer)
+                .unwrap_or(Exit::NO_INCLUDES);
         }
         // They matter on hosts only, and 3.4 insists on them there.
         let limits = match settings.limits(host.cpp) {
@@ -249,6 +249,7 @@ fn distribute(
             let spec = host.spec.clone();
             (Some(host), WhyLocal::HostFailed { host: spec, fault })
         }
+        (None, Some(list)) if is_gone && list.hosts.is_empty() => (None, WhyLocal::NoIncludeServer),
         (None, Some(_)) => (None, WhyLocal::NoHostLeft),
         (None, None) => (None, WhyLocal::NoHostList),
     };

@@ -10,8 +10,9 @@ use std::io::{self, ErrorKind};
 
 use protocol::session::{RECORDS, beside_socket};
 
-/// How often an include server is asked that ends in the middle: who asks may be the reason.
-pub(crate) const MOST_TRIES: u32 = 3;
+/// How often a question is asked that include servers end at: it may be the reason. Once more may be asked in another way,
+/// as an action and for files; together that is less than what `pump` gives up at.
+pub(crate) const MOST_TRIES: u32 = 2;
 
 /// For the log.
 pub(crate) const AGAIN: &str = "the include server has ended; asking the next one";
