@@ -101,6 +101,43 @@ fn bazel_builds_here_and_the_second_time_takes_what_is_known() {
     server.expect_jobs("COMPILE_OK", 3);
 }
 
+/// A rule whose output is a folder, of which only the command knows what is in it.
+const FOLDER: &str = r#"
+def _folder(ctx):
+    out = ctx.actions.declare_directory(ctx.attr.name)
+    ctx.actions.run_shell(
+        outputs = [out],
+        command = "cd $1 && mkdir -p sub/empty && echo one >sub/one && printf '#!/bin/sh\necho ran\n' >run && chmod 755 run && ln -s sub/one link",
+        arguments = [out.path],
+    )
+    return DefaultInfo(files = depset([out]))
+
+folder = rule(implementation = _folder)
+"#;
+
+#[test]
+fn bazel_takes_folders() {
+    let server = Setup::of(Side::Ours).option("--remote-exec=any").start();
+    let tree = Tree::new();
+    tree.write("ws/WORKSPACE", "workspace(name = \"small\")\n");
+    tree.write("ws/folder.bzl", FOLDER);
+    tree.write(
+        "ws/BUILD",
+        "load(\":folder.bzl\", \"folder\")\nfolder(name = \"program\")\n",
+    );
+    let made = tree.join("ws/bazel-bin/program");
+    for expected in ["1 remote", "1 remote cache hit"] {
+        let done = build(&tree, &server).expect_success();
+        let said = said(&done);
+        assert!(said.contains(expected), "{expected:?} is due:\n{said}");
+        assert_eq!(fs::read_to_string(made.join("sub/one")).unwrap(), "one\n");
+        assert_eq!(fs::read_to_string(made.join("link")).unwrap(), "one\n");
+        assert_eq!(run(&mut command(made.join("run"))).text().0, "ran\n");
+        bazel(&tree, &["clean"]).expect_success();
+    }
+    server.expect_jobs("COMPILE_OK", 1);
+}
+
 #[test]
 fn bazel_is_told_why_its_actions_do_not_run_by_default() {
     let server = Setup::of(Side::Ours).start();

@@ -1,5 +1,6 @@
 //! What all services share, and what they need of the server around them.
 
+use std::fmt;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -116,6 +117,38 @@ pub enum Output {
     },
     /// A symbolic link, and where it leads.
     Link(String),
+    /// A folder with all that is in it.
+    Folder(Box<dyn Folder>),
+}
+
+/// A folder that a command made. It is read once it is kept, so that not all of its files are open at a time.
+pub trait Folder: fmt::Debug + Send {
+    /// Calls `take` for each entry, by its path from the folder, without a slash in front; folders come before what they
+    /// hold. Ends at the first error.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be brought back, and those of `take`.
+    fn visit(
+        &self,
+        take: &mut dyn FnMut(&str, Found) -> Result<(), Failure>,
+    ) -> Result<(), Failure>;
+}
+
+/// An entry of a folder.
+#[derive(Debug)]
+pub enum Found {
+    /// A file.
+    File {
+        /// Read from its beginning.
+        content: File,
+        /// May be executed.
+        executable: bool,
+    },
+    /// A symbolic link, and where it leads.
+    Link(String),
+    /// A folder, perhaps an empty one.
+    Folder,
 }
 
 /// Why there is no result.

@@ -16,10 +16,10 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::content::blocking;
 use crate::engine::{Client, Engine, Executed, Failure, Output, Refusal, Slot};
-use crate::fault;
 use crate::operations::{Operation, Progress, Waiting};
 use crate::reading::Job;
 use crate::results;
+use crate::{fault, folders};
 
 const PACKAGE: &str = "type.googleapis.com/build.bazel.remote.execution.v2";
 
@@ -151,7 +151,13 @@ impl Engine {
             if !job.outputs.contains(&path) {
                 continue; // Only what was declared.
             }
+            job.check_kind(&path, &output)?;
             match output {
+                Output::Folder(folder) => {
+                    let format = job.command.output_directory_format;
+                    let kept = folders::keep(&store, &*folder, &path, format)?;
+                    result.output_directories.push(kept);
+                }
                 Output::Link(target) => put_link(
                     &mut result,
                     job,
@@ -211,7 +217,7 @@ fn runs_nothing() -> Status {
     Status::unimplemented("this server keeps results, and runs nothing")
 }
 
-fn status(failure: Failure) -> Status {
+pub(crate) fn status(failure: Failure) -> Status {
     match failure {
         Failure::Ending => Status::unavailable("this server ends"),
         Failure::Invalid(text) => Status::invalid_argument(text),
@@ -227,9 +233,12 @@ fn status(failure: Failure) -> Status {
     reason = "clients of the API before 2.1 look for links there"
 )]
 fn put_link(result: &mut ActionResult, job: &Job, link: OutputSymlink) {
-    match job.command.output_paths.is_empty() {
-        true => result.output_file_symlinks.push(link),
-        false => result.output_symlinks.push(link),
+    if !job.command.output_paths.is_empty() {
+        result.output_symlinks.push(link);
+    } else if job.command.output_files.contains(&link.path) {
+        result.output_file_symlinks.push(link);
+    } else {
+        result.output_directory_symlinks.push(link);
     }
 }
 

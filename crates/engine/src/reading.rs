@@ -10,6 +10,7 @@ use prost::Message;
 use store::{Hold, Store};
 use tonic::Status;
 
+use crate::engine::Output;
 use crate::fault;
 
 /// Bytes of one message of an action at most.
@@ -110,6 +111,30 @@ impl Job {
     pub fn brings_its_root(&self) -> bool {
         let (name, whole) = PLATFORM_ROOT;
         self.property(name) == Some(whole)
+    }
+
+    /// Whether an output is what its declaration says, where that says anything.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT: a folder that was declared as a file, or the reverse.
+    #[expect(
+        deprecated,
+        reason = "clients of the API before 2.1 name outputs there"
+    )]
+    pub(crate) fn check_kind(&self, path: &String, output: &Output) -> Result<(), Status> {
+        let command = &self.command;
+        let (declared, is, was) = match output {
+            Output::Folder(_) => (&command.output_directories, "folder", "file"),
+            Output::File { .. } => (&command.output_files, "file", "folder"),
+            Output::Link(_) => return Ok(()),
+        };
+        if command.output_paths.is_empty() && !declared.contains(path) {
+            return Err(Status::invalid_argument(format!(
+                "the output {path:?} is a {is}, and was declared as a {was}"
+            )));
+        }
+        Ok(())
     }
 
     /// The value of a platform property.

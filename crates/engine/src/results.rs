@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use crate::content::blocking;
 use crate::engine::{BATCH, Engine};
-use crate::fault;
+use crate::{fault, folders};
 
 #[tonic::async_trait]
 impl ActionCache for Engine {
@@ -60,13 +60,28 @@ impl Engine {
         };
         let result = ActionResult::decode(&*bytes).ok();
         let whole = result.filter(|result| {
-            let named = blobs(result);
+            let named = self.blobs(result);
             named.is_some_and(|named| self.shared.store.missing(named).is_empty())
         });
         if whole.is_none() {
             self.shared.results.remove(action).map_err(disk)?;
         }
         Ok(whole)
+    }
+
+    /// All blobs that a result rests on.
+    fn blobs(&self, result: &ActionResult) -> Option<Vec<Digest>> {
+        let files = result.output_files.iter().map(|file| file.digest.as_ref());
+        let streams = [&result.stdout_digest, &result.stderr_digest];
+        let streams = streams.into_iter().flatten().map(Some);
+        let mut all = files
+            .chain(streams)
+            .map(|digest| fault::digest(digest).ok())
+            .collect::<Option<Vec<Digest>>>()?;
+        for folder in &result.output_directories {
+            all.extend(folders::blobs(&self.shared.store, folder)?);
+        }
+        Some(all)
     }
 
     /// Puts contents into the result itself as far as a message has room: what is short saves a question.
@@ -107,15 +122,4 @@ impl Engine {
 /// What the result of an action is kept under that needs more than it brings.
 pub(crate) fn within(action: Digest, surroundings: Digest) -> Digest {
     Digest::of(&[action.hash, surroundings.hash].concat())
-}
-
-/// All blobs that a result names.
-fn blobs(result: &ActionResult) -> Option<Vec<Digest>> {
-    let files = result.output_files.iter().map(|file| file.digest.as_ref());
-    let streams = [&result.stdout_digest, &result.stderr_digest];
-    let streams = streams.into_iter().flatten().map(Some);
-    files
-        .chain(streams)
-        .map(|digest| fault::digest(digest).ok())
-        .collect()
 }

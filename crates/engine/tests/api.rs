@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
@@ -24,7 +25,8 @@ use bazel_remote_apis::google::bytestream::byte_stream_client::ByteStreamClient;
 use bazel_remote_apis::google::bytestream::{QueryWriteStatusRequest, ReadRequest, WriteRequest};
 use bazel_remote_apis::google::longrunning::operation;
 use engine::{
-    Client, Engine, Entry, Executed, Executor, Failure, Job, Output, Refusal, Slot, Stop,
+    Client, Engine, Entry, Executed, Executor, Failure, Folder, Found, Job, Output, Refusal, Slot,
+    Stop,
 };
 use prost::Message;
 use store::{Results, Store};
@@ -106,15 +108,19 @@ impl Executor for Plain {
             std::thread::sleep(Duration::from_millis(5));
         };
         let made = |path: &String| {
-            File::open(cwd.join(path)).ok().map(|content| {
-                (
-                    path.clone(),
-                    Output::File {
-                        content,
-                        executable: false,
-                    },
-                )
-            })
+            let at = cwd.join(path);
+            let output = match at.is_dir() {
+                true => {
+                    let kept = tempfile::tempdir().unwrap();
+                    std::fs::rename(at, kept.path().join("out")).unwrap();
+                    Output::Folder(Box::new(Kept(kept)))
+                }
+                false => Output::File {
+                    content: File::open(at).ok()?,
+                    executable: false,
+                },
+            };
+            Some((path.clone(), output))
         };
         Ok(Executed {
             exit_code: status.code().unwrap(),
@@ -122,6 +128,40 @@ impl Executor for Plain {
             stderr: Vec::new(),
             outputs: job.outputs.iter().filter_map(made).collect(),
         })
+    }
+}
+
+/// A folder that a command made: `out` in here.
+#[derive(Debug)]
+struct Kept(tempfile::TempDir);
+
+impl Folder for Kept {
+    fn visit(
+        &self,
+        take: &mut dyn FnMut(&str, Found) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let top = self.0.path().join("out");
+        let mut left = vec![top.clone()];
+        while let Some(folder) = left.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                let found = path.symlink_metadata().unwrap();
+                let found = if found.is_symlink() {
+                    let target = std::fs::read_link(&path).unwrap();
+                    Found::Link(target.into_os_string().into_string().unwrap())
+                } else if found.is_dir() {
+                    left.push(path.clone());
+                    Found::Folder
+                } else {
+                    Found::File {
+                        content: File::open(&path).unwrap(),
+                        executable: found.permissions().mode() & 0o111 != 0,
+                    }
+                };
+                take(path.strip_prefix(&top).unwrap().to_str().unwrap(), found)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -611,6 +651,124 @@ async fn an_action_runs_once_and_is_known_then() {
         .unwrap()
         .unwrap();
     assert_eq!(page.directories.len(), 2);
+}
+
+impl Running {
+    /// The same action whose command is another: of a client before version 2.1, say.
+    async fn put_changed(&self, action: &mut Hermetic, change: impl Fn(&mut messages::Command)) {
+        let find = |digest: &Digest| {
+            let mut blobs = action.packed.blobs.iter();
+            blobs.find(|(there, _)| there == digest).unwrap().1.clone()
+        };
+        let mut message = messages::Action::decode(&*find(&action.packed.digest)).unwrap();
+        let named = message.command_digest.as_ref().unwrap();
+        let named = Digest::try_from(named).unwrap();
+        let mut command = messages::Command::decode(&*find(&named)).unwrap();
+        change(&mut command);
+        let command = command.encode_to_vec();
+        message.command_digest = Some(Digest::of(&command).message());
+        let message = message.encode_to_vec();
+        action.packed.digest = Digest::of(&message);
+        let blobs = [command, message].map(|bytes| (Digest::of(&bytes), bytes));
+        action.packed.blobs.extend(blobs);
+        self.put_action(action).await;
+    }
+}
+
+/// As of Bazel's tree artifacts: what is in it, of which one folder is there twice.
+#[tokio::test]
+#[expect(deprecated, reason = "as clients of the API before 2.1 name outputs")]
+async fn outputs_that_are_folders_come_as_trees() {
+    let running = start().await;
+    let line = "mkdir -p out/a out/b/empty out/c/empty; echo x >out/a/x; chmod 755 out/a/x; ln -s a/x out/link";
+    let mut action = shell(line, false);
+    let by_kind = |files: &[&str], folders: &[&str]| {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let (files, folders): (Vec<String>, Vec<String>) = (names(files), names(folders));
+        move |command: &mut messages::Command| {
+            command.output_paths.clear();
+            command.output_files.clone_from(&files);
+            command.output_directories.clone_from(&folders);
+            command.output_directory_format = 2;
+        }
+    };
+    running
+        .put_changed(&mut action, by_kind(&[], &["out"]))
+        .await;
+    let response = running.execute(&action).await.unwrap();
+    let result = response.result.unwrap();
+    let [output] = &*result.output_directories else {
+        panic!("{result:?}")
+    };
+    assert_eq!(&*output.path, "out");
+    let fetch = async |digest: Digest| {
+        let mut client = ContentAddressableStorageClient::new(running.channel.clone());
+        let request = BatchReadBlobsRequest {
+            digests: vec![digest.message()],
+            ..Default::default()
+        };
+        let answer = client.batch_read_blobs(request).await.unwrap().into_inner();
+        answer.responses[0].data.clone()
+    };
+    let digest =
+        |message: &Option<messages::Digest>| Digest::try_from(message.as_ref().unwrap()).unwrap();
+    let tree = messages::Tree::decode(&*fetch(digest(&output.tree_digest)).await).unwrap();
+    let root = tree.root.unwrap();
+    // `b` and `c` are equal.
+    assert_eq!((root.directories.len(), tree.children.len()), (3, 3));
+    assert_eq!(
+        (&*root.symlinks[0].name, &*root.symlinks[0].target),
+        ("link", "a/x")
+    );
+    let named = |folder: &messages::Directory| Digest::of(&folder.encode_to_vec());
+    let a = tree
+        .children
+        .iter()
+        .find(|child| Some(named(child)) == Some(digest(&root.directories[0].digest)));
+    let [file] = &*a.unwrap().files else {
+        panic!("{a:?}")
+    };
+    assert!(file.is_executable && &*file.name == "x");
+    assert_eq!(fetch(digest(&file.digest)).await, b"x\n");
+    let kept = digest(&output.root_directory_digest);
+    assert_eq!(kept, named(&root));
+    assert_eq!(fetch(kept).await, root.encode_to_vec());
+
+    // It is known as long as all of it is there.
+    assert!(running.execute(&action).await.unwrap().cached_result);
+    for letter in 0..25 {
+        // All else of it is used meanwhile, as others would do.
+        running
+            .missing(&[digest(&output.tree_digest), action.packed.digest])
+            .await;
+        running.put(vec![junk(letter)], false).await;
+    }
+    let file = digest(&file.digest);
+    assert_eq!(running.missing(&[file]).await, [file]);
+    running.put_action(&action).await;
+    assert!(!running.execute(&action).await.unwrap().cached_result);
+
+    for (files, folders, is) in [
+        (&["out"][..], &[][..], "folder"),
+        (&[], &["in.txt"], "file"),
+    ] {
+        let mut action = shell(line, true);
+        running
+            .put_changed(&mut action, by_kind(files, folders))
+            .await;
+        let status = running.execute(&action).await.unwrap().status.unwrap();
+        assert_eq!(status.code, i32::from(Code::InvalidArgument));
+        assert!(
+            status.message.contains(&format!("is a {is}")),
+            "{}",
+            status.message
+        );
+    }
+}
+
+fn junk(letter: u8) -> (Digest, Vec<u8>) {
+    let content = vec![letter; 3 << 20];
+    (Digest::of(&content), content)
 }
 
 #[tokio::test]

@@ -189,6 +189,10 @@ impl Server {
         if let Some(path) = links(&result).find(|path| order.outputs.contains(*path)) {
             return Err(Trouble::Liar(format!("{path:?} is a link there")));
         }
+        let mut folders = result.output_directories.iter().map(|folder| &folder.path);
+        if let Some(path) = folders.find(|path| order.outputs.contains(*path)) {
+            return Err(Trouble::Liar(format!("{path:?} is a folder there")));
+        }
         let mut wanted = vec![
             Wanted::new(result.stdout_digest.as_ref(), result.stdout_raw)?,
             Wanted::new(result.stderr_digest.as_ref(), result.stderr_raw)?,
@@ -232,7 +236,8 @@ fn links(result: &ActionResult) -> impl Iterator<Item = &String> {
     let links = result
         .output_symlinks
         .iter()
-        .chain(&result.output_file_symlinks);
+        .chain(&result.output_file_symlinks)
+        .chain(&result.output_directory_symlinks);
     links.map(|link| &link.path)
 }
 

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use action::Digest;
-use engine::{Entry, Failure, Job, Output};
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
+use engine::{Entry, Failure, Folder, Found, Job, Output};
+use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
 /// More outputs than any compile has, and fewer than there are descriptors.
@@ -141,15 +141,164 @@ impl Places {
             let folder = folders.get(place.folder).ok_or_else(|| {
                 Failure::Broken("the sandbox has not opened all folders".to_owned())
             })?;
-            if let Some(output) = open(folder, &place.name, &place.declared)? {
-                all.push((place.declared.clone(), output));
+            let Some(output) = open(folder, &place.name, &place.declared)? else {
+                continue;
+            };
+            if let Output::Folder(_) = output {
+                self.check_folder(place)?;
             }
+            all.push((place.declared.clone(), output));
         }
         Ok(all)
     }
 }
 
+impl Places {
+    /// Whether all that is in an output that is a folder can be seen from the folder around it.
+    fn check_folder(&self, place: &Place) -> Result<(), Failure> {
+        let path = self.folders[place.folder].join(&place.name);
+        let invalid = |what: &str| {
+            let declared = &place.declared;
+            Err(Failure::Invalid(format!("the output {declared:?} {what}")))
+        };
+        // These have mounts of their own, which went with the job.
+        if self.folders.iter().any(|inner| inner.starts_with(&path)) {
+            return invalid("is a folder that holds other outputs");
+        }
+        let top = path.strip_prefix("/").ok().and_then(Path::to_str);
+        if top.is_some_and(|top| MOUNTED.contains(&top)) {
+            return invalid("is a folder of the system");
+        }
+        Ok(())
+    }
+}
+
+/// Where a job's root may have something else than the tree, at the top.
+const MOUNTED: [&str; 12] = [
+    "bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "opt", "proc", "sbin", "tmp", "usr",
+];
+/// Entries of a folder at most.
+const MOST_ENTRIES: usize = 100_000;
+/// Folders within folders at most; each is open while those within it are visited.
+const MOST_LEVELS: usize = 100;
+
+/// An output that is a folder.
+#[derive(Debug)]
+struct Tree {
+    folder: OwnedFd,
+    declared: String,
+}
+
+impl Folder for Tree {
+    fn visit(
+        &self,
+        take: &mut dyn FnMut(&str, Found) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut entries = 0;
+        self.visit_folder(&self.folder, "", 1, &mut entries, take)
+    }
+}
+
+impl Tree {
+    fn visit_folder(
+        &self,
+        folder: &OwnedFd,
+        at: &str,
+        level: usize,
+        entries: &mut usize,
+        take: &mut dyn FnMut(&str, Found) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let declared = &self.declared;
+        for name in self.names(folder)? {
+            *entries += 1;
+            if *entries > MOST_ENTRIES || level > MOST_LEVELS {
+                let text = format!("the output {declared:?} has too many entries or levels");
+                return Err(Failure::Exceeded(text));
+            }
+            let path = match at {
+                "" => name.clone(),
+                _ => format!("{at}/{name}"),
+            };
+            match open_any(folder, &name, &format!("{declared}/{path}"))? {
+                Some(Opened::File {
+                    content,
+                    executable,
+                }) => take(
+                    &path,
+                    Found::File {
+                        content,
+                        executable,
+                    },
+                )?,
+                Some(Opened::Link(target)) => take(&path, Found::Link(target))?,
+                Some(Opened::Folder(inner)) => {
+                    take(&path, Found::Folder)?;
+                    self.visit_folder(&inner, &path, level + 1, entries, take)?;
+                }
+                // Nothing of the job runs any more, so it is there, and is a device.
+                None => {
+                    let text = format!("the output {declared:?} holds {path:?}, which is no file");
+                    return Err(Failure::Invalid(text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sorted, so that what is refused does not depend on the file system.
+    fn names(&self, folder: &OwnedFd) -> Result<Vec<String>, Failure> {
+        let declared = &self.declared;
+        let broken = |errno: Errno| {
+            let reason = crate::fault::reason(&errno.into());
+            Failure::Broken(format!("reading the output {declared:?}: {reason}"))
+        };
+        let mut names = Vec::new();
+        for entry in Dir::read_from(folder).map_err(broken)? {
+            let entry = entry.map_err(broken)?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            if names.len() > MOST_ENTRIES {
+                break; // One too many, which is found out soon.
+            }
+            let name = String::from_utf8(name.to_vec()).map_err(|_| {
+                let text = format!("the output {declared:?} holds a name that is no UTF-8");
+                Failure::Invalid(text)
+            })?;
+            names.push(name);
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+/// Something that a command made, opened.
+enum Opened {
+    File { content: File, executable: bool },
+    Link(String),
+    Folder(OwnedFd),
+}
+
 fn open(folder: &OwnedFd, name: &str, declared: &str) -> Result<Option<Output>, Failure> {
+    let opened = open_any(folder, name, declared)?;
+    Ok(opened.map(|opened| match opened {
+        Opened::File {
+            content,
+            executable,
+        } => Output::File {
+            content,
+            executable,
+        },
+        Opened::Link(target) => Output::Link(target),
+        Opened::Folder(folder) => Output::Folder(Box::new(Tree {
+            folder,
+            declared: declared.to_owned(),
+        })),
+    }))
+}
+
+fn open_any(folder: &OwnedFd, name: &str, declared: &str) -> Result<Option<Opened>, Failure> {
     let invalid = |what: &str| Failure::Invalid(format!("the output {declared:?} {what}"));
     let broken = |errno: Errno| {
         let reason = crate::fault::reason(&errno.into());
@@ -165,7 +314,7 @@ fn open(folder: &OwnedFd, name: &str, declared: &str) -> Result<Option<Output>, 
             let target = readlinkat(folder, name, Vec::new()).map_err(broken)?;
             let target = target.into_string();
             let target = target.map_err(|_| invalid("is a link to a name that is no UTF-8"))?;
-            return Ok(Some(Output::Link(target)));
+            return Ok(Some(Opened::Link(target)));
         }
         Err(Errno::ACCESS) => return Err(invalid("cannot be read")),
         Err(Errno::NXIO | Errno::NODEV) => return Err(invalid("is no file")),
@@ -173,13 +322,13 @@ fn open(folder: &OwnedFd, name: &str, declared: &str) -> Result<Option<Output>, 
     };
     let found = fstat(&opened).map_err(broken)?;
     match FileType::from_raw_mode(found.st_mode) {
-        FileType::RegularFile => Ok(Some(Output::File {
+        FileType::RegularFile => Ok(Some(Opened::File {
             content: File::from(opened),
             executable: found.st_mode & 0o111 != 0,
         })),
         // `/dev/null`: as little is made of it here as anywhere.
         FileType::CharacterDevice => Ok(None),
-        FileType::Directory => Err(invalid("is a folder; this server brings back files only")),
+        FileType::Directory => Ok(Some(Opened::Folder(opened))),
         _ => Err(invalid("is no file")),
     }
 }
@@ -396,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn only_files_and_links_are_taken_and_no_link_is_followed() {
+    fn what_is_no_file_is_refused_and_no_link_is_followed() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         std::fs::write(at("file"), "content").unwrap();
@@ -421,8 +570,81 @@ mod tests {
             panic!("no link");
         };
         assert_eq!(target, "/etc/shadow");
-        for name in ["folder", "pipe"] {
-            assert!(matches!(take(name), Err(Failure::Invalid(_))), "{name}");
+        assert!(matches!(take("pipe"), Err(Failure::Invalid(_))));
+    }
+
+    /// All entries of a folder, as text.
+    fn visited(folder: &Path) -> Result<Vec<String>, Failure> {
+        let around: OwnedFd = File::open(folder.parent().unwrap()).unwrap().into();
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let mut taken = places("", &[name]).unwrap().take(&[around])?;
+        let Some((_, Output::Folder(folder))) = taken.pop() else {
+            panic!("no folder");
+        };
+        let mut all = Vec::new();
+        folder.visit(&mut |path, found| {
+            let shown = match found {
+                Found::File {
+                    content,
+                    executable,
+                } => {
+                    let text = std::io::read_to_string(content).unwrap();
+                    format!("{path}: {text}{}", if executable { "*" } else { "" })
+                }
+                Found::Link(target) => format!("{path} -> {target}"),
+                Found::Folder => format!("{path}/"),
+            };
+            all.push(shown);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    #[test]
+    fn folders_are_taken_with_all_that_is_in_them_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        std::fs::create_dir_all(out.join("inner/empty")).unwrap();
+        std::fs::write(out.join("inner/file"), "content").unwrap();
+        std::fs::write(out.join("program"), "runs").unwrap();
+        let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(out.join("program"), runs).unwrap();
+        symlink("/etc", out.join("etc")).unwrap();
+        symlink("inner/file", out.join("inner.link")).unwrap();
+        let expected = [
+            "etc -> /etc",
+            "inner/",
+            "inner/empty/",
+            "inner/file: content",
+            "inner.link -> inner/file",
+            "program: runs*",
+        ];
+        assert_eq!(visited(&out).unwrap(), expected);
+        // Nothing is left out in silence.
+        let made = |name: &str| out.join(name);
+        rustix::fs::mknodat(rustix::fs::CWD, made("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(matches!(visited(&out), Err(Failure::Invalid(_))));
+        std::fs::remove_file(made("pipe")).unwrap();
+        let odd = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff");
+        let odd: &std::ffi::OsStr = odd;
+        std::fs::write(out.join(odd), "").unwrap();
+        assert!(matches!(visited(&out), Err(Failure::Invalid(_))));
+        std::fs::remove_file(out.join(odd)).unwrap();
+        std::fs::create_dir_all(made(&"d/".repeat(MOST_LEVELS + 1))).unwrap();
+        assert!(matches!(visited(&out), Err(Failure::Exceeded(_))));
+    }
+
+    #[test]
+    fn folders_with_mounts_of_their_own_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("out/in")).unwrap();
+        std::fs::create_dir(dir.path().join("tmp")).unwrap();
+        for outputs in [&["out", "out/in/file"][..], &["tmp"]] {
+            let places = places("", outputs).unwrap();
+            let open = || OwnedFd::from(File::open(dir.path()).unwrap());
+            let fds: Vec<OwnedFd> = places.folders.iter().map(|_| open()).collect();
+            let taken = places.take(&fds);
+            assert!(matches!(taken, Err(Failure::Invalid(_))), "{outputs:?}");
         }
     }
 }
