@@ -87,6 +87,103 @@ fn what_cannot_be_declared_is_written_here() {
     });
 }
 
+/// Each by itself: so many actions, and what the log says of the others. Whichever it is, all files are those of a compile here.
+#[test]
+fn what_compilers_read_and_write_unasked() {
+    const HEADER: &str = "clang -x c-header all.h -o all.h.pch; clang -x c-header all.h -o other";
+    let rows: &[(&str, usize, &str)] = &[
+        // Precompiled headers of clang, named and found beside the header.
+        ("$by clang -c b.c -include-pch other -o 1.o", 0, "-include-pch"),
+        ("$by clang -c b.c -include all.h -o 1.o -MD", 0, "all.h.pch"),
+        ("$by clang -c b.c -Xclang -include-pch -Xclang other -o 1.o", 0, "-include-pch"),
+        ("$by clang -x c-header all.h -o new.pch; rm new.pch", 0, "c-header"),
+        ("$by clang -x c-header -c all.h; rm all.h.gch all.h.pch", 0, "c-header"),
+        ("cc -x c-header all.h -o new.gch; rm new.gch", 0, "c-header"),
+        // Modules.
+        ("$by clang -fmodules -fmodules-cache-path=cache -c m.c -o 1.o; test -d cache; rm -r cache", 0, "-fmodules"),
+        ("$by clang -fmodules -fimplicit-module-maps -fmodules-cache-path=cache -c m.c -o 1.o; rm -r cache", 0, "-fmodules"),
+        ("clang -fmodules -x c -Xclang -emit-module -fmodule-name=mod -c module.modulemap -o mod.pcm
+          $by clang -fmodules -fno-implicit-modules -fmodule-file=mod.pcm -c m.c -o 1.o; rm mod.pcm", 0, "-fmodule"),
+        ("clang++ -std=c++20 --precompile -x c++-module mod.cppm -o mod.pcm
+          $by clang++ -std=c++20 -fmodule-file=mod.pcm -c use.cc -o 1.o; rm mod.pcm", 0, "-fmodule-file"),
+        ("clang++ -std=c++20 --precompile -x c++-module mod.cppm -o mod.pcm
+          $by clang++ -std=c++20 -fprebuilt-module-path=. -c use.cc -o 1.o; rm mod.pcm", 0, "-fprebuilt-module-path"),
+        ("$by g++ -std=c++20 -fmodules-ts -x c++ -c mod.cppm -o 1.o; test -d gcm.cache; rm -r gcm.cache", 0, "-fmodules-ts"),
+        (
+            "g++ -std=c++20 -fmodules-ts -x c++ -c mod.cppm -o mod.o
+          $by g++ -std=c++20 -fmodules-ts -c use.cc -o 1.o; rm -r gcm.cache",
+            0,
+            "-fmodules-ts",
+        ),
+        // Temporary files.
+        ("cc -c b.c -include all.h -save-temps -MD", 1, ""),
+        ("mkdir out; cc -c d/x.cc -save-temps -o out/y.o", 1, ""),
+        ("mkdir out; cc -c d/x.cc -save-temps=cwd -o out/y.o", 1, ""),
+        ("mkdir out; cc -c d/x.cc -save-temps=obj -o out/y.o -g -gsplit-dwarf", 1, ""),
+        ("mkdir out; cc -c d/x.cc --save-temps -o out/y", 1, ""),
+        ("cc -S d/x.cc -save-temps", 1, ""),
+        ("cc -c a.c -save-temps -flto -frandom-seed=1 -ffat-lto-objects", 1, ""),
+        ("cc -c d/t.S -save-temps -o t.o", 1, ""),
+        ("cc -c a.c -save-temps -dumpbase x.c -o y.o", 0, "-dumpbase"),
+        ("mkdir out; $by clang -c d/x.cc -save-temps=cwd -o out/y.o", 1, ""),
+        ("mkdir out; $by clang -c d/x.cc --save-temps -o out/y.o -emit-llvm", 1, ""),
+        ("$by clang -c d/t.S -save-temps -o t.o", 1, ""),
+        ("$by clang -S d/x.cc -save-temps -flto", 1, ""),
+        ("mkdir out; $by clang -c d/x.cc -save-temps=obj -o out/y.bc -emit-llvm", 1, ""),
+        ("$by clang -S a.c -save-temps -emit-llvm", 1, ""),
+        // Dumps that the compiler names by itself.
+        ("cc -c a.c -O2 -fdump-tree-all -fdump-noaddr", 0, "-fdump-tree-all"),
+        ("cc -c a.c -O2 -fdump-ipa-all -fdump-noaddr; rm *.cgraph *.wpa-* 2>&- || :", 0, "-fdump-ipa-all"),
+        ("cc -c a.c -O2 -fdump-rtl-expand -fdump-noaddr", 0, "-fdump-rtl-expand"),
+        ("cc -c d/x.cc -fdump-lang-class; test -s x.cc.*.class; rm x.cc.*.class", 0, "-fdump-lang-class"),
+        ("cc -c a.c -fdump-statistics", 0, "-fdump-statistics"),
+        ("cc -c a.c -da -fdump-noaddr", 0, "-da"),
+        ("cc -c a.c -fdump-go-spec=spec", 0, "-fdump-go-spec"),
+        ("cc -c a.c -fdump-ada-spec", 0, "-fdump-ada-spec"),
+        ("cc -c a.c -fdump-final-insns=insns", 0, "-fdump-final-insns"),
+        ("cc -c a.c -fdump-earlydebug -g -fdump-noaddr", 0, "-fdump-earlydebug"),
+        ("cc -c a.c -fcompare-debug", 1, ""),
+        ("cc -c a.c -O2 -fopt-info-all-optall=out", 1, ""),
+        // Where they go.
+        ("cc -c a.c -dumpdir x. -fstack-usage", 0, "-dumpdir"),
+        ("mkdir x; cc -c a.c -dumpdir x/ -o a.o -gsplit-dwarf -g", 0, "-dumpdir"),
+        ("cc -c a.c -dumpbase y.c -dumpbase-ext .c -fstack-usage", 0, "-dumpbase"),
+        // Statistics.
+        ("$by clang -c a.c -save-stats; rm -f *.stats", 0, "-save-stats"),
+        ("$by clang -c a.c -save-stats=obj -o 1.o; rm -f *.stats", 0, "-save-stats"),
+        ("$by clang -c a.c -Xclang -stats-file=s -o 1.o; rm -f s", 0, "-stats-file"),
+        ("$by clang -c a.c -fproc-stat-report=s -o 1.o; test -s s; rm s", 0, "-fproc-stat-report"),
+    ];
+    let server = Setup::of(Side::Ours).jobs(2).start();
+    let wrong = rows.iter().filter(|(script, actions, why)| {
+        let work = Work::on(&server.engine());
+        work.write("a.c", TEXT);
+        work.write("all.h", "#include <stdio.h>\n#define A 1\n");
+        work.write("b.c", "int a = A;\n");
+        work.write(
+            "d/x.cc",
+            "struct A { virtual int f(); }; int A::f() { return 1; }\n",
+        );
+        work.write("d/t.S", "#define N t\n.globl N\nN: .byte 1\n");
+        work.write("mod.h", "int mod(void);\n");
+        work.write("module.modulemap", "module mod { header \"mod.h\" }\n");
+        work.write("m.c", "#include \"mod.h\"\nint m(void) { return mod(); }\n");
+        work.write(
+            "mod.cppm",
+            "export module mod;\nexport int mod() { return 1; }\n",
+        );
+        work.write("use.cc", "import mod;\nint use() { return mod(); }\n");
+        let script = format!("{HEADER}\n{script}\nrm -f all.h.pch other");
+        let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            same(&work, &script, *actions);
+            assert!(work.log().contains(why), "{why}: {}", work.log());
+        }));
+        tried.is_err()
+    });
+    let wrong: Vec<&str> = wrong.map(|(script, ..)| *script).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn plugins_come_along_with_what_they_are_told() {
     on_ours(|work| {

@@ -76,7 +76,7 @@ impl<'c> Files<'c> {
             "-save-temps" | "--save-temps"
                 if matches!(value, b"" | b"=cwd" | b"=obj" | b"cwd" | b"obj") =>
             {
-                self.write_beside(&[b".i", b".ii", b".mi", b".mii", b".s", b".bc"]);
+                self.write_beside(&[b".i", b".ii", b".mi", b".mii", b".s", b".bc", b".tmp.bc"]);
             }
             "-ftime-trace" if word == b"-ftime-trace" => self.write_beside(&[b".json"]),
             "-ftime-trace" => return value.starts_with(b"-granularity="),

@@ -58,6 +58,7 @@ fn files_that_are_made() {
         "-fsanitize=address -fsanitize-ignorelist=ignored",
         "-flto",
         "-save-temps -flto",
+        "-save-temps -emit-llvm",
     ];
     let outputs = [
         "",
