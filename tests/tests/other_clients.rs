@@ -107,7 +107,7 @@ def _folder(ctx):
     out = ctx.actions.declare_directory(ctx.attr.name)
     ctx.actions.run_shell(
         outputs = [out],
-        command = "cd $1 && mkdir -p sub/empty && echo one >sub/one && printf '#!/bin/sh\necho ran\n' >run && chmod 755 run && ln -s sub/one link",
+        command = "mkdir -p $1 && cd $1 && mkdir -p sub/empty && echo one >sub/one && printf '#!/bin/sh\necho ran\n' >run && chmod 755 run && ln -s sub/one link",
         arguments = [out.path],
     )
     return DefaultInfo(files = depset([out]))

@@ -12,7 +12,7 @@ use action::messages::capabilities_server::CapabilitiesServer;
 use action::messages::content_addressable_storage_server::ContentAddressableStorageServer;
 use action::messages::execution_server::ExecutionServer;
 use bazel_remote_apis::google::bytestream::byte_stream_server::ByteStreamServer;
-use store::{Owner, Results, Store};
+use store::{Hold, Owner, Results, Store};
 use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) results: Results,
     pub(crate) executor: Option<Arc<dyn Executor>>,
     pub(crate) operations: Operations,
+    /// The empty blob: clients take it for granted, and Bazel does not send it.
+    _empty: Option<Hold>,
 }
 
 /// Who asks, as far as it has an address. Who accepts connections gives it along with each
@@ -195,7 +197,11 @@ impl Stop {
 impl Engine {
     /// A server over these. Without an executor it is a cache only.
     pub fn new(store: Store, results: Results, executor: Option<Arc<dyn Executor>>) -> Engine {
+        let empty = Digest::of(b"");
+        // A disk on which it has no room has room for nothing else, which others say.
+        let kept = store.put(empty, b"").ok();
         let shared = Shared {
+            _empty: kept.and_then(|()| store.hold([empty]).ok()),
             store,
             results,
             executor,
