@@ -216,6 +216,8 @@ impl Words {
             None => Language::of_name(input).ok_or(WhyLocal::NoInput)?,
         };
         let compiles_cxx = argv[..first].iter().any(|name| is_cxx(name.as_bytes()));
+        // Assembler text has no other form.
+        let to_llvm = to_llvm && language != Language::PreprocessedAssembler;
         let extension: &[u8] = match (to_llvm, to_text) {
             (false, false) => b".o",
             (false, true) => b".s",
