@@ -128,6 +128,8 @@ fn what_compilers_read_and_write_unasked() {
         ("mkdir out; $by clang -c d/x.cc -save-temps=cwd -o out/y.o", 1, ""),
         ("mkdir out; $by clang -c d/x.cc --save-temps -o out/y.o -emit-llvm", 1, ""),
         ("$by clang -c d/t.S -save-temps -o t.o", 1, ""),
+        ("$by clang -c d/t.S -save-temps -emit-llvm", 1, ""),
+        ("cc -c a.c -o /dev/null", 1, ""),
         ("$by clang -S d/x.cc -save-temps -flto", 1, ""),
         ("mkdir out; $by clang -c d/x.cc -save-temps=obj -o out/y.bc -emit-llvm", 1, ""),
         ("$by clang -S a.c -save-temps -emit-llvm", 1, ""),

@@ -163,6 +163,20 @@ fn was_killed(done: &Done) -> bool {
     done.exit_code >= 128 || find(&done.stderr, b" signal terminated program ")
 }
 
+/// Whether a compile succeeded and did not make what it was to make.
+fn lacks_output(done: &Done) -> bool {
+    done.exit_code == 0 && !has(done, &done.output)
+}
+
+fn has(done: &Done, file: &OsStr) -> bool {
+    done.files.iter().any(|(name, _)| name == file)
+}
+
+/// Whether something like `/dev/null` stands there, of which nothing comes back.
+fn is_special(file: &OsStr) -> bool {
+    fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
 /// Writes what was made, and says what the compiler said. Nothing if it cannot be written: then the compiler here says
 /// why.
 fn conclude(done: &Done, settings: &Settings) -> Option<Exit> {
@@ -173,11 +187,18 @@ fn conclude(done: &Done, settings: &Settings) -> Option<Exit> {
         settings.log.warning("", text);
         return None;
     }
+    if lacks_output(done) && !is_special(&done.output) {
+        // It is called something else than we think: the compiler here knows.
+        let name = done.output.display();
+        let text = format_args!("{host} made no {name}; going on without it");
+        settings.log.warning("", text);
+        return None;
+    }
     if done.exit_code != 0 {
         // As compilers do when they fail.
         let output = &done.output;
         let is_old = fs::symlink_metadata(output).is_ok_and(|found| found.is_file());
-        if is_old && !done.files.iter().any(|(name, _)| name == output) {
+        if is_old && !has(done, output) {
             let _ = fs::remove_file(output); // It may be gone already.
         }
     }
@@ -216,6 +237,24 @@ mod tests {
             let has = has_words(hosts.as_bytes(), engines.as_bytes());
             assert_eq!(has, expected, "{hosts:?} {engines:?}");
         }
+    }
+
+    #[test]
+    fn success_without_an_object_is_none() {
+        let done = |exit_code, files: &[&str]| Done {
+            exit_code,
+            output: "a.o".into(),
+            files: files
+                .iter()
+                .map(|&name| (name.into(), Vec::new()))
+                .collect(),
+            ..Done::default()
+        };
+        assert!(lacks_output(&done(0, &["a.d"])));
+        assert!(!lacks_output(&done(0, &["a.d", "a.o"])));
+        assert!(!lacks_output(&done(1, &["a.d"])));
+        assert!(is_special("/dev/null".as_ref()) && !is_special("/nowhere".as_ref()));
+        assert!(!is_special("/".as_ref()));
     }
 
     #[test]
