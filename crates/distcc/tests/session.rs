@@ -165,7 +165,7 @@ fn an_agent_that_ends_in_the_middle_has_a_successor() {
     assert_eq!(place.read("a.o"), b"OBJECT");
     assert_eq!(server.connections(), 0);
     assert_eq!(questions.try_iter().count(), 2);
-    assert_eq!(place.text("commands"), "pump 0 0 0 far\n");
+    assert_eq!(place.text("commands"), "pump 0 0 0 far:3632\n");
 }
 
 /// It may be alive, and unable to say anything to this one question.
