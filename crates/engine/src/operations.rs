@@ -13,7 +13,7 @@ use crate::engine::Stop;
 
 /// How long a job goes on, and its result is kept, when nobody waits any more: a client whose connection broke may
 /// come back.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where an operation is.
 #[derive(Clone, Debug)]

@@ -65,6 +65,11 @@ impl Held {
         Wanted { claim, coming }
     }
 
+    /// Nothing is known to be there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().there.is_empty()
+    }
+
     /// The server has said that it holds these no more.
     pub(crate) fn forget(&self, digests: &[Digest]) {
         let mut blobs = self.lock();

@@ -267,4 +267,8 @@ impl Contents for AllContents {
             None => self.files.content(digest),
         }
     }
+
+    fn is_of_action(&self, digest: &Digest) -> bool {
+        self.messages.contains_key(digest)
+    }
 }

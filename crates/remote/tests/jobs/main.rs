@@ -4,7 +4,7 @@
 mod lies;
 mod peer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -26,9 +26,15 @@ struct Blobs {
     bytes: HashMap<Digest, Vec<u8>>,
     files: HashMap<Digest, File>,
     asked: Mutex<HashMap<Digest, usize>>,
+    /// Those of the action itself.
+    of_action: HashSet<Digest>,
 }
 
 impl Contents for Blobs {
+    fn is_of_action(&self, digest: &Digest) -> bool {
+        self.of_action.contains(digest)
+    }
+
     fn content(&self, digest: &Digest) -> io::Result<Content> {
         *self.asked.lock().unwrap().entry(*digest).or_default() += 1;
         match self.files.get(digest) {
@@ -55,6 +61,7 @@ fn order(times: usize, input: &[u8], outputs: &[&str]) -> (Order, Arc<Blobs>) {
     let hermetic = Hermetic::new(&job, root).unwrap();
     let mut blobs = Blobs::default();
     blobs.bytes.extend(hermetic.packed.blobs.clone());
+    blobs.of_action = blobs.bytes.keys().copied().collect();
     blobs.bytes.insert(Digest::of(input), input.to_vec());
     let blobs = Arc::new(blobs);
     let order = Order {
@@ -88,6 +95,25 @@ async fn an_action_runs_and_its_outputs_come_back() {
         (3, &b"out"[..], &b""[..])
     );
     assert!(!outcome.cached);
+}
+
+/// A server that does not know the result does not have the messages either, as a rule.
+#[tokio::test]
+async fn a_server_is_asked_for_files_and_only_at_first_for_messages() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    let (first, _) = order(2, b"one", &["o"]);
+    server.run(&first).await.unwrap();
+    let mut all = first.blobs.to_vec();
+    all.sort_unstable();
+    assert_eq!(running.peer.asked(), all);
+    let (second, _) = order(2, b"two", &["o"]);
+    server.run(&second).await.unwrap();
+    assert_eq!(running.peer.asked(), [Digest::of(b"two")]);
+    // What it has forgotten goes there again.
+    running.peer.forget();
+    server.run(&second).await.unwrap();
+    assert_eq!(running.peer.runs(), 3);
 }
 
 #[tokio::test]

@@ -81,9 +81,18 @@ pub(crate) struct Peer {
     blobs: Arc<Mutex<HashMap<Digest, Vec<u8>>>>,
     results: Arc<Mutex<HashMap<Digest, ActionResult>>>,
     runs: Arc<AtomicUsize>,
+    /// What it was asked about.
+    asked: Arc<Mutex<Vec<Digest>>>,
 }
 
 impl Peer {
+    /// What it was asked about since the last time, sorted.
+    pub(crate) fn asked(&self) -> Vec<Digest> {
+        let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
+        asked.sort_unstable();
+        asked
+    }
+
     /// How often anything was run.
     pub(crate) fn runs(&self) -> usize {
         self.runs.load(Ordering::SeqCst)
@@ -198,6 +207,9 @@ impl ContentAddressableStorage for Peer {
         request: Request<FindMissingBlobsRequest>,
     ) -> Result<Response<FindMissingBlobsResponse>, Status> {
         let mut missing_blob_digests = request.into_inner().blob_digests;
+        let asked = missing_blob_digests.iter();
+        let asked = asked.filter_map(|digest| named(Some(digest)).ok());
+        self.asked.lock().unwrap().extend(asked);
         let blobs = self.blobs.lock().unwrap();
         missing_blob_digests
             .retain(|digest| named(Some(digest)).is_ok_and(|digest| !blobs.contains_key(&digest)));
