@@ -32,6 +32,8 @@ pub struct Job<'j> {
 pub struct Hermetic {
     /// The digest of the `Action`, its blob last. The `Command` stands before it, and in front the folders.
     pub packed: Packed,
+    /// The digest of the input root.
+    pub root: Digest,
     /// Where each output of the job stands in the `ActionResult`.
     pub outputs: BTreeMap<String, Vec<u8>>,
 }
@@ -57,10 +59,13 @@ impl Hermetic {
         }
         let command = command(job, outputs.keys().cloned().collect())?.encode_to_vec();
         let command_digest = Digest::of(&command);
-        let Packed { digest, mut blobs } = root.pack();
+        let Packed {
+            digest: root,
+            mut blobs,
+        } = root.pack();
         let action = Action {
             command_digest: Some(command_digest.message()),
-            input_root_digest: Some(digest.message()),
+            input_root_digest: Some(root.message()),
             do_not_cache: job.do_not_cache,
             platform: Some(platform()),
             ..Action::default()
@@ -71,6 +76,7 @@ impl Hermetic {
         blobs.push((digest, action));
         Ok(Hermetic {
             packed: Packed { digest, blobs },
+            root,
             outputs,
         })
     }

@@ -45,7 +45,7 @@ pub trait Contents: Send + Sync {
     /// It cannot be read, or has another content by now.
     fn content(&self, digest: &Digest) -> io::Result<Content>;
 
-    /// Whether it is a message of this very action. A server that does not know the action's result hardly holds it, so
+    /// Whether it is of this action alone. A server that does not know the action's result hardly holds it, so
     /// that to ask costs more than to send it.
     fn is_of_action(&self, digest: &Digest) -> bool {
         let _ = digest;

@@ -170,12 +170,18 @@ impl Maker {
             do_not_cache: closure.time_macros,
         };
         let Inputs { root, mut digests } = inputs;
-        let Hermetic { packed, outputs } =
-            Hermetic::new(&job, root).map_err(|bad| bad.to_string())?;
+        let Hermetic {
+            packed,
+            root: top,
+            outputs,
+        } = Hermetic::new(&job, root).map_err(|bad| bad.to_string())?;
+        // The action itself, and the folder at the top; the command and other folders may well be as before.
+        let new = [packed.digest, top];
         let messages: HashMap<Digest, Vec<u8>> = packed.blobs.into_iter().collect();
         digests.extend(messages.keys());
         let contents = AllContents {
             messages,
+            new,
             files: Arc::clone(&self.files),
         };
         Ok(Made {
@@ -257,6 +263,8 @@ fn spelled_folder(variables: &BTreeMap<Vec<u8>, Vec<u8>>, cwd: &Path) -> Result<
 /// All that an action needs.
 struct AllContents {
     messages: HashMap<Digest, Vec<u8>>,
+    /// Those among them that no server has which does not know the result.
+    new: [Digest; 2],
     files: Arc<Digests>,
 }
 
@@ -269,6 +277,6 @@ impl Contents for AllContents {
     }
 
     fn is_of_action(&self, digest: &Digest) -> bool {
-        self.messages.contains_key(digest)
+        self.new.contains(digest)
     }
 }
