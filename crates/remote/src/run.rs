@@ -96,7 +96,7 @@ impl Server {
         if !self.offers.executes {
             return Err(Trouble::CacheOnly);
         }
-        let mut said = String::new();
+        let mut was_forgotten = false;
         for _ in 0..TRIES {
             self.provide(&order.blobs, &order.contents).await?;
             match self.execute(order).await? {
@@ -112,15 +112,17 @@ impl Server {
                 Tried::Missing(digests) => {
                     // Below a folder that is missing it cannot know what else is.
                     self.held.forget(&order.blobs);
-                    said = match digests.first() {
-                        Some(digest) => format!("it does not keep what it was sent: {digest}"),
-                        None => "it says that something is missing, and not what".to_owned(),
-                    };
+                    if std::mem::replace(&mut was_forgotten, true) {
+                        return Err(Trouble::Forgetful(match digests.first() {
+                            Some(digest) => digest.to_string(),
+                            None => "it does not say what".to_owned(),
+                        }));
+                    }
                 }
-                Tried::Lost => "it forgets what it runs".clone_into(&mut said),
+                Tried::Lost => {}
             }
         }
-        Err(Trouble::Broken(said))
+        Err(Trouble::Broken("it forgets what it runs".to_owned()))
     }
 
     /// The result, if it is known. What goes wrong here is no reason to give up.

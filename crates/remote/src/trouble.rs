@@ -14,6 +14,8 @@ pub enum Trouble {
     Away(String),
     /// Whoever is there does not speak the API.
     Foreign(String),
+    /// It does not keep what it is sent: each further action would bring all of it there again.
+    Forgetful(String),
     /// It has too much to do; perhaps it said when to come again.
     Busy {
         /// Its own words.
@@ -40,6 +42,10 @@ impl fmt::Display for Trouble {
         match self {
             Self::Away(said) => write!(f, "not reachable: {said}"),
             Self::Foreign(said) => write!(f, "does not speak the Remote Execution API: {said}"),
+            Self::Forgetful(what) => write!(
+                f,
+                "does not keep what it is sent, perhaps for want of disk: {what}"
+            ),
             Self::Busy { said, .. } => write!(f, "overloaded: {said}"),
             Self::CacheOnly => f.write_str("keeps results only, and runs nothing"),
             Self::Refused(said) => write!(f, "refused: {said}"),

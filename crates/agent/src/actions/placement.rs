@@ -225,7 +225,7 @@ impl<W: Reach> Placement<W> {
             };
             let said = format!("{}: {trouble}", host.name);
             let is_passing = match &trouble {
-                Trouble::Away(_) | Trouble::Foreign(_) => true,
+                Trouble::Away(_) | Trouble::Foreign(_) | Trouble::Forgetful(_) => true,
                 Trouble::Busy { .. } => {
                     first_busy.get_or_insert_with(Instant::now).elapsed() < ENOUGH
                 }

@@ -117,6 +117,17 @@ async fn a_server_is_asked_for_files_and_only_at_first_for_messages() {
 }
 
 #[tokio::test]
+async fn a_server_that_keeps_nothing_is_sent_all_twice_at_most() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    running.peer.fill();
+    let (order, _) = order(2, b"input", &["o"]);
+    let trouble = server.run(&order).await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Forgetful(_)), "{trouble}");
+    assert_eq!(running.peer.sent(), 2 * order.blobs.len());
+}
+
+#[tokio::test]
 async fn large_contents_go_and_come_in_pieces() {
     let running = start().await;
     let server = connect(running.address).await;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use action::Digest;
@@ -83,6 +83,10 @@ pub(crate) struct Peer {
     runs: Arc<AtomicUsize>,
     /// What it was asked about.
     asked: Arc<Mutex<Vec<Digest>>>,
+    /// Nothing stays.
+    full: Arc<AtomicBool>,
+    /// Blobs that came.
+    sent: Arc<AtomicUsize>,
 }
 
 impl Peer {
@@ -104,9 +108,22 @@ impl Peer {
         self.results.lock().unwrap().clear();
     }
 
+    /// From now on it says that it has taken what it is sent, and keeps nothing.
+    pub(crate) fn fill(&self) {
+        self.full.store(true, Ordering::SeqCst);
+    }
+
+    /// How many blobs came.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent.load(Ordering::SeqCst)
+    }
+
     fn put(&self, content: Vec<u8>) -> Digest {
         let digest = Digest::of(&content);
-        self.blobs.lock().unwrap().insert(digest, content);
+        self.sent.fetch_add(1, Ordering::SeqCst);
+        if !self.full.load(Ordering::SeqCst) {
+            self.blobs.lock().unwrap().insert(digest, content);
+        }
         digest
     }
 

@@ -242,7 +242,9 @@ impl<W: Reach> Host<W> {
     pub(super) fn failed(&self, trouble: Trouble, now: Instant) {
         let mut state = self.lock();
         match &trouble {
-            Trouble::Away(_) | Trouble::Foreign(_) => state.is_away(trouble, now),
+            Trouble::Away(_) | Trouble::Foreign(_) | Trouble::Forgetful(_) => {
+                state.is_away(trouble, now);
+            }
             Trouble::Busy { again, .. } => {
                 state.not_before = Some(now + again.unwrap_or(BUSY).min(LONGEST));
                 state.trouble = Some(trouble);
