@@ -236,6 +236,34 @@ fn a_host_that_is_down_does_not_keep_pump_from_building() {
     assert!(said.contains(&format!("no answer from {host}")), "{said}");
 }
 
+/// With engines alone, what they said is the reason.
+#[test]
+fn what_an_engine_said_is_why_a_compile_runs_here() {
+    let project = Project::new(1);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let engine = format!("grpc://{}", free.local_addr().unwrap());
+    drop(free);
+    let client = project.client(&engine).with_fallback();
+    assert_eq!(project.build(&client, 1, false), 0);
+    let (log, why) = (
+        project.log(),
+        format!("running locally: {engine}: not reachable: "),
+    );
+    assert!(log.contains(&why), "{log}");
+
+    let (project, server) = (Project::new(1), Setup::of(Side::Ours).start());
+    let engine = format!("grpc://127.0.0.1:{}", server.address().port());
+    let client = project.client(&engine).with_fallback();
+    let script = "mkdir f0.o; if distcc gcc -c f0.c; then exit 9; fi";
+    let done = project.pump(&client, script);
+    assert_eq!(done.code(), 0, "{}", done.explain());
+    let (log, why) = (
+        project.log(),
+        "running locally: failed to write f0.o from grpc://",
+    );
+    assert!(log.contains(why), "{log}");
+}
+
 #[test]
 fn who_does_not_want_actions_gets_none() {
     let (project, server) = (Project::new(4), Setup::of(Side::Ours).start());

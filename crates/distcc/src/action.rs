@@ -41,6 +41,8 @@ pub(crate) enum NotDone {
     Refused(OsString),
     /// There are no engines, or none does it.
     Nobody,
+    /// The engines that the list names are away, or failed at it; which, in words.
+    Away(OsString),
     /// The session goes on, and its agent has ended, or does so at this question.
     Gone,
 }
@@ -86,7 +88,13 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         answered = UnixStream::connect(Path::new(&socket)).and_then(|agent| ask(&agent, &question));
     }
     match answered {
-        Ok(Answer::Done(done)) => Some(Attempt::Done(conclude(&done, settings)?)),
+        Ok(Answer::Done(done)) => Some(match conclude(&done, settings) {
+            Ok(exit) => Attempt::Done(exit),
+            Err(why) => {
+                log.warning("", format_args!("{why}; going on without it"));
+                Attempt::NotDone(NotDone::Away(why.into()))
+            }
+        }),
         Ok(Answer::Here(why)) => {
             log.info("", format_args!("no action: {}", why.display()));
             Some(Attempt::NotDone(NotDone::Refused(why)))
@@ -98,7 +106,7 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         }
         Ok(Answer::Away(why)) => {
             log.warning("", format_args!("{}", why.display()));
-            None
+            Some(Attempt::NotDone(NotDone::Away(why)))
         }
         Err(error) => {
             log.warning("", format_args!("the agent has gone: {}", Reason(&error)));
@@ -177,22 +185,19 @@ fn is_special(file: &OsStr) -> bool {
     fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// Writes what was made, and says what the compiler said. Nothing if it cannot be written: then the compiler here says
-/// why.
-fn conclude(done: &Done, settings: &Settings) -> Option<Exit> {
+/// Writes what was made, and says what the compiler said.
+///
+/// # Errors
+/// There is no result, or it cannot be written; in words. Then the compiler here knows better.
+fn conclude(done: &Done, settings: &Settings) -> Result<Exit, String> {
     let host = done.host.display();
     if was_killed(done) {
-        let text =
-            format_args!("the compiler was ended by a signal on {host}; going on without it");
-        settings.log.warning("", text);
-        return None;
+        return Err(format!("the compiler was ended by a signal on {host}"));
     }
     if lacks_output(done) && !is_special(&done.output) {
         // It is called something else than we think: the compiler here knows.
         let name = done.output.display();
-        let text = format_args!("{host} made no {name}; going on without it");
-        settings.log.warning("", text);
-        return None;
+        return Err(format!("{host} made no {name}"));
     }
     if done.exit_code != 0 {
         // As compilers do when they fail.
@@ -205,16 +210,15 @@ fn conclude(done: &Done, settings: &Settings) -> Option<Exit> {
     for (name, content) in &done.files {
         if let Err(error) = output::write(name, content) {
             let name = name.display();
-            settings.log.warning(
-                "",
-                format_args!("failed to write {name} from {host}: {}", Reason(&error)),
-            );
-            return None;
+            return Err(format!(
+                "failed to write {name} from {host}: {}",
+                Reason(&error)
+            ));
         }
     }
     output::print(&done.stdout, &[&done.stderr]);
     Account::new(settings).by_agent(&done.host, done.sent, done.received);
-    Some(Exit::with(done.exit_code))
+    Ok(Exit::with(done.exit_code))
 }
 
 #[cfg(test)]

@@ -167,10 +167,16 @@ fn distribute(
         .map_err(|none| none.report(log))
         .ok();
     let is_gone = matches!(not_done, NotDone::Gone);
-    if let (NotDone::Refused(why), Some(list)) = (not_done, &list)
-        && list.hosts.is_empty()
-    {
-        return run_here(words, &WhyLocal::NoAction(why), settings);
+    // There are engines only: what they said is all there is to say.
+    let mut away = None;
+    if list.as_ref().is_some_and(|list| list.hosts.is_empty()) {
+        match not_done {
+            NotDone::Refused(why) => {
+                return run_here(words, &WhyLocal::NoAction(why), settings);
+            }
+            NotDone::Away(why) => away = Some(WhyLocal::NoAction(why)),
+            NotDone::Nobody | NotDone::Gone => {}
+        }
     }
     let mut here = Here {
         words,
@@ -250,7 +256,7 @@ fn distribute(
             (Some(host), WhyLocal::HostFailed { host: spec, fault })
         }
         (None, Some(list)) if is_gone && list.hosts.is_empty() => (None, WhyLocal::NoIncludeServer),
-        (None, Some(_)) => (None, WhyLocal::NoHostLeft),
+        (None, Some(_)) => (None, away.unwrap_or(WhyLocal::NoHostLeft)),
         (None, None) => (None, WhyLocal::NoHostList),
     };
     here.fall_back(host, &why).unwrap_or_else(|| {
