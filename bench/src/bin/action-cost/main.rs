@@ -122,7 +122,9 @@ impl Bench {
     fn bring_the_toolchain(&self, counter: &Counter) -> Result<(), Failure> {
         self.tree.write("other.c", "int x;\n");
         let mut pump = self.pump(counter);
-        pump.args(["distcc", "gcc", "-g", "-O2", "-c", "other.c", "-o", "other.o"]);
+        pump.args([
+            "distcc", "gcc", "-g", "-O2", "-c", "other.c", "-o", "other.o",
+        ]);
         let done = pump.current_dir(self.tree.path()).output()?;
         match done.status.success() {
             true => Ok(()),
