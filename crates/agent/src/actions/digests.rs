@@ -30,7 +30,7 @@ struct Known {
     by_path: HashMap<PathBuf, Entry>,
     /// One file of each content, among those that were asked for.
     by_digest: HashMap<Digest, PathBuf>,
-    /// Something was read that is not on disk yet.
+    /// Something was read, or used on another day, of which the file on disk does not know yet.
     is_new: bool,
 }
 
@@ -110,13 +110,17 @@ impl Digests {
         };
         let mut known = self.lock();
         let Known {
-            by_path, by_digest, ..
+            by_path,
+            by_digest,
+            is_new,
         } = &mut *known;
         if let Some(entry) = by_path.get_mut(path)
             && entry.identity == identity
         {
-            if entry.day.take().is_some() {
+            if let Some(day) = entry.day.take() {
                 by_digest.insert(entry.digest, path.to_owned());
+                // What is in use must not grow old on disk.
+                *is_new |= day != today();
             }
             return Ok(entry.digest);
         }
@@ -226,5 +230,24 @@ mod tests {
         assert!(next.content(&Digest::of(b"same")).is_ok());
         assert_eq!(next.of(&at("edited"), None).unwrap(), Digest::of(b"EDITED"));
         assert!(next.content(&Digest::of(b"edited")).is_err());
+    }
+
+    #[test]
+    fn what_is_used_does_not_grow_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, store] = ["a.h", "digests"].map(|name| folder.path().join(name));
+        fs::write(&path, "text").unwrap();
+        let kept = Kept {
+            path: path.clone(),
+            identity: identity_of(&path).unwrap(),
+            digest: Digest::of(b"text"),
+            day: today() - 20,
+        };
+        digest_file::write(&store, vec![kept], today()).unwrap();
+        let digests = Digests::kept_in(Some(store.clone()));
+        digests.of(&path, None).unwrap();
+        digests.keep().unwrap();
+        // The day may have changed meanwhile.
+        assert!(today() - digest_file::read(&store)[0].day <= 1);
     }
 }
