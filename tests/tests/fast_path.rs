@@ -392,7 +392,11 @@ fn a_server_that_stops_in_the_middle_costs_no_more_than_time() {
         make -j4 'CC=distcc gcc'
         kill -CONT {pid}"
     );
-    let done = project.pump_actions(&project.client(&hosts).with_fallback(), &script);
+    let client = project
+        .client(&hosts)
+        .with_fallback()
+        .with("PUMP_RACE", "0");
+    let done = project.pump_actions(&client, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
     assert_eq!(project.actions(), 40, "{}", project.log());
@@ -413,10 +417,57 @@ fn the_only_server_may_stop_too() {
     let client = project.client(&entry(&server, ",lzo,cpp"));
     // For those that went there the old way.
     let client = client.with_fallback().with("DISTCC_IO_TIMEOUT", "20");
+    let client = client.with("PUMP_RACE", "0");
     let done = project.pump_actions(&client, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
     assert!(project.actions() >= 20, "{}", project.log());
+}
+
+/// It is stopped, which is as slow as can be.
+#[test]
+fn what_takes_long_elsewhere_is_run_here_too() {
+    let (project, server) = (Project::new(32), Setup::of(Side::Ours).start());
+    let expected = project.expected();
+    let pid = server.pid().as_raw_nonzero();
+    let script = format!(
+        "make -j4 'CC=distcc gcc' $(seq -f f%g.o 0 29)
+        kill -STOP {pid}
+        make 'CC=distcc gcc'
+        kill -CONT {pid}"
+    );
+    let client = project.client(&entry(&server, "/4,lzo,cpp"));
+    let done = project.pump_actions(&client.with_fallback(), &script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert!(project.made() == expected, "{}", project.log());
+    let here = "running locally: it took long elsewhere, and ended here first";
+    assert!(
+        project.log().matches(here).count() >= 2,
+        "{}",
+        project.log()
+    );
+    let (said, _) = done.text();
+    assert!(said.contains(" were run here, too: "), "{said}");
+}
+
+/// There are no other processors than those.
+#[test]
+fn what_takes_long_on_a_private_server_is_not_run_here_too() {
+    let project = Project::new(1);
+    let client = project.client("").with("PUMP_PRIVATE_SERVER", "1");
+    // Longer than it takes until compiles elsewhere would be begun here.
+    let script = "
+        kill -STOP $(cat $(dirname $INCLUDE_SERVER_PORT)/distccd.pid)
+        (sleep 5; kill -CONT $(cat $(dirname $INCLUDE_SERVER_PORT)/distccd.pid)) &
+        distcc gcc -c f0.c; wait";
+    let done = project.pump_actions(&client.with_fallback(), script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert!(
+        !project.log().contains("exec on localhost, too"),
+        "{}",
+        project.log()
+    );
+    assert_eq!(project.actions(), 1, "{}", project.log());
 }
 
 /// It takes connections, as the kernel does for it, and has never said what it is: nobody waits for it to say more.

@@ -25,6 +25,8 @@ pub(crate) struct Account<'a> {
     settings: &'a Settings,
     /// Hosts that failed at it so far.
     failed_hosts: Cell<u64>,
+    /// It ran on a host and here at the same time.
+    raced: bool,
 }
 
 /// What a host is called in records.
@@ -47,6 +49,15 @@ impl<'a> Account<'a> {
         Self {
             settings,
             failed_hosts: Cell::new(0),
+            raced: false,
+        }
+    }
+
+    /// The same of a command that ran on a host and here at the same time.
+    pub(crate) fn of_race(settings: &'a Settings) -> Self {
+        Self {
+            raced: true,
+            ..Self::new(settings)
         }
     }
 
@@ -120,6 +131,7 @@ impl<'a> Account<'a> {
             failed_hosts: self.failed_hosts.get(),
             sent,
             received,
+            raced: self.raced,
         };
         // `pump` makes the file if it wants to know; the compile does not depend on it.
         if let Ok(mut file) = OpenOptions::new().append(true).open(file) {

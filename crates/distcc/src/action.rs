@@ -21,6 +21,7 @@ use crate::account::Account;
 use crate::exit::Exit;
 use crate::log::Reason;
 use crate::output;
+use crate::race::{self, Winner};
 use crate::response_file;
 use crate::session;
 use crate::settings::Settings;
@@ -76,19 +77,26 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         },
         environment: environment(settings),
         in_colour: settings.colours,
+        may_race: settings.fallback && settings.pump.race,
     };
     let log = &settings.log;
-    let mut answered = ask(&agent, &question);
+    let mut answered = ask(&agent, &question, words, settings);
     for _ in 1..session::MOST_TRIES {
         let ended = answered.as_ref().err().is_some_and(session::has_ended);
         if !ended || !session::goes_on(port) {
             break;
         }
         log.info("", format_args!("{}", session::AGAIN));
-        answered = UnixStream::connect(Path::new(&socket)).and_then(|agent| ask(&agent, &question));
+        answered = UnixStream::connect(Path::new(&socket))
+            .and_then(|agent| ask(&agent, &question, words, settings));
     }
-    match answered {
-        Ok(Answer::Done(done)) => Some(match conclude(&done, settings) {
+    let (answer, raced) = match answered {
+        Ok(Asked::Answered { answer, raced }) => (Ok(answer), raced),
+        Ok(Asked::EndedHere(exit)) => return Some(Attempt::Done(exit)),
+        Err(error) => (Err(error), false),
+    };
+    match answer {
+        Ok(Answer::Done(done)) => Some(match conclude(&done, raced, settings) {
             Ok(exit) => Attempt::Done(exit),
             Err(why) => {
                 log.warning("", format_args!("{why}; going on without it"));
@@ -107,6 +115,10 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         Ok(Answer::Away(why)) => {
             log.warning("", format_args!("{}", why.display()));
             Some(Attempt::NotDone(NotDone::Away(why)))
+        }
+        Ok(Answer::Race(_)) => {
+            log.warning("", format_args!("the agent says the same twice"));
+            None
         }
         Err(error) => {
             log.warning("", format_args!("the agent has gone: {}", Reason(&error)));
@@ -130,9 +142,38 @@ fn without_agent(error: &io::Error, settings: &Settings) -> Option<Attempt> {
     Some(gone)
 }
 
-fn ask(mut agent: &UnixStream, question: &Question) -> io::Result<Answer> {
+/// What came of a question.
+enum Asked {
+    Answered {
+        answer: Answer,
+        /// It was run here, too.
+        raced: bool,
+    },
+    /// It was run here, too, and has ended here first.
+    EndedHere(Exit),
+}
+
+fn ask(
+    mut agent: &UnixStream,
+    question: &Question,
+    words: &[OsString],
+    settings: &Settings,
+) -> io::Result<Asked> {
     agent.write_all(&question.encode())?;
-    Answer::read(&mut BufReader::new(agent), LIMITS)
+    let mut agent = BufReader::new(agent);
+    Ok(match Answer::read(&mut agent, LIMITS)? {
+        Answer::Race(files) => match race::run(&mut agent, &files, words, settings)? {
+            Winner::There { answer, begun_here } => Asked::Answered {
+                answer,
+                raced: begun_here,
+            },
+            Winner::Here(exit) => Asked::EndedHere(exit),
+        },
+        answer => Asked::Answered {
+            answer,
+            raced: false,
+        },
+    })
 }
 
 /// All variables, with the `PATH` that children get: in the user's, compilers may be links to us.
@@ -145,7 +186,7 @@ fn environment(settings: &Settings) -> Vec<(OsString, OsString)> {
 }
 
 /// An agent may say as much as a compiler.
-const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     args: 0,
     text_bytes: 1 << 20,
     all_text_bytes: 1 << 20,
@@ -165,10 +206,20 @@ fn find(text: &[u8], what: &[u8]) -> bool {
     text.windows(what.len()).any(|part| part == what)
 }
 
+/// Whether this is what becomes of the compile, or else the compiler here knows better.
+pub(crate) fn is_result(done: &Done) -> bool {
+    !was_killed(done) && (!lacks_output(done) || is_special(&done.output))
+}
+
 /// Whether the compiler was ended by a signal: by too little memory there, say, of which there may be enough elsewhere.
 /// gcc says so and ends with 1; of clang, what runs jobs says so by the code, as shells do.
 fn was_killed(done: &Done) -> bool {
-    done.exit_code >= 128 || find(&done.stderr, b" signal terminated program ")
+    was_ended_by_signal(done.exit_code.try_into().unwrap_or(u8::MAX), &done.stderr)
+}
+
+/// The same of a compiler with this exit code, that said this.
+pub(crate) fn was_ended_by_signal(exit_code: u8, stderr: &[u8]) -> bool {
+    exit_code >= 128 || find(stderr, b" signal terminated program ")
 }
 
 /// Whether a compile succeeded and did not make what it was to make.
@@ -189,7 +240,7 @@ fn is_special(file: &OsStr) -> bool {
 ///
 /// # Errors
 /// There is no result, or it cannot be written; in words. Then the compiler here knows better.
-fn conclude(done: &Done, settings: &Settings) -> Result<Exit, String> {
+fn conclude(done: &Done, raced: bool, settings: &Settings) -> Result<Exit, String> {
     let host = done.host.display();
     if was_killed(done) {
         return Err(format!("the compiler was ended by a signal on {host}"));
@@ -217,7 +268,11 @@ fn conclude(done: &Done, settings: &Settings) -> Result<Exit, String> {
         }
     }
     output::print(&done.stdout, &[&done.stderr]);
-    Account::new(settings).by_agent(&done.host, done.sent, done.received);
+    let account = match raced {
+        true => Account::of_race(settings),
+        false => Account::new(settings),
+    };
+    account.by_agent(&done.host, done.sent, done.received);
     Ok(Exit::with(done.exit_code))
 }
 

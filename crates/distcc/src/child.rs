@@ -10,10 +10,12 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{self, Command, ExitStatus};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, waitpgid,
+};
 
 use crate::settings::ChildEnvironment;
 use crate::signals::{self, Watched};
@@ -23,6 +25,9 @@ const SAFEGUARD: &str = "_DISTCC_SAFEGUARD";
 
 /// Pauses double; one of this length would be too much.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// For programs that are told to end to remove what they have begun.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Whether a program could not be started because there are too many already, or no memory.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
@@ -98,8 +103,39 @@ impl Child {
 
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> io::Result<ExitStatus> {
+        self.wait_for()
+    }
+
+    /// The same, for who has more to do with it. Once.
+    pub(crate) fn wait_for(&mut self) -> io::Result<ExitStatus> {
         self.waited_for = true;
         self.process.wait()
+    }
+
+    /// Ends a child of [`Self::spawn_group`] and all programs of its group, and returns when none of them is left, so
+    /// that nothing is written after that. Those that it started become ours when it has ended: we have to be their
+    /// reaper.
+    pub(crate) fn end_group(mut self) {
+        self.waited_for = true;
+        let group = Pid::from_child(&self.process);
+        let tell = |signal| {
+            let _ = kill_process_group(group, signal); // They may have ended.
+        };
+        tell(Signal::TERM);
+        tell(Signal::CONT); // Who is stopped would not hear of it.
+        let deadline = Instant::now() + GRACE;
+        loop {
+            match waitpgid(group, WaitOptions::NOHANG) {
+                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                Ok(None) => {
+                    if Instant::now() > deadline {
+                        tell(Signal::KILL);
+                    }
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err(_) => return, // There are none.
+            }
+        }
     }
 }
 

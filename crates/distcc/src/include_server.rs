@@ -271,6 +271,7 @@ mod tests {
         PumpSettings {
             port: port.map(|path| path.as_os_str().to_owned()),
             engines: None,
+            race: true,
             stub: stub.map(OsString::from),
             testing: false,
             header_paths: false,

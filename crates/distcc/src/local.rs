@@ -50,6 +50,8 @@ pub(crate) enum WhyLocal {
     Empty { host: OsString, what: &'static str },
     /// The result cannot be written; the compiler will say why.
     Output,
+    /// It was taking long on a host, and was run here, too.
+    EndedFirst,
     /// A distcc runs us in a compiler's place.
     Nested,
 }
@@ -81,6 +83,7 @@ impl fmt::Display for WhyLocal {
                 write!(f, "{} sent an empty {what}", host.display())
             }
             Self::Output => f.write_str("the result cannot be written"),
+            Self::EndedFirst => f.write_str("it took long elsewhere, and ended here first"),
             Self::Nested => f.write_str("called by another distcc"),
         }
     }

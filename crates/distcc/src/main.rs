@@ -37,6 +37,7 @@ mod local;
 mod output;
 mod preprocess;
 mod pump;
+mod race;
 mod remote;
 mod resolve;
 mod schedule;

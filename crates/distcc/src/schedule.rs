@@ -106,6 +106,18 @@ impl<'a> Scheduler<'a> {
         }
     }
 
+    /// A slot on this machine for a compile, if one is free.
+    pub(crate) fn free_local_slot(&self) -> Option<Slot> {
+        let key = HostKey::local();
+        let free = (0..self.local_slots).find_map(|number| self.try_lock(&key, number));
+        free.or_else(|| {
+            self.without_locks.get().then_some(Slot {
+                number: 0,
+                _lock: None,
+            })
+        })
+    }
+
     /// Waits for a slot on this machine.
     pub(crate) fn wait_for_local_slot(&self, work: LocalWork) -> Slot {
         let slots = match work {

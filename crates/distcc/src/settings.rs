@@ -68,6 +68,8 @@ pub(crate) struct PumpSettings {
     pub(crate) stub: Option<OsString>,
     /// `INCLUDE_SERVER_ENGINES`: the hosts of the session, if some may run whole compiles that the include server has.
     pub(crate) engines: Option<OsString>,
+    /// `PUMP_RACE`: what takes long there may be run here, too.
+    pub(crate) race: bool,
     /// `DISTCC_TESTING_INCLUDE_SERVER`: fail where the include server fails.
     pub(crate) testing: bool,
     /// One of `CPATH`, `C_INCLUDE_PATH`, `CPLUS_INCLUDE_PATH` is set, which no server would see.
@@ -175,6 +177,7 @@ impl Settings {
                 port: var_os("INCLUDE_SERVER_PORT"),
                 stub: var_os("INCLUDE_SERVER_STUB"),
                 engines: filled("INCLUDE_SERVER_ENGINES"),
+                race: switch(var_os("PUMP_RACE").as_deref(), true),
                 testing: switch(var_os("DISTCC_TESTING_INCLUDE_SERVER").as_deref(), false),
                 header_paths: ["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH"]
                     .iter()

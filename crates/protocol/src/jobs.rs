@@ -3,15 +3,17 @@
 //! ```text
 //! client:   CDIR, ARGC n, n x ARGV     as in a question to an include server
 //!           ARGC k, k x ARGV           its environment, NAME=VALUE each
-//!           TERM t                     1 if its messages are shown in colours
-//! agent:    DONE 1, HOST name, SENT bytes, RECV bytes, STAT status, OUTP name, SERR, SOUT, NFIL k, k x (NAME, FILE)
+//!           TERM t                     a sum: 1 if its messages are shown in colours, 2 if it may compile here as well
+//! agent:    RACE k, k x NAME           at most once, and only to those: run it here, too. One of the others follows
+//!           DONE 1, HOST name, SENT bytes, RECV bytes, STAT status, OUTP name, SERR, SOUT, NFIL k, k x (NAME, FILE)
 //!           or HERE                    a sentence: why this is no compile for engines
 //!           or STAY                    a sentence: why this is no compile for anybody else
 //!           or AWAY                    a sentence: why there is nobody to do it, which users want to know
 //!           or PASS                    a sentence: why the client's own ways are better just now
 //! ```
 //!
-//! Bodies are as they are; the client writes the files. A client that closes the connection ends its job.
+//! Bodies are as they are; the client writes the files. A client that closes the connection ends its job: so does one
+//! whose own compile has ended first.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -25,6 +27,10 @@ use crate::token::{put_number, put_packet};
 use crate::{Header, Token};
 
 const TERMINAL: Token = Token(*b"TERM");
+/// Its parts.
+const IN_COLOUR: u32 = 1;
+const MAY_RACE: u32 = 2;
+const RACE: Token = Token(*b"RACE");
 const HOST: Token = Token(*b"HOST");
 const SENT: Token = Token(*b"SENT");
 const RECV: Token = Token(*b"RECV");
@@ -43,11 +49,16 @@ pub struct Question {
     pub environment: Vec<(OsString, OsString)>,
     /// Whether messages go to a terminal that shows colours.
     pub in_colour: bool,
+    /// Whether the client may compile it as well, if that takes long elsewhere.
+    pub may_race: bool,
 }
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
+    /// Nothing yet, and another answer follows: it may well end sooner here. What the compile may write, as the command
+    /// names it.
+    Race(Vec<OsString>),
     /// It ran elsewhere.
     Done(Done),
     /// No engine can do it; why, in words. The client's own ways may.
@@ -95,7 +106,9 @@ impl Question {
             })
             .collect();
         put_list(&mut out, &variables);
-        put_number(&mut out, TERMINAL, u32::from(self.in_colour));
+        let in_colour = if self.in_colour { IN_COLOUR } else { 0 };
+        let may_race = if self.may_race { MAY_RACE } else { 0 };
+        put_number(&mut out, TERMINAL, in_colour | may_race);
         out
     }
 
@@ -106,7 +119,7 @@ impl Question {
     pub fn read(from: &mut impl Read, limits: Limits) -> io::Result<Self> {
         let query = read_query(from, limits)?;
         let variables = read_answer(from, limits)?;
-        let in_colour = number(from, TERMINAL)? == 1;
+        let wishes = number(from, TERMINAL)?;
         let split = |variable: &OsString| {
             let bytes = variable.as_bytes();
             // A name may begin with an equals sign.
@@ -117,7 +130,8 @@ impl Question {
         Ok(Self {
             query,
             environment: variables.iter().filter_map(split).collect(),
-            in_colour,
+            in_colour: wishes & IN_COLOUR != 0,
+            may_race: wishes & MAY_RACE != 0,
         })
     }
 }
@@ -136,6 +150,14 @@ impl Answer {
             Self::Stay(why) => return sentence(STAY, why),
             Self::Away(why) => return sentence(AWAY, why),
             Self::Pass(why) => return sentence(PASS, why),
+            Self::Race(files) => {
+                let mut out = Vec::new();
+                put_number(&mut out, RACE, count(files.len()));
+                for name in files {
+                    put_packet(&mut out, Token::NAME, name.as_bytes());
+                }
+                return out;
+            }
             Self::Done(done) => done,
         };
         let bytes: usize = done.files.iter().map(|(_, content)| content.len()).sum();
@@ -148,8 +170,7 @@ impl Answer {
         put_packet(&mut out, OUTPUT, done.output.as_bytes());
         put_packet(&mut out, Token::SERR, &done.stderr);
         put_packet(&mut out, Token::SOUT, &done.stdout);
-        let count = u32::try_from(done.files.len()).expect("an action declares few files");
-        put_number(&mut out, Token::NFIL, count);
+        put_number(&mut out, Token::NFIL, count(done.files.len()));
         for (name, content) in &done.files {
             put_packet(&mut out, Token::NAME, name.as_bytes());
             put_packet(&mut out, Token::FILE, content);
@@ -174,6 +195,11 @@ impl Answer {
                 return Ok(made(OsString::from_vec(why)));
             }
         }
+        if let Ok(count) = first.expect(RACE) {
+            Budget::bounded(RACE, count, limits.files).map_err(invalid)?;
+            let names = (0..count).map(|_| name(from, limits));
+            return Ok(Self::Race(names.collect::<io::Result<_>>()?));
+        }
         first
             .expect(Token::DONE)
             .map_err(|error| invalid(RequestError::Header(error)))?;
@@ -192,11 +218,10 @@ impl Answer {
         Budget::bounded(Token::NFIL, count, limits.files).map_err(invalid)?;
         let mut files = Vec::new();
         for _ in 0..count {
-            let bytes = number(from, Token::NAME)?;
-            let name = body(from, Token::NAME, bytes, limits.text_bytes)?;
+            let name = name(from, limits)?;
             let bytes = number(from, Token::FILE)?;
             let content = body(from, Token::FILE, bytes, limits.body_bytes)?;
-            files.push((OsString::from_vec(name), content));
+            files.push((name, content));
         }
         Ok(Self::Done(Done {
             host: OsString::from_vec(host),
@@ -209,6 +234,15 @@ impl Answer {
             files,
         }))
     }
+}
+
+fn count(files: usize) -> u32 {
+    u32::try_from(files).expect("an action declares few files")
+}
+
+fn name(from: &mut impl Read, limits: Limits) -> io::Result<OsString> {
+    let bytes = number(from, Token::NAME)?;
+    body(from, Token::NAME, bytes, limits.text_bytes).map(OsString::from_vec)
 }
 
 fn header(from: &mut impl Read) -> io::Result<Header> {
@@ -250,6 +284,7 @@ mod tests {
             },
             environment: vec![("A".into(), "b=c".into()), ("=x".into(), "".into())],
             in_colour: true,
+            may_race: false,
         }
     }
 
@@ -258,6 +293,12 @@ mod tests {
         let bytes = question().encode();
         let read = |mut bytes: &[u8]| Question::read(&mut bytes, Limits::default());
         assert_eq!(read(&bytes).unwrap(), question());
+        let racing = Question {
+            in_colour: false,
+            may_race: true,
+            ..question()
+        };
+        assert_eq!(read(&racing.encode()).unwrap(), racing);
         for length in 0..bytes.len() {
             assert!(read(&bytes[..length]).is_err(), "{length}");
         }
@@ -280,6 +321,7 @@ mod tests {
             Answer::Stay("a script".into()),
             Answer::Away("all down".into()),
             Answer::Pass("blue is free".into()),
+            Answer::Race(vec!["a.o".into(), "/x/a.d".into()]),
         ];
         for answer in [Answer::Done(done)].into_iter().chain(sentences) {
             let bytes = answer.encode();
@@ -297,6 +339,7 @@ mod tests {
             &b"HEREffffffff"[..],
             b"DONE00000001HOST00000000STAT00000000OUTP00000000SERRffffffff",
             b"AWAYffffffff",
+            b"RACEffffffff",
             b"STAT00000000",
         ] {
             let error = Answer::read(&mut &*bytes, Limits::default()).unwrap_err();

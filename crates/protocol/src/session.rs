@@ -5,6 +5,8 @@
 //! pump   2 1834 9120 build1:3632        on a host, preprocessed there; two hosts failed before;
 //! plain  0 9034 9120 build1:3632        bytes sent, bytes received
 //! here   0 0 0 two input files          on the client's machine, and why
+//! pump+  0 1834 9120 build1:3632        the same with `+`: it was begun on the client's machine, too, because the host took
+//! here+  0 0 0 it ended here first       long; this is where it ended first
 //! ```
 //!
 //! `pump` makes the file; a client that finds none writes none. distcc 3.4 knows no such file.
@@ -15,6 +17,9 @@ use std::path::PathBuf;
 
 /// The records' file in the folder of a session.
 pub const RECORDS: &str = "commands";
+
+/// The file in the folder of a session that is there while its only server is one of its own, on this machine.
+pub const PRIVATE_SERVER: &str = "distccd.pid";
 
 /// Longest reason or host name in a record: so much is written in one piece.
 const MAX_TEXT_BYTES: usize = 300;
@@ -30,6 +35,8 @@ pub struct Record {
     pub sent: u64,
     /// Bytes of its answer.
     pub received: u64,
+    /// Whether it ran on a host and on the client's machine at the same time: this is where it ended first.
+    pub raced: bool,
 }
 
 /// Where a command ran.
@@ -66,8 +73,9 @@ impl Record {
             Ran::Here(why) => ("here", why.as_bytes()),
         };
         let text = &text[..text.len().min(MAX_TEXT_BYTES)];
+        let raced = if self.raced { "+" } else { "" };
         let mut line = format!(
-            "{kind} {} {} {} ",
+            "{kind}{raced} {} {} {} ",
             self.failed_hosts, self.sent, self.received
         )
         .into_bytes();
@@ -84,6 +92,8 @@ impl Record {
     pub fn decode(line: &[u8]) -> Option<Self> {
         let mut words = line.splitn(5, |&byte| byte == b' ');
         let kind = words.next()?;
+        let raced = kind.ends_with(b"+");
+        let kind = kind.strip_suffix(b"+").unwrap_or(kind);
         let mut number = || std::str::from_utf8(words.next()?).ok()?.parse().ok();
         let (failed_hosts, sent, received) = (number()?, number()?, number()?);
         let text = words.next()?;
@@ -98,6 +108,7 @@ impl Record {
             failed_hosts,
             sent,
             received,
+            raced,
         })
     }
 }
@@ -118,12 +129,15 @@ mod tests {
             failed_hosts: 2,
             sent: 1834,
             received: 9120,
+            raced: false,
         };
         check(&record, "pump 2 1834 9120 build1:3632");
         record.ran = Ran::Plain("b".into());
         check(&record, "plain 2 1834 9120 b");
         record.ran = Ran::Here("two input files".into());
         check(&record, "here 2 1834 9120 two input files");
+        record.raced = true;
+        check(&record, "here+ 2 1834 9120 two input files");
     }
 
     #[test]
@@ -133,6 +147,7 @@ mod tests {
             failed_hosts: 0,
             sent: 0,
             received: 0,
+            raced: false,
         };
         let line = record.encode();
         assert!(line.starts_with(b"here 0 0 0 option a?bxx"));
@@ -141,7 +156,14 @@ mod tests {
 
     #[test]
     fn other_lines_are_no_records() {
-        for line in ["", "pump", "pump 1 2 3", "there 0 0 0 x", "pump x 0 0 h"] {
+        for line in [
+            "",
+            "pump",
+            "+ 1 2 3 a",
+            "pump 1 2 3",
+            "there 0 0 0 x",
+            "pump x 0 0 h",
+        ] {
             assert_eq!(Record::decode(line.as_bytes()), None, "{line}");
         }
     }

@@ -16,9 +16,11 @@
 //! 5. **Stragglers.** An action that takes ten times as long as is usual, and five seconds, is sent to another server as
 //!    well if one has room; the first result counts. If none has, its server is asked whether it is still there, and one
 //!    that says nothing is left alone: then the compile goes elsewhere, here in the end.
+//! 6. **Races.** What takes long elsewhere is begun here, too, where this machine has nothing else to do (`here`).
 //!
 //! Nothing is ever lost by all this: a client that gets no result goes on by itself.
 
+mod here;
 mod host;
 mod listed;
 mod pace;
@@ -33,9 +35,12 @@ use remote::{Order, Outcome, Trouble};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use here::Here;
+pub use here::{Job, Racing};
 use host::{Host, Reach, Standing};
 use listed::{Listed, Way};
 pub use listed::{Surroundings, ssh_words};
+use slots::Slots;
 
 /// For hosts to say whether they run actions, while the first compiles wait.
 const FIRST: Duration = Duration::from_secs(1);
@@ -43,6 +48,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const FIRST_OF_ENGINES: Duration = Duration::from_secs(10);
 /// How often slots that others may give back are looked at.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often a late compile looks whether this machine has time for it.
+const LOOK_HERE: Duration = Duration::from_millis(200);
 /// Whose action was told to wait for this long by one server after the other goes on without them.
 const ENOUGH: Duration = Duration::from_secs(60);
 /// An action is late after this, and after so many times what is usual.
@@ -63,6 +70,7 @@ pub struct Placement<W: Reach = Way> {
     learned: Arc<Notify>,
     /// Clients may compile by themselves what nobody does for them.
     may_fall_back: bool,
+    here: Here,
 }
 
 /// Why an action runs on no server.
@@ -108,6 +116,7 @@ impl Placement {
     /// What is wrong with it, in words.
     pub fn of_list(list: &OsStr, around: &Surroundings) -> Result<Self, String> {
         let mut placement = Self::new(listed::read(list, around)?);
+        placement.here = Here::new(listed::slots_here(list, around)?);
         placement.may_fall_back = around.may_fall_back;
         Ok(placement)
     }
@@ -127,6 +136,37 @@ impl<W: Reach> Placement<W> {
             changed: Arc::default(),
             learned: Arc::default(),
             may_fall_back: true,
+            here: Here::with(Slots::new(1, None), 1),
+        }
+    }
+
+    /// To be called for each compile, and kept until its client has its answer.
+    pub fn job(&self) -> Job<'_> {
+        Job::new(&self.here)
+    }
+
+    /// Waits until an action takes so long that its compile is to be begun here, too, and there is time for it here.
+    pub async fn race(&self, job: &Job<'_>) -> Racing<'_> {
+        let mut sent = job.sent();
+        loop {
+            let since = *sent.borrow_and_update();
+            let Some(since) = since else {
+                // The job has the sender, so this is no end.
+                let _ = sent.changed().await;
+                continue;
+            };
+            let typical = self.hosts.iter().filter_map(|host| host.typical());
+            let at_end = since + here::late_at_end(typical.min());
+            let now = Instant::now();
+            if now < at_end {
+                let _ = tokio::time::timeout_at(at_end, sent.changed()).await;
+                continue;
+            }
+            let is_due = self.here.has_little_to_wait_for() || now >= since + self.late();
+            if is_due && let Some(racing) = self.here.race() {
+                return racing;
+            }
+            let _ = tokio::time::timeout(LOOK_HERE, sent.changed()).await;
         }
     }
 
@@ -196,7 +236,7 @@ impl<W: Reach> Placement<W> {
     ///
     /// # Errors
     /// Why no server runs it.
-    pub async fn run(&self, order: &Order) -> Result<(String, Outcome), NotRun> {
+    pub async fn run(&self, order: &Order, job: &Job<'_>) -> Result<(String, Outcome), NotRun> {
         let mut first_busy = None;
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -219,10 +259,12 @@ impl<W: Reach> Placement<W> {
                     continue;
                 }
             };
+            job.is_sent(Some(now));
             let (host, trouble) = match self.attempt(taken, order).await {
                 Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };
+            job.is_sent(None);
             let said = format!("{}: {trouble}", host.name);
             let is_passing = match &trouble {
                 Trouble::Away(_) | Trouble::Foreign(_) | Trouble::Forgetful(_) => true,

@@ -1,16 +1,18 @@
 //! Whole compiles: a socket of their own, where clients of ours hand their commands over and wait.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, BufReader, Write};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use protocol::jobs::{Answer, Done, Question};
 use protocol::request::Limits;
+use tokio::io::AsyncWriteExt;
 use tokio::runtime::Runtime;
 
 use super::workers::Workers;
@@ -39,13 +41,19 @@ pub(crate) struct Jobs {
     /// Made for the first action: a build whose hosts run none does not pay for it.
     maker: OnceLock<io::Result<Maker>>,
     placement: Arc<Placement>,
+    /// A file that is there where all servers are on this machine: then nothing ends sooner because it is begun twice.
+    private: Option<PathBuf>,
     runtime: Runtime,
 }
 
 impl Jobs {
     /// # Errors
     /// The machine has no threads left.
-    pub(crate) fn new(facts: Option<PathBuf>, placement: Placement) -> io::Result<Self> {
+    pub(crate) fn new(
+        facts: Option<PathBuf>,
+        placement: Placement,
+        private: Option<PathBuf>,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -54,6 +62,7 @@ impl Jobs {
             facts,
             maker: OnceLock::new(),
             placement: Arc::new(placement),
+            private,
             runtime,
         })
     }
@@ -117,6 +126,8 @@ impl Jobs {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let question = Question::read(&mut BufReader::new(stream), LIMITS)?;
+        let job = self.placement.job();
+        let may_race = question.may_race && may_be_raced(&question.query.argv);
         let called = Called {
             argv: question.query.argv,
             environment: question.environment,
@@ -139,11 +150,24 @@ impl Jobs {
         let gone = stream.try_clone()?;
         gone.set_nonblocking(true)?;
         let ran = self.runtime.block_on(async {
-            let gone = tokio::net::UnixStream::from_std(gone)?;
-            tokio::select! {
-                ran = self.placement.run(&made.order) => Ok(Some(ran)),
+            let mut client = tokio::net::UnixStream::from_std(gone)?;
+            let mut running = pin!(self.placement.run(&made.order, &job));
+            let racing = tokio::select! {
+                ran = &mut running => return Ok(Some(ran)),
                 // It says nothing more, so this is its end.
-                _ = gone.readable() => io::Result::Ok(None),
+                _ = client.readable() => return io::Result::Ok(None),
+                racing = self.placement.race(&job), if may_race => racing,
+            };
+            // Kept until the end.
+            let is_private = self.private.as_ref().is_some_and(|file| file.exists());
+            let is_of_use = !is_private && has_plain_outputs(&made, &called.cwd);
+            let racing = is_of_use.then_some(racing);
+            if racing.is_some() {
+                client.write_all(&race(&made).encode()).await?;
+            }
+            tokio::select! {
+                ran = running => Ok(Some(ran)),
+                _ = client.readable() => Ok(None),
             }
         });
         stream.set_nonblocking(false)?;
@@ -153,6 +177,33 @@ impl Jobs {
             Some(Ok((host, outcome))) => Ok(Some(Answer::Done(done(host, outcome, &made)))),
         }
     }
+}
+
+/// Whether a command may run here and elsewhere at the same time, as far as its words say.
+fn may_be_raced(argv: &[OsString]) -> bool {
+    // What one of its steps writes the next one reads.
+    let keeps_steps = |word: &OsString| {
+        let word = word.as_bytes();
+        word.starts_with(b"-save-temps") || word.starts_with(b"--save-temps")
+    };
+    !argv.iter().any(keeps_steps)
+}
+
+/// Whether all that a compile writes are files that nobody reads before it has ended, and that can be written again.
+fn has_plain_outputs(made: &Made, cwd: &Path) -> bool {
+    made.object != "-"
+        && made.outputs.values().all(|name| {
+            let found = fs::symlink_metadata(cwd.join(OsStr::from_bytes(name)));
+            found.map_or_else(
+                |error| error.kind() == io::ErrorKind::NotFound,
+                |it| it.is_file(),
+            )
+        })
+}
+
+fn race(made: &Made) -> Answer {
+    let names = made.outputs.values().cloned().map(OsString::from_vec);
+    Answer::Race(names.collect())
 }
 
 fn told(not_run: NotRun) -> Answer {

@@ -20,6 +20,7 @@ use protocol::include::{Query, encode_answer};
 use protocol::jobs;
 use protocol::pieces::{Pieces, socket_beside};
 use protocol::request::Limits;
+use protocol::session::{PRIVATE_SERVER, beside_socket};
 use protocol::stream::read_query;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -148,7 +149,8 @@ impl QueryServer {
             opened => opened?,
         };
         let path = socket.path.clone();
-        let jobs = Arc::new(Jobs::new(facts, placement)?);
+        let private = beside_socket(self.socket.path.as_os_str(), PRIVATE_SERVER);
+        let jobs = Arc::new(Jobs::new(facts, placement, private)?);
         let shared = Arc::clone(&self.shared);
         let warn = move |words: &str| shared.report.warn(words);
         self.jobs = Some((socket, Arc::clone(&jobs)));

@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use protocol::session::PRIVATE_SERVER;
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
 use super::hosts::Why;
@@ -49,7 +50,7 @@ impl PrivateServer {
         // Some of the jobs wait for the network.
         let jobs = available_parallelism().map_or(1, |cpus| cpus.get()) + 2;
         let log = log(folder);
-        let pid_file = folder.join("distccd.pid");
+        let pid_file = folder.join(PRIVATE_SERVER);
         let started = || -> io::Result<Self> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             let port = listener.local_addr()?.port();

@@ -37,6 +37,10 @@ pub(super) struct Counts {
     hosts: BTreeSet<OsString>,
     /// Commands on this machine, by reason.
     here: BTreeMap<String, u64>,
+    /// Commands that were begun here, too, because a host took long.
+    raced: u64,
+    /// Those among them that ended here first.
+    ended_here: u64,
     /// Commands at which a host failed.
     failed_over: u64,
     sent: u64,
@@ -85,6 +89,8 @@ impl Counts {
         self.sent += record.sent;
         self.received += record.received;
         self.failed_over += u64::from(record.failed_hosts > 0);
+        self.raced += u64::from(record.raced);
+        self.ended_here += u64::from(record.raced && matches!(record.ran, Ran::Here(_)));
         match record.ran {
             Ran::Pump(host) => {
                 self.pump += 1;
@@ -113,6 +119,15 @@ impl Counts {
         let mut lines: Vec<String> = self.progress(elapsed).into_iter().collect();
         if !self.here.is_empty() {
             lines.push(format!("{RULE}Here because: {}", self.reasons()));
+        }
+        let Self {
+            raced, ended_here, ..
+        } = self;
+        if *raced > 0 {
+            let (plural, was) = (plural(*raced), if *raced == 1 { "was" } else { "were" });
+            lines.push(format!(
+                "{RULE}{raced} command{plural} that took long elsewhere {was} run here, too: {ended_here} ended here first"
+            ));
         }
         lines
     }
@@ -229,6 +244,21 @@ mod tests {
               received"
             ]
         );
+    }
+
+    #[test]
+    fn races_are_counted_where_they_ended() {
+        let lines = b"pump 0 0 0 a\npump+ 0 0 0 a\nhere+ 0 0 0 first\nhere 0 0 0 other\n";
+        assert_eq!(
+            counted(lines)[1..],
+            [
+                "__________Here because: 1 x first, 1 x other",
+                "__________2 commands that took long elsewhere were run here, too: 1 ended here first",
+            ]
+        );
+        let one = counted(b"pump+ 0 0 0 a\n");
+        let expected = "1 command that took long elsewhere was run here, too: 0 ended here first";
+        assert!(one[1].ends_with(expected), "{one:?}");
     }
 
     #[test]

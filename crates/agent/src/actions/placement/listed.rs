@@ -145,6 +145,16 @@ pub(super) fn read(list: &OsStr, around: &Surroundings) -> Result<Vec<Listed<Way
     Ok(all)
 }
 
+/// The slots in which clients with this list count what they compile here.
+///
+/// # Errors
+/// What is wrong with an entry, in words.
+pub(super) fn slots_here(list: &OsStr, around: &Surroundings) -> Result<Slots, String> {
+    let list = hosts::parse(list.as_bytes()).map_err(|error| error.to_string())?;
+    let files = around.state.clone().map(|state| (state, HostKey::local()));
+    Ok(Slots::new(list.local_slots, files))
+}
+
 /// None for a name that has no place in the protocol.
 fn network(host: &OsStr, port: u16) -> Option<Endpoint> {
     let host = host.to_str()?;

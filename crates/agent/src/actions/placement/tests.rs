@@ -149,7 +149,10 @@ fn order() -> Order {
 
 async fn run(placement: &Placement<Shared>) -> Result<String, NotRun> {
     placement.prospect().await?;
-    placement.run(&order()).await.map(|(host, _)| host)
+    placement
+        .run(&order(), &placement.job())
+        .await
+        .map(|(host, _)| host)
 }
 
 /// Runs so many actions, `at_once` at a time, and counts where.
@@ -467,4 +470,115 @@ async fn what_a_server_refuses_is_no_fault_of_its() {
     assert_eq!(run(&placement).await, Err(NotRun::Away(said)));
     *a.trouble.lock().unwrap() = None;
     assert_eq!(run(&placement).await.unwrap(), "a");
+}
+
+/// What becomes of a compile where this machine has so many processors: when it is begun here, too, and where it ends.
+async fn raced(placement: &Placement<Shared>, takes_here: Duration) -> (Option<Duration>, String) {
+    let (began, job, order) = (Instant::now(), placement.job(), order());
+    let mut running = pin!(placement.run(&order, &job));
+    let racing = tokio::select! {
+        ran = &mut running => return (None, ran.unwrap().0),
+        racing = placement.race(&job) => racing,
+    };
+    let begun = began.elapsed();
+    let host = tokio::select! {
+        ran = running => ran.unwrap().0,
+        () = tokio::time::sleep(takes_here) => "here".to_owned(),
+    };
+    drop(racing);
+    (Some(begun), host)
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_long_at_the_end_of_a_build_is_begun_here_too() {
+    for (usual, takes, due) in [(100, None, 1000), (100, Some(5), 1000), (800, None, 1600)] {
+        let a = server(usual);
+        let mut placement = placement(&[(&a, 2)]);
+        placement.here = Here::with(Slots::new(2, None), 2);
+        let placement = Arc::new(placement);
+        build(&placement, 40, 2).await;
+        let (begun, host) = raced(&placement, SECOND).await;
+        assert_eq!((begun, &*host), (None, "a"), "as usual");
+        *a.takes.lock().unwrap() = takes.map(Duration::from_secs);
+        let (begun, host) = raced(&placement, SECOND).await;
+        // Times are whole milliseconds here.
+        let begun = begun.unwrap().as_millis();
+        assert!(begun.abs_diff(due) < 5, "{begun}, not {due}");
+        assert_eq!(host, "here");
+        assert_eq!(a.at_once.load(Ordering::SeqCst), 0, "it was given up");
+        if takes.is_some() {
+            assert_eq!(raced(&placement, 5 * SECOND).await.1, "a");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_middle_of_a_build_only_stragglers_are_begun_here() {
+    let a = server(100);
+    let mut placement = placement(&[(&a, 8)]);
+    placement.here = Here::with(Slots::new(4, None), 2);
+    let placement = Arc::new(placement);
+    build(&placement, 40, 8).await;
+    a.hang();
+    let others: Vec<_> = (0..2).map(|_| placement.job()).collect();
+    let (begun, _) = raced(&placement, SECOND).await;
+    assert!(begun.unwrap().abs_diff(LATE.0) < LOOK_HERE, "{begun:?}");
+    drop(others);
+    // No more of them than processors.
+    let all = [(); 3].map(|()| raced(&placement, 2 * SECOND));
+    let [one, two, three] = all;
+    let (one, two, three) = tokio::join!(one, two, three);
+    let mut begun = [one, two, three].map(|(begun, _)| begun.unwrap());
+    begun.sort();
+    assert!(begun[1].abs_diff(LATE.0) < 2 * LOOK_HERE, "{begun:?}");
+    assert!(begun[2] >= LATE.0 + 2 * SECOND, "{begun:?}");
+}
+
+/// At first nothing is usual: a compiler is sent, say, over a slow line.
+#[tokio::test(start_paused = true)]
+async fn the_first_compiles_are_begun_here_after_three_seconds() {
+    let a = server(60_000);
+    let placement = placement(&[(&a, 8)]);
+    placement.prospect().await.unwrap();
+    let (begun, host) = raced(&placement, SECOND).await;
+    assert_eq!((begun.unwrap().as_secs(), &*host), (3, "here"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_place_or_for_a_local_slot_is_not_begun_here() {
+    let a = server(2000);
+    let mut placement = placement(&[(&a, 1)]);
+    placement.here = Here::with(Slots::new(1, None), 8);
+    placement.prospect().await.unwrap();
+    let all = [(); 4].map(|()| raced(&placement, SECOND));
+    let [one, two, three, four] = all;
+    let all = tokio::join!(one, two, three, four);
+    let expected = (None, "a".to_owned());
+    assert_eq!(
+        all,
+        (
+            expected.clone(),
+            expected.clone(),
+            expected.clone(),
+            expected
+        )
+    );
+    // Others have it.
+    let slot = placement.here.slots().take().unwrap();
+    a.hang();
+    let free = async {
+        tokio::time::sleep(20 * SECOND).await;
+        placement.here.slots().give_back(slot);
+        std::future::pending::<()>().await;
+    };
+    let (begun, _) = tokio::select! {
+        raced = raced(&placement, SECOND) => raced,
+        () = free => unreachable!("it waits for ever"),
+    };
+    assert!(
+        begun.unwrap().abs_diff(20 * SECOND) < 2 * LOOK_HERE,
+        "{begun:?}"
+    );
 }

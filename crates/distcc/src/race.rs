@@ -1,0 +1,241 @@
+//! A compile that takes long elsewhere, run here as well: what ends first is the result.
+//!
+//! There is never more than one writer of its outputs. The compiler here writes them as in any local compile; what comes
+//! from elsewhere is written by us, and only when nothing is left of the compiler here and of the programs that it
+//! started. Messages are kept back until it is known whose they are to be.
+//!
+//! It needs a local slot, as any compile here, and does not wait for one: the other compile goes on meanwhile.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use protocol::jobs::{Answer, Done};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, getpid, getpriority_process, pidfd_open, set_child_subreaper,
+    setpriority_process,
+};
+
+use crate::account::Account;
+use crate::action::{self, LIMITS};
+use crate::child::{self, Child};
+use crate::exit::Exit;
+use crate::host_list;
+use crate::local::WhyLocal;
+use crate::log::{Reason, Words};
+use crate::output;
+use crate::schedule::{Scheduler, Slot};
+use crate::settings::Settings;
+use crate::text::{memory_file, read_from_start};
+
+/// How often a free slot is looked for.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How much nicer the compiler is than we are: nobody knows whether it is of any use.
+const NICER: i32 = 10;
+
+/// Who ended first.
+pub(crate) enum Winner {
+    /// The agent's compile, or nobody.
+    There {
+        answer: Answer,
+        /// Or there was no time for it here.
+        begun_here: bool,
+    },
+    /// The compiler here. All is written and said.
+    Here(Exit),
+}
+
+/// Runs a command here, too, while `agent` has it done elsewhere. It may write `files`.
+///
+/// # Errors
+/// The agent's connection, if there is no result from here either.
+pub(crate) fn run(
+    agent: &mut BufReader<&UnixStream>,
+    files: &[OsString],
+    words: &[OsString],
+    settings: &Settings,
+) -> io::Result<Winner> {
+    let log = &settings.log;
+    let there = |answer, begun_here| Winner::There { answer, begun_here };
+    let Some(slot) = free_slot(agent, settings)? else {
+        return Ok(there(Answer::read(agent, LIMITS)?, false));
+    };
+    let is_new = |file: &&OsString| fs::symlink_metadata(file).is_err();
+    let new: Vec<&OsString> = files.iter().filter(is_new).collect();
+    let mut compiler = match Compiler::start(words, slot, settings) {
+        Ok(compiler) => compiler,
+        Err(error) => {
+            log.info("", format_args!("not run here, too: {}", Reason(&error)));
+            return Ok(there(Answer::read(agent, LIMITS)?, false));
+        }
+    };
+    let answer = match first_of(agent, Some(&compiler.ends), None)? {
+        First::There => Some(Answer::read(agent, LIMITS)),
+        First::Here | First::Neither => None,
+    };
+    if let Some(Ok(Answer::Done(done))) = &answer
+        && action::is_result(done)
+    {
+        let host = done.host.display();
+        log.info(
+            "",
+            format_args!("{host} was first: ending the compile here"),
+        );
+        compiler.end();
+        remove_partial(&new, done);
+        return Ok(there(Answer::Done(done.clone()), true));
+    }
+    match &answer {
+        Some(Err(error)) => log.warning("", format_args!("the agent has gone: {}", Reason(error))),
+        Some(Ok(_)) => log.warning("", format_args!("there is no result from elsewhere")),
+        None => {}
+    }
+    let ended = compiler.wait();
+    let is_result =
+        |ended: &Ended| !action::was_ended_by_signal(Exit::of(ended.status).code(), &ended.stderr);
+    match (ended, answer) {
+        (Ok(ended), _) if is_result(&ended) => {
+            Account::of_race(settings).here(&WhyLocal::EndedFirst);
+            output::print(&ended.stdout, &[&ended.stderr]);
+            Ok(Winner::Here(Exit::of(ended.status)))
+        }
+        (_, Some(answer)) => Ok(there(answer?, true)),
+        (_, None) => {
+            log.warning("", format_args!("the compiler here was ended by a signal"));
+            Ok(there(Answer::read(agent, LIMITS)?, true))
+        }
+    }
+}
+
+/// A local slot; none if the agent answers before there is one.
+fn free_slot(agent: &BufReader<&UnixStream>, settings: &Settings) -> io::Result<Option<Slot>> {
+    // Of the host list only the number of local slots matters, and that has a default.
+    let list = host_list::read(settings).ok();
+    let scheduler = Scheduler::new(settings, list.as_ref());
+    loop {
+        if let Some(slot) = scheduler.free_local_slot() {
+            return Ok(Some(slot));
+        }
+        if let First::There = first_of(agent, None, Some(PAUSE))? {
+            return Ok(None);
+        }
+    }
+}
+
+enum First {
+    /// The agent says something, or ends.
+    There,
+    /// The compiler here has ended.
+    Here,
+    /// Not within that time.
+    Neither,
+}
+
+/// Waits for the agent, for the end of the compiler here, and for no longer than this.
+fn first_of(
+    agent: &BufReader<&UnixStream>,
+    ends: Option<&OwnedFd>,
+    patience: Option<Duration>,
+) -> io::Result<First> {
+    if !agent.buffer().is_empty() {
+        return Ok(First::There);
+    }
+    let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    let mut both = vec![PollFd::new(agent.get_ref(), PollFlags::IN)];
+    both.extend(ends.map(|ends| PollFd::new(ends, PollFlags::IN)));
+    loop {
+        match poll(&mut both, patience.as_ref()) {
+            Ok(0) => return Ok(First::Neither),
+            // It may have ended, too; but then it does not have to be ended.
+            Ok(_) if both.get(1).is_some_and(|ends| !ends.revents().is_empty()) => {
+                return Ok(First::Here);
+            }
+            Ok(_) => return Ok(First::There),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The compiler here.
+struct Compiler {
+    child: Child,
+    /// Readable when it has ended.
+    ends: OwnedFd,
+    stdout: File,
+    stderr: File,
+    _slot: Slot,
+}
+
+/// What became of it.
+struct Ended {
+    status: ExitStatus,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Compiler {
+    fn start(words: &[OsString], slot: Slot, settings: &Settings) -> io::Result<Self> {
+        let mut words = words.to_vec();
+        if settings.colours {
+            // In front, so that the command's own word counts.
+            words.insert(1, "-fdiagnostics-color=always".into());
+        }
+        let text = format_args!("exec on localhost, too: {}", Words(&words));
+        settings.log.info("", text);
+        let (stdout, stderr) = (memory_file("distcc stdout")?, memory_file("distcc stderr")?);
+        let mut command = child::command(&words, &settings.children);
+        command
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone()?)
+            .stderr(stderr.try_clone()?);
+        // What its parts leave running becomes ours, and can be waited for.
+        set_child_subreaper(Some(getpid()))?;
+        let child = Child::spawn_group(&mut command)?;
+        let pid = Pid::from_child(&child.process);
+        let nice = getpriority_process(None).unwrap_or(0) + NICER;
+        let _ = setpriority_process(Some(pid), nice); // It may have ended already.
+        let ends = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(ends) => ends,
+            Err(error) => {
+                child.end_group();
+                return Err(error.into());
+            }
+        };
+        Ok(Self {
+            child,
+            ends,
+            stdout,
+            stderr,
+            _slot: slot,
+        })
+    }
+
+    /// Ends it and all that it started.
+    fn end(self) {
+        self.child.end_group();
+    }
+
+    fn wait(&mut self) -> io::Result<Ended> {
+        let status = self.child.wait_for()?;
+        Ok(Ended {
+            status,
+            stdout: read_from_start(&mut self.stdout)?,
+            stderr: read_from_start(&mut self.stderr)?,
+        })
+    }
+}
+
+/// Removes what a compiler that was ended has begun to write, and that is not going to be written again.
+fn remove_partial(new: &[&OsString], done: &Done) {
+    let comes = |file: &OsString| done.files.iter().any(|(name, _)| name == file);
+    for file in new.iter().filter(|file| !comes(file)) {
+        let _ = fs::remove_file(file); // Most were never made.
+    }
+}

@@ -1,0 +1,276 @@
+//! Compiles that an agent wants to be run here as well: who ends first, and what is left of the other.
+#![allow(clippy::unwrap_used, reason = "what a test unwraps it also checks")]
+
+mod support;
+
+use std::io::{BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Command;
+use std::thread::{self, JoinHandle};
+
+use protocol::jobs::{Answer, Done, Question};
+use protocol::request::Limits;
+use statedir::{HostKey, StateDir};
+use support::{Place, run, wait_until};
+
+const SOURCE: &str = "#warning told once\nint main(void) { return 0; }\n";
+const ENDED_HERE: &str = "here+ 0 0 0 it took long elsewhere, and ended here first\n";
+const ENDED_THERE: &str = "pump+ 0 7 9 far:3632\n";
+
+/// A place with a session, and the source that [`SOURCE`] is.
+fn session() -> Place {
+    let place = Place::new();
+    place.write("commands", "");
+    place.write("a.c", SOURCE);
+    place
+}
+
+fn distcc(place: &Place) -> Command {
+    let mut distcc = place.distcc("far", "gcc -c a.c -MMD");
+    let path = format!("{}:/usr/bin:/bin", place.path("bin").display());
+    distcc
+        .env("PATH", path)
+        .env("INCLUDE_SERVER_PORT", place.path("socket"))
+        .env("INCLUDE_SERVER_ENGINES", "far");
+    distcc
+}
+
+/// Serves one client that may race.
+fn agent(
+    place: &Place,
+    then: impl FnOnce(&mut UnixStream) + Send + 'static,
+) -> JoinHandle<Question> {
+    let listener = UnixListener::bind(place.path("socket.jobs")).unwrap();
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let limits = Limits {
+            args: 100_000,
+            ..Limits::default()
+        };
+        let question = Question::read(&mut BufReader::new(&client), limits).unwrap();
+        then(&mut client);
+        question
+    })
+}
+
+fn race(client: &mut UnixStream) {
+    let files = ["a.o", "a.d", "a.dwo"].map(Into::into).into();
+    client.write_all(&Answer::Race(files).encode()).unwrap();
+}
+
+fn done() -> Done {
+    Done {
+        host: "far".into(),
+        sent: 7,
+        received: 9,
+        output: "a.o".into(),
+        stderr: b"told there\n".to_vec(),
+        files: vec![
+            ("a.o".into(), b"OBJECT".to_vec()),
+            ("a.d".into(), b"THERE".to_vec()),
+        ],
+        ..Done::default()
+    }
+}
+
+/// Waits until the client says something or, as here, has gone.
+fn end(client: &mut UnixStream) {
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+}
+
+fn assert_as_here(place: &Place) {
+    let made = [place.read("a.o"), place.read("a.d")];
+    place.local("gcc -c a.c -MMD").assert_says(0, "told once");
+    assert!(made == [place.read("a.o"), place.read("a.d")]);
+}
+
+#[test]
+fn what_ends_here_first_is_the_result_and_the_agent_is_told() {
+    let place = session();
+    let agent = agent(&place, |client| {
+        race(client);
+        end(client);
+    });
+    let outcome = run(&mut distcc(&place));
+    assert!(agent.join().unwrap().may_race);
+    outcome.assert_says(0, "told once");
+    assert_eq!(outcome.stderr.matches("[-Wcpp]").count(), 1, "{outcome:?}");
+    assert_as_here(&place);
+    assert_eq!(place.text("commands"), ENDED_HERE);
+}
+
+#[test]
+fn an_error_here_is_the_answer_and_is_said_once() {
+    let place = session();
+    place.write("a.c", "int x = y;\n");
+    let agent = agent(&place, |client| {
+        race(client);
+        end(client);
+    });
+    let outcome = run(&mut distcc(&place));
+    agent.join().unwrap();
+    let here = place.local("gcc -c a.c -MMD");
+    assert_eq!((outcome.code, outcome.stderr), (1, here.stderr));
+    assert_eq!(place.text("commands"), ENDED_HERE);
+}
+
+/// It has written parts of its outputs, and so would what it started, which does not want to end.
+#[test]
+fn of_a_compile_here_that_is_late_nothing_is_left() {
+    let place = session();
+    place.script(
+        "bin/gcc",
+        "echo told here >&2; echo half >a.o; echo half >a.dwo
+         (trap '' TERM; while :; do echo late >a.o; sleep 0.01; done) &
+         echo $! >late; echo $$ >begun.new; mv begun.new begun; wait",
+    );
+    let begun = place.path("begun");
+    let agent = agent(&place, move |client| {
+        race(client);
+        wait_until("the compiler here", || begun.exists());
+        client.write_all(&Answer::Done(done()).encode()).unwrap();
+        end(client);
+    });
+    let outcome = run(&mut distcc(&place));
+    let processes = [place.text("begun"), place.text("late")];
+    for process in processes {
+        let process = format!("/proc/{}", process.trim());
+        assert!(!std::path::Path::new(&process).exists(), "{process}");
+    }
+    agent.join().unwrap();
+    outcome.assert(0, &["told there"]);
+    let made = ["a.o", "a.d"].map(|name| place.text(name));
+    assert_eq!(made, ["OBJECT", "THERE"]);
+    assert_eq!(
+        place.names(),
+        [
+            "a.c",
+            "a.d",
+            "a.o",
+            "begun",
+            "bin",
+            "commands",
+            "late",
+            "socket.jobs"
+        ]
+    );
+    assert_eq!(place.text("commands"), ENDED_THERE);
+}
+
+#[test]
+fn without_a_result_from_elsewhere_the_one_from_here_counts() {
+    let away = || Answer::Away("far: down".into()).encode();
+    let killed = || {
+        Answer::Done(Done {
+            exit_code: 137,
+            ..done()
+        })
+        .encode()
+    };
+    for answer in [away(), killed(), Vec::new()] {
+        let place = session();
+        // It ends only when the agent has answered.
+        place.script(
+            "bin/gcc",
+            "while ! test -e answered; do sleep 0.01; done; exec /usr/bin/gcc \"$@\"",
+        );
+        let answered = place.path("answered");
+        let agent = agent(&place, move |client| {
+            race(client);
+            client.write_all(&answer).unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            std::fs::write(answered, "").unwrap();
+            end(client);
+        });
+        let outcome = run(&mut distcc(&place));
+        agent.join().unwrap();
+        outcome.assert_says(0, "told once");
+        assert_as_here(&place);
+        assert_eq!(place.text("commands"), ENDED_HERE);
+    }
+}
+
+#[test]
+fn a_compiler_here_that_is_killed_is_no_result() {
+    for ending in [
+        "kill -9 $$",
+        "echo 'gcc: fatal error: Killed signal terminated program cc1' >&2; exit 1",
+    ] {
+        let place = session();
+        place.script("bin/gcc", &format!("echo >begun; {ending}"));
+        let begun = place.path("begun");
+        let agent = agent(&place, move |client| {
+            race(client);
+            wait_until("the compiler here", || begun.exists());
+            // It has ended by then, or ends soon: both are cases.
+            thread::sleep(std::time::Duration::from_millis(100));
+            client.write_all(&Answer::Done(done()).encode()).unwrap();
+            end(client);
+        });
+        let outcome = run(&mut distcc(&place));
+        agent.join().unwrap();
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+        assert!(outcome.stderr.contains("told there"), "{outcome:?}");
+        assert!(!outcome.stderr.contains("gcc:"), "{outcome:?}");
+        assert_eq!(place.text("a.o"), "OBJECT");
+        assert_eq!(place.text("commands"), ENDED_THERE);
+    }
+}
+
+/// Other compiles have them all.
+#[test]
+fn without_a_free_local_slot_nothing_is_run_here() {
+    let place = session();
+    place.script("bin/gcc", "echo >begun; exit 1");
+    let state = StateDir::new(place.path("state-dir"));
+    let lock = state.try_lock(&HostKey::local(), 0).unwrap().unwrap();
+    let agent = agent(&place, move |client| {
+        race(client);
+        thread::sleep(std::time::Duration::from_millis(300));
+        client.write_all(&Answer::Done(done()).encode()).unwrap();
+        end(client);
+    });
+    let outcome = run(distcc(&place).env("DISTCC_HOSTS", "--localslots=1 far"));
+    agent.join().unwrap();
+    drop(lock);
+    outcome.assert(0, &["told there"]);
+    assert!(!place.exists("begun"));
+    assert_eq!(place.text("commands"), ENDED_THERE.replace('+', ""));
+}
+
+#[test]
+fn who_wants_nothing_to_run_here_does_not_race() {
+    for (variable, may_race) in [
+        ("DISTCC_FALLBACK", false),
+        ("PUMP_RACE", false),
+        ("X", true),
+    ] {
+        let place = session();
+        let agent = agent(&place, |client| {
+            client.write_all(&Answer::Done(done()).encode()).unwrap();
+        });
+        run(distcc(&place).env(variable, "0")).assert(0, &["told there"]);
+        assert_eq!(agent.join().unwrap().may_race, may_race, "{variable}");
+    }
+}
+
+/// The user's Ctrl-C, or make's.
+#[test]
+fn a_signal_ends_the_compile_here_too() {
+    let place = session();
+    place.script(
+        "bin/gcc",
+        "trap 'echo told >ended; exit 1' INT; echo $$ >begun; while :; do sleep 0.05; done",
+    );
+    let agent = agent(&place, |client| {
+        race(client);
+        end(client);
+    });
+    let mut client = distcc(&place).spawn().unwrap();
+    wait_until("the compiler here", || place.exists("begun"));
+    let pid = rustix::process::Pid::from_child(&client);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    client.wait().unwrap();
+    agent.join().unwrap();
+    wait_until("the compiler's end", || place.exists("ended"));
+}
