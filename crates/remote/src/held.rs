@@ -2,7 +2,7 @@
 //! the same time.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use action::Digest;
 use tokio::sync::watch;
@@ -21,23 +21,23 @@ struct Blobs {
 }
 
 /// What has to be done about some blobs.
-pub(crate) struct Wanted<'h> {
+pub(crate) struct Wanted {
     /// To be sent by the caller.
-    pub(crate) claim: Claim<'h>,
+    pub(crate) claim: Claim,
     /// Being sent by others: ready when they have come to an end, good or bad.
     pub(crate) coming: Vec<watch::Receiver<()>>,
 }
 
 /// Blobs that the holder sends. Dropping it without [`Claim::done`] leaves them to whoever waits.
-pub(crate) struct Claim<'h> {
-    held: &'h Held,
+pub(crate) struct Claim {
+    held: Arc<Held>,
     pub(crate) digests: Vec<Digest>,
     _over: watch::Sender<()>,
 }
 
 impl Held {
     /// Sorts blobs by what has to be done about them.
-    pub(crate) fn want(&self, digests: impl IntoIterator<Item = Digest>) -> Wanted<'_> {
+    pub(crate) fn want(self: &Arc<Self>, digests: impl IntoIterator<Item = Digest>) -> Wanted {
         let (over, receiver) = watch::channel(());
         let mut claimed = Vec::new();
         let mut coming: Vec<watch::Receiver<()>> = Vec::new();
@@ -58,7 +58,7 @@ impl Held {
         }
         drop(blobs);
         let claim = Claim {
-            held: self,
+            held: Arc::clone(self),
             digests: claimed,
             _over: over,
         };
@@ -83,14 +83,14 @@ impl Held {
     }
 }
 
-impl Claim<'_> {
+impl Claim {
     /// All of them are there.
     pub(crate) fn done(self) {
         self.held.lock().there.extend(&self.digests);
     }
 }
 
-impl Drop for Claim<'_> {
+impl Drop for Claim {
     fn drop(&mut self) {
         let mut blobs = self.held.lock();
         for digest in &self.digests {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn each_blob_is_sent_by_one() {
-        let held = Held::default();
+        let held = Arc::<Held>::default();
         let [a, b, c] = ["a", "b", "c"].map(blob);
         let first = held.want([a, b, a]);
         assert_eq!(
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_is_the_next_ones() {
-        let held = Held::default();
+        let held = Arc::<Held>::default();
         let a = blob("a");
         drop(held.want([a]));
         let next = held.want([a]);

@@ -34,12 +34,12 @@ const GREETING: Duration = Duration::from_secs(60);
 const ALIVE: Duration = Duration::from_secs(30);
 
 /// A server of the API that has said what it can do. Cheap to ask from many jobs at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Server {
     pub(crate) channel: Channel,
     pub(crate) instance: String,
     pub(crate) offers: Offers,
-    pub(crate) held: Held,
+    pub(crate) held: Arc<Held>,
     pub(crate) traffic: Arc<Traffic>,
 }
 
@@ -103,7 +103,7 @@ impl Server {
             channel,
             instance: instance.to_owned(),
             offers,
-            held: Held::default(),
+            held: Arc::default(),
             traffic,
         })
     }

@@ -16,6 +16,7 @@ use bazel_remote_apis::google::bytestream::byte_stream_client::ByteStreamClient;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 
+use crate::held::Claim;
 use crate::packing;
 use crate::server::Server;
 use crate::trouble::Trouble;
@@ -54,7 +55,8 @@ pub trait Contents: Send + Sync {
 }
 
 impl Server {
-    /// Has the server hold these blobs.
+    /// Has the server hold these blobs. What is on its way arrives even if the caller gives up: its job may have ended
+    /// elsewhere, and others want a compiler that takes minutes over a slow line.
     pub(crate) async fn provide(
         &self,
         digests: &[Digest],
@@ -69,20 +71,37 @@ impl Server {
                 return Ok(());
             }
             if !wanted.claim.digests.is_empty() {
-                let claimed = wanted.claim.digests.iter().copied();
-                let is_new = |digest: &Digest| !asks_all && contents.is_of_action(digest);
-                let (mut missing, unsure): (Vec<_>, Vec<_>) = claimed.partition(is_new);
-                if !unsure.is_empty() {
-                    missing.extend(self.missing(&unsure).await?);
-                }
-                self.send(missing, contents).await?;
+                let (server, contents) = (self.clone(), Arc::clone(contents));
+                let sent =
+                    tokio::spawn(
+                        async move { server.fulfil(wanted.claim, asks_all, &contents).await },
+                    );
+                let broken = |error: tokio::task::JoinError| Trouble::Broken(error.to_string());
+                sent.await.map_err(broken)??;
             }
-            wanted.claim.done();
             for mut other in wanted.coming {
                 // An error is its end.
                 let _ = other.changed().await;
             }
         }
+    }
+
+    /// Sends what the server does not hold of a claim.
+    async fn fulfil(
+        &self,
+        claim: Claim,
+        asks_all: bool,
+        contents: &Arc<dyn Contents>,
+    ) -> Result<(), Trouble> {
+        let claimed = claim.digests.iter().copied();
+        let is_new = |digest: &Digest| !asks_all && contents.is_of_action(digest);
+        let (mut missing, unsure): (Vec<_>, Vec<_>) = claimed.partition(is_new);
+        if !unsure.is_empty() {
+            missing.extend(self.missing(&unsure).await?);
+        }
+        self.send(missing, contents).await?;
+        claim.done();
+        Ok(())
     }
 
     /// Those of these blobs that the server does not hold.

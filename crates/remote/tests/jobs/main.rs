@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use action::{Digest, Hermetic, Root};
 use remote::{Content, Contents, Endpoint, Made, Order, Server, Trouble};
@@ -114,6 +114,56 @@ async fn a_server_is_asked_for_files_and_only_at_first_for_messages() {
     running.peer.forget();
     server.run(&second).await.unwrap();
     assert_eq!(running.peer.runs(), 3);
+}
+
+/// Blobs that can be read only when the test says so.
+struct Slow {
+    blobs: Arc<Blobs>,
+    gate: Mutex<mpsc::Receiver<()>>,
+    /// Told of each that is wanted.
+    wanted: mpsc::Sender<()>,
+}
+
+impl Contents for Slow {
+    fn content(&self, digest: &Digest) -> io::Result<Content> {
+        let _ = self.wanted.send(()); // The test waits for the first only.
+        // The end of the gate opens it for all.
+        let _ = self.gate.lock().unwrap().recv();
+        self.blobs.content(digest)
+    }
+}
+
+/// A job may be given up because it has ended elsewhere; what others need, too, has begun its way once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_its_way_arrives_though_its_job_is_given_up() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    let (first, blobs) = order(2, &vec![b'x'; 6 << 20], &["o"]);
+    let (open, gate) = mpsc::channel();
+    let (wanted, is_wanted) = mpsc::channel();
+    let slow = Order {
+        contents: Arc::new(Slow {
+            blobs: Arc::clone(&blobs),
+            gate: Mutex::new(gate),
+            wanted,
+        }),
+        ..first.clone()
+    };
+    let job = tokio::spawn({
+        let server = server.clone();
+        async move { server.run(&slow).await }
+    });
+    tokio::task::spawn_blocking(move || is_wanted.recv().map(|()| is_wanted))
+        .await
+        .unwrap()
+        .unwrap();
+    job.abort();
+    assert!(job.await.unwrap_err().is_cancelled());
+    drop(open);
+    server.run(&first).await.unwrap();
+    let asked = blobs.asked.lock().unwrap();
+    assert_eq!(asked.len(), blobs.bytes.len());
+    assert!(asked.values().all(|&times| times == 1), "{asked:?}");
 }
 
 #[tokio::test]
