@@ -1,6 +1,7 @@
 //! Running actions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use action::Digest;
 use action::messages::execution_server::Execution;
@@ -22,6 +23,9 @@ use crate::results;
 use crate::{fault, folders};
 
 const PACKAGE: &str = "type.googleapis.com/build.bazel.remote.execution.v2";
+
+/// Who loses its connection before it has the name of its operation asks for the action again, and finds it running.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What is to be done about an action.
 enum Found {
@@ -242,19 +246,22 @@ fn put_link(result: &mut ActionResult, job: &Job, link: OutputSymlink) {
     }
 }
 
-/// Tells a client about an operation until it is over.
+/// Tells a client about an operation until it is over. Of one that is over soon it hears the end alone: each stage is some
+/// 250 bytes on the wire.
 fn follow(mut waiting: Waiting) -> Stream {
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::spawn(async move {
+        let is_over = |progress: &Progress| matches!(progress, Progress::Over(_));
+        tokio::select! {
+            _ = waiting.progress.wait_for(is_over) => {} // What it is now is told below.
+            () = tokio::time::sleep(SOON) => {}
+            () = sender.closed() => return,
+        }
         loop {
             let progress = waiting.progress.borrow_and_update().clone();
-            let is_over = matches!(progress, Progress::Over(_));
-            if sender
-                .send(Ok(message(&waiting.operation, progress)))
-                .await
-                .is_err()
-                || is_over
-            {
+            let is_over = is_over(&progress);
+            let message = message(&waiting.operation, progress);
+            if sender.send(Ok(message)).await.is_err() || is_over {
                 return;
             }
             tokio::select! {
@@ -292,5 +299,58 @@ fn message(operation: &Operation, progress: Progress) -> Message {
         metadata: Some(any("ExecuteOperationMetadata", metadata.encode_to_vec())),
         done: result.is_some(),
         result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::Operations;
+    use tokio::time::{Instant, timeout};
+    use tokio_stream::StreamExt as _;
+
+    const EXECUTING: Progress = Progress::At(execution_stage::Value::Executing);
+
+    fn over() -> Progress {
+        Progress::Over(Arc::new(ExecuteResponse::default()))
+    }
+
+    /// The clock stands still but where all wait for it.
+    #[tokio::test(start_paused = true)]
+    async fn of_what_is_over_soon_the_end_alone_is_told() {
+        let operations = Operations::default();
+        let (waiting, _) = operations.enter(Digest::of(b"a"), true);
+        let operation = Arc::clone(&waiting.operation);
+        let mut told = follow(waiting);
+        operation.progress.send_replace(EXECUTING);
+        assert!(timeout(SOON / 2, told.next()).await.is_err());
+        operation.progress.send_replace(over());
+        let message = told.next().await.unwrap().unwrap();
+        assert!(message.done && message.name == operation.name);
+        assert!(told.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_what_takes_longer_each_stage_is_told() {
+        let operations = Operations::default();
+        let (waiting, _) = operations.enter(Digest::of(b"a"), true);
+        let operation = Arc::clone(&waiting.operation);
+        let begun = Instant::now();
+        let mut told = follow(waiting);
+        let mut stage = async || {
+            let message = told.next().await.unwrap().unwrap();
+            let metadata = message.metadata.unwrap().value;
+            assert_eq!(message.name, operation.name);
+            ExecuteOperationMetadata::decode(&*metadata)
+                .unwrap()
+                .stage()
+        };
+        assert_eq!(stage().await, execution_stage::Value::Queued);
+        assert_eq!(begun.elapsed(), SOON);
+        operation.progress.send_replace(EXECUTING);
+        assert_eq!(stage().await, execution_stage::Value::Executing);
+        operation.progress.send_replace(over());
+        assert_eq!(stage().await, execution_stage::Value::Completed);
+        assert_eq!(begun.elapsed(), SOON);
     }
 }

@@ -63,7 +63,8 @@ impl Operations {
         }
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         let operation = Arc::new(Operation {
-            name: format!("{}-{number}", action.hex()),
+            // As hard to guess as the action by who does not know it.
+            name: format!("{}-{number}", &action.hex()[..16]),
             action,
             progress: watch::Sender::new(Progress::At(execution_stage::Value::Queued)),
             stop: Stop::default(),

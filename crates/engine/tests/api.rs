@@ -813,7 +813,8 @@ async fn the_same_action_at_once_runs_once() {
 #[tokio::test]
 async fn a_client_may_come_back_and_one_that_does_not_ends_its_job() {
     let running = start().await;
-    let action = shell("sleep 1; echo x >out.txt", false);
+    // Longer than it takes until its name is told.
+    let action = shell("sleep 3; echo x >out.txt", false);
     running.put_action(&action).await;
     let mut client = ExecutionClient::new(running.channel.clone());
     let request = ExecuteRequest {
