@@ -62,6 +62,7 @@ impl Hermetic {
         let Packed {
             digest: root,
             mut blobs,
+            folders,
         } = root.pack();
         let action = Action {
             command_digest: Some(command_digest.message()),
@@ -75,7 +76,11 @@ impl Hermetic {
         blobs.push((command_digest, command));
         blobs.push((digest, action));
         Ok(Hermetic {
-            packed: Packed { digest, blobs },
+            packed: Packed {
+                digest,
+                blobs,
+                folders,
+            },
             root,
             outputs,
         })

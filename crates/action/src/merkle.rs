@@ -1,6 +1,7 @@
 //! An input root as messages: one `Directory` for each folder, each naming those within by their digests.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use prost::Message as _;
 
@@ -15,48 +16,63 @@ pub struct Packed {
     pub digest: Digest,
     /// Messages, each once, what is named before what names it.
     pub blobs: Vec<(Digest, Vec<u8>)>,
+    /// What each folder among them names: its files and folders.
+    pub folders: HashMap<Digest, Vec<Digest>>,
 }
 
 impl Root {
     /// The tree as `Directory` messages. Equal trees give equal digests, in whatever order they were made.
     pub fn pack(&self) -> Packed {
         let mut blobs = Vec::new();
-        let mut known = HashSet::new();
-        let digest = pack(&self.top, &mut blobs, &mut known);
-        Packed { digest, blobs }
+        let mut folders = HashMap::new();
+        let digest = pack(&self.top, &mut blobs, &mut folders);
+        Packed {
+            digest,
+            blobs,
+            folders,
+        }
     }
 }
 
 fn pack(
     folder: &Folder,
     blobs: &mut Vec<(Digest, Vec<u8>)>,
-    known: &mut HashSet<Digest>,
+    folders: &mut HashMap<Digest, Vec<Digest>>,
 ) -> Digest {
     let mut message = Directory::default();
+    let mut named = Vec::new();
     // The map is sorted by bytes, so each list is.
     for (name, node) in folder {
         let name = String::from(&**name);
         match node {
-            Node::File { digest, executable } => message.files.push(FileNode {
-                name,
-                digest: Some(digest.message()),
-                is_executable: *executable,
-                node_properties: None,
-            }),
+            Node::File { digest, executable } => {
+                named.push(*digest);
+                message.files.push(FileNode {
+                    name,
+                    digest: Some(digest.message()),
+                    is_executable: *executable,
+                    node_properties: None,
+                });
+            }
             Node::Link { target } => message.symlinks.push(SymlinkNode {
                 name,
                 target: String::from(&**target),
                 node_properties: None,
             }),
-            Node::Folder(inner) => message.directories.push(DirectoryNode {
-                name,
-                digest: Some(pack(inner, blobs, known).message()),
-            }),
+            Node::Folder(inner) => {
+                let digest = pack(inner, blobs, folders);
+                named.push(digest);
+                message.directories.push(DirectoryNode {
+                    name,
+                    digest: Some(digest.message()),
+                });
+            }
         }
     }
     let encoded = message.encode_to_vec();
     let digest = Digest::of(&encoded);
-    if known.insert(digest) {
+    if let Entry::Vacant(new) = folders.entry(digest) {
+        new.insert(named);
         blobs.push((digest, encoded));
     }
     digest
@@ -82,7 +98,15 @@ mod tests {
                 .unwrap();
         }
         // same, a (= b), and the top.
-        assert_eq!(root.pack().blobs.len(), 3);
+        let packed = root.pack();
+        let [same, a, top] = [0, 1, 2].map(|at| packed.blobs[at].0);
+        assert_eq!(packed.blobs.len(), 3);
+        let folders = [
+            (same, vec![Digest::of(b"x")]),
+            (a, vec![same]),
+            (top, vec![a, a]),
+        ];
+        assert_eq!(packed.folders, HashMap::from(folders));
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub(crate) struct Held {
 
 #[derive(Debug, Default)]
 struct Blobs {
-    there: HashSet<Digest>,
+    /// With the mark that it lacked them before they were sent.
+    there: HashMap<Digest, bool>,
     /// The sender lives in the [`Claim`].
     coming: HashMap<Digest, watch::Receiver<()>>,
 }
@@ -26,6 +27,8 @@ pub(crate) struct Wanted {
     pub(crate) claim: Claim,
     /// Being sent by others: ready when they have come to an end, good or bad.
     pub(crate) coming: Vec<watch::Receiver<()>>,
+    /// There by now, and were not when it was first asked.
+    pub(crate) lacked: HashSet<Digest>,
 }
 
 /// Blobs that the holder sends. Dropping it without [`Claim::done`] leaves them to whoever waits.
@@ -41,9 +44,13 @@ impl Held {
         let (over, receiver) = watch::channel(());
         let mut claimed = Vec::new();
         let mut coming: Vec<watch::Receiver<()>> = Vec::new();
+        let mut lacked = HashSet::new();
         let mut blobs = self.lock();
         for digest in digests {
-            if blobs.there.contains(&digest) {
+            if let Some(was_lacked) = blobs.there.get(&digest) {
+                if *was_lacked {
+                    lacked.insert(digest);
+                }
                 continue;
             }
             match blobs.coming.get(&digest) {
@@ -62,12 +69,23 @@ impl Held {
             digests: claimed,
             _over: over,
         };
-        Wanted { claim, coming }
+        Wanted {
+            claim,
+            coming,
+            lacked,
+        }
     }
 
     /// Nothing is known to be there.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().there.is_empty()
+    }
+
+    /// Whether it lacked any of these before they were sent.
+    pub(crate) fn lacked_any(&self, digests: &[Digest]) -> bool {
+        let blobs = self.lock();
+        let mut there = digests.iter().filter_map(|digest| blobs.there.get(digest));
+        there.any(|&was_lacked| was_lacked)
     }
 
     /// The server has said that it holds these no more.
@@ -84,9 +102,11 @@ impl Held {
 }
 
 impl Claim {
-    /// All of them are there.
-    pub(crate) fn done(self) {
-        self.held.lock().there.extend(&self.digests);
+    /// All of them are there; the server lacked these.
+    pub(crate) fn done(self, lacked: &[Digest]) {
+        let there = self.digests.iter().map(|&digest| (digest, false));
+        let lacked = lacked.iter().map(|&digest| (digest, true));
+        self.held.lock().there.extend(there.chain(lacked));
     }
 }
 
@@ -123,11 +143,15 @@ mod tests {
             (&[c][..], 1)
         );
         assert!(second.coming[0].has_changed().is_ok(), "still on its way");
-        first.claim.done();
+        first.claim.done(&[a]);
         assert!(second.coming[0].has_changed().is_err(), "over");
-        assert!(held.want([a, b]).claim.digests.is_empty());
+        let all = held.want([a, b]);
+        assert!(all.claim.digests.is_empty());
+        assert_eq!(all.lacked, HashSet::from([a]));
+        assert!(held.lacked_any(&[b, a]) && !held.lacked_any(&[b, c]));
         held.forget(&[a]);
         assert_eq!(held.want([a, b]).claim.digests, [a]);
+        assert!(!held.lacked_any(&[a, b]));
     }
 
     #[test]

@@ -84,7 +84,10 @@ impl Server {
     ///
     /// [`Trouble`]. A command that fails by itself is none.
     pub async fn run(&self, order: &Order) -> Result<Outcome, Trouble> {
+        // Where contents are new, so is what would come of them; and to run it is to look once more.
+        let may_be_known = !self.offers.executes || !self.held.lacked_any(&order.blobs);
         if order.cached
+            && may_be_known
             && let Some(result) = self.known(order).await?
         {
             // What the cache names may have gone; then it is made anew.

@@ -1,5 +1,6 @@
 //! Sends blobs that the server does not have.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::sync::Arc;
@@ -52,6 +53,12 @@ pub trait Contents: Send + Sync {
         let _ = digest;
         false
     }
+
+    /// What this blob names, if it is a folder. A server that lacked one of them hardly holds the folder.
+    fn named_by(&self, digest: &Digest) -> &[Digest] {
+        let _ = digest;
+        &[]
+    }
 }
 
 impl Server {
@@ -72,10 +79,11 @@ impl Server {
             }
             if !wanted.claim.digests.is_empty() {
                 let (server, contents) = (self.clone(), Arc::clone(contents));
-                let sent =
-                    tokio::spawn(
-                        async move { server.fulfil(wanted.claim, asks_all, &contents).await },
-                    );
+                let sent = tokio::spawn(async move {
+                    server
+                        .fulfil(wanted.claim, asks_all, &wanted.lacked, &contents)
+                        .await
+                });
                 let broken = |error: tokio::task::JoinError| Trouble::Broken(error.to_string());
                 sent.await.map_err(broken)??;
             }
@@ -86,21 +94,23 @@ impl Server {
         }
     }
 
-    /// Sends what the server does not hold of a claim.
+    /// Sends what the server does not hold of a claim; it lacked some blobs beside these before.
     async fn fulfil(
         &self,
         claim: Claim,
         asks_all: bool,
+        lacked: &HashSet<Digest>,
         contents: &Arc<dyn Contents>,
     ) -> Result<(), Trouble> {
-        let claimed = claim.digests.iter().copied();
-        let is_new = |digest: &Digest| !asks_all && contents.is_of_action(digest);
-        let (mut missing, unsure): (Vec<_>, Vec<_>) = claimed.partition(is_new);
+        let (mut missing, unsure) = match asks_all {
+            true => (Vec::new(), claim.digests.clone()),
+            false => split(&claim.digests, lacked, &**contents),
+        };
         if !unsure.is_empty() {
             missing.extend(self.missing(&unsure).await?);
         }
-        self.send(missing, contents).await?;
-        claim.done();
+        self.send(missing.clone(), contents).await?;
+        claim.done(&missing);
         Ok(())
     }
 
@@ -115,9 +125,15 @@ impl Server {
                 ..FindMissingBlobsRequest::default()
             };
             let answer = client.find_missing_blobs(request).await?.into_inner();
+            let asked: HashSet<_> = part.iter().collect();
             for message in &answer.missing_blob_digests {
                 let digest = Digest::try_from(message);
-                missing.push(digest.map_err(|error| Trouble::Liar(error.to_string()))?);
+                let digest = digest.map_err(|error| Trouble::Liar(error.to_string()))?;
+                if !asked.contains(&digest) {
+                    let text = format!("it lacks {digest}, which it was not asked about");
+                    return Err(Trouble::Liar(text));
+                }
+                missing.push(digest);
             }
         }
         Ok(missing)
@@ -268,6 +284,36 @@ impl Server {
             false => client,
         }
     }
+}
+
+/// Splits claimed blobs into those that the server surely lacks and those it has to be asked about: it lacks what is of the
+/// action alone, and folders with anything below them that it lacked.
+fn split(
+    claimed: &[Digest],
+    lacked: &HashSet<Digest>,
+    contents: &dyn Contents,
+) -> (Vec<Digest>, Vec<Digest>) {
+    fn is_new(
+        digest: &Digest,
+        known: &mut HashMap<Digest, Option<bool>>,
+        lacked: &HashSet<Digest>,
+        contents: &dyn Contents,
+    ) -> bool {
+        match known.get(digest) {
+            None => lacked.contains(digest),
+            Some(Some(is_new)) => *is_new,
+            Some(None) => {
+                let mut below = contents.named_by(digest).iter();
+                let new = contents.is_of_action(digest)
+                    || below.any(|digest| is_new(digest, known, lacked, contents));
+                known.insert(*digest, Some(new));
+                new
+            }
+        }
+    }
+    let mut known = claimed.iter().map(|digest| (*digest, None)).collect();
+    let is_new = |digest: &Digest| is_new(digest, &mut known, lacked, contents);
+    claimed.iter().copied().partition(is_new)
 }
 
 /// A content as a whole, which has to be what its name says: files change.

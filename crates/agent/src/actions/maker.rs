@@ -181,6 +181,7 @@ impl Maker {
         digests.extend(messages.keys());
         let contents = AllContents {
             messages,
+            folders: packed.folders,
             new,
             files: Arc::clone(&self.files),
         };
@@ -263,6 +264,8 @@ fn spelled_folder(variables: &BTreeMap<Vec<u8>, Vec<u8>>, cwd: &Path) -> Result<
 /// All that an action needs.
 struct AllContents {
     messages: HashMap<Digest, Vec<u8>>,
+    /// What folders among them name.
+    folders: HashMap<Digest, Vec<Digest>>,
     /// Those among them that no server has which does not know the result.
     new: [Digest; 2],
     files: Arc<Digests>,
@@ -278,5 +281,9 @@ impl Contents for AllContents {
 
     fn is_of_action(&self, digest: &Digest) -> bool {
         self.new.contains(digest)
+    }
+
+    fn named_by(&self, digest: &Digest) -> &[Digest] {
+        self.folders.get(digest).map_or(&[], Vec::as_slice)
     }
 }

@@ -28,11 +28,17 @@ struct Blobs {
     asked: Mutex<HashMap<Digest, usize>>,
     /// Those of the action itself.
     of_action: HashSet<Digest>,
+    /// What folders name.
+    folders: HashMap<Digest, Vec<Digest>>,
 }
 
 impl Contents for Blobs {
     fn is_of_action(&self, digest: &Digest) -> bool {
         self.of_action.contains(digest)
+    }
+
+    fn named_by(&self, digest: &Digest) -> &[Digest] {
+        self.folders.get(digest).map_or(&[], Vec::as_slice)
     }
 
     fn content(&self, digest: &Digest) -> io::Result<Content> {
@@ -44,8 +50,18 @@ impl Contents for Blobs {
     }
 }
 
-/// An action that repeats `input` into these outputs, and the blobs for it.
+/// An action that repeats `input` into these outputs, and the blobs for it: all messages are its own.
 fn order(times: usize, input: &[u8], outputs: &[&str]) -> (Order, Arc<Blobs>) {
+    let (mut order, mut blobs) = order_of(times, &[("/w/in", input)], outputs);
+    let messages = blobs.bytes.keys().copied();
+    blobs.of_action = messages.filter(|it| *it != Digest::of(input)).collect();
+    let blobs = Arc::new(blobs);
+    order.contents = Arc::clone(&blobs) as _;
+    (order, blobs)
+}
+
+/// An action that repeats the first of these files.
+fn order_of(times: usize, files: &[(&str, &[u8])], outputs: &[&str]) -> (Order, Blobs) {
     let job = action::Job {
         arguments: &[times.to_string().into_bytes()],
         environment: &BTreeMap::new(),
@@ -57,21 +73,32 @@ fn order(times: usize, input: &[u8], outputs: &[&str]) -> (Order, Arc<Blobs>) {
         do_not_cache: false,
     };
     let mut root = Root::default();
-    root.add_file(b"/w/in", Digest::of(input), false).unwrap();
-    let hermetic = Hermetic::new(&job, root).unwrap();
     let mut blobs = Blobs::default();
+    for (path, content) in files {
+        let digest = Digest::of(content);
+        root.add_file(path.as_bytes(), digest, false).unwrap();
+        blobs.bytes.insert(digest, content.to_vec());
+    }
+    let hermetic = Hermetic::new(&job, root).unwrap();
     blobs.bytes.extend(hermetic.packed.blobs.clone());
-    blobs.of_action = blobs.bytes.keys().copied().collect();
-    blobs.bytes.insert(Digest::of(input), input.to_vec());
-    let blobs = Arc::new(blobs);
+    blobs.folders = hermetic.packed.folders;
     let order = Order {
         action: hermetic.packed.digest,
         blobs: blobs.bytes.keys().copied().collect(),
         outputs: Arc::new(hermetic.outputs.into_keys().collect()),
         cached: true,
-        contents: Arc::clone(&blobs) as _,
+        contents: Arc::new(Blobs::default()),
     };
     (order, blobs)
+}
+
+impl Blobs {
+    fn for_order(self, order: Order) -> Order {
+        Order {
+            contents: Arc::new(self),
+            ..order
+        }
+    }
 }
 
 #[tokio::test]
@@ -164,6 +191,66 @@ async fn what_is_on_its_way_arrives_though_its_job_is_given_up() {
     let asked = blobs.asked.lock().unwrap();
     assert_eq!(asked.len(), blobs.bytes.len());
     assert!(asked.values().all(|&times| times == 1), "{asked:?}");
+}
+
+/// After an edit most actions differ in one file alone: that one was lacked, so each folder above it is, and the result.
+#[tokio::test]
+async fn where_a_file_was_new_neither_folders_nor_results_are_asked_for() {
+    let running = start().await;
+    let compile = |source: &'static str, header: &str| {
+        let files = [("/w/h", header.as_bytes()), ("/w/in", source.as_bytes())];
+        let (order, blobs) = order_of(1, &files, &["o"]);
+        blobs.for_order(order)
+    };
+    let before = connect(running.address).await;
+    for source in ["a", "b"] {
+        before.run(&compile(source, "old")).await.unwrap();
+    }
+    running.peer.asked();
+    let looked_up = running.peer.looked_up();
+
+    let after = connect(running.address).await;
+    let first = compile("a", "new");
+    after.run(&first).await.unwrap();
+    let mut all = first.blobs.to_vec();
+    all.sort_unstable();
+    assert_eq!(running.peer.asked(), all);
+    let second = compile("b", "new");
+    let made = after.run(&second).await.unwrap();
+    assert!(!made.cached);
+    // The action names no file by itself, and so may be anything.
+    let mut expected = vec![Digest::of(b"b"), second.action];
+    expected.sort_unstable();
+    assert_eq!(running.peer.asked(), expected);
+    assert_eq!(running.peer.looked_up(), looked_up + 1);
+
+    // A result that is known by now comes from where it would be made.
+    let again = after.run(&second).await.unwrap();
+    assert!(again.cached && again.files == made.files);
+    assert_eq!(running.peer.asked(), []);
+    // And who has not sent the file knows nothing of this.
+    let other = connect(running.address).await;
+    assert!(other.run(&second).await.unwrap().cached);
+    assert_eq!(running.peer.looked_up(), looked_up + 2);
+    assert_eq!(running.peer.runs(), 4);
+}
+
+#[tokio::test]
+async fn a_server_gets_no_content_that_it_was_not_asked_about() {
+    let running = start().await;
+    let (mut order, mut blobs) = order_of(1, &[("/w/in", b"x")], &["o"]);
+    let secret = Digest::of(b"secret");
+    blobs.bytes.insert(secret, b"secret".to_vec());
+    let blobs = Arc::new(blobs);
+    order.contents = Arc::clone(&blobs) as _;
+    running.peer.want(secret);
+    let trouble = connect(running.address)
+        .await
+        .run(&order)
+        .await
+        .unwrap_err();
+    assert!(matches!(trouble, Trouble::Liar(_)), "{trouble}");
+    assert!(blobs.asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

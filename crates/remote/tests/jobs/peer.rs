@@ -87,6 +87,10 @@ pub(crate) struct Peer {
     full: Arc<AtomicBool>,
     /// Blobs that came.
     sent: Arc<AtomicUsize>,
+    /// Questions for results.
+    looked_up: Arc<AtomicUsize>,
+    /// What it says it lacks, whatever it is asked.
+    wants: Arc<Mutex<Option<Digest>>>,
 }
 
 impl Peer {
@@ -100,6 +104,16 @@ impl Peer {
     /// How often anything was run.
     pub(crate) fn runs(&self) -> usize {
         self.runs.load(Ordering::SeqCst)
+    }
+
+    /// How often it was asked for a result.
+    pub(crate) fn looked_up(&self) -> usize {
+        self.looked_up.load(Ordering::SeqCst)
+    }
+
+    /// From now on it says that it lacks this, whatever it is asked.
+    pub(crate) fn want(&self, digest: Digest) {
+        *self.wants.lock().unwrap() = Some(digest);
     }
 
     /// All blobs and results are gone.
@@ -230,6 +244,8 @@ impl ContentAddressableStorage for Peer {
         let blobs = self.blobs.lock().unwrap();
         missing_blob_digests
             .retain(|digest| named(Some(digest)).is_ok_and(|digest| !blobs.contains_key(&digest)));
+        let wants = self.wants.lock().unwrap().map(|digest| digest.message());
+        missing_blob_digests.extend(wants);
         Ok(Response::new(FindMissingBlobsResponse {
             missing_blob_digests,
         }))
@@ -366,6 +382,7 @@ impl ActionCache for Peer {
         request: Request<GetActionResultRequest>,
     ) -> Result<Response<ActionResult>, Status> {
         let digest = named(request.get_ref().action_digest.as_ref())?;
+        self.looked_up.fetch_add(1, Ordering::SeqCst);
         let known = self.results.lock().unwrap().get(&digest).cloned();
         known
             .map(Response::new)
@@ -391,8 +408,16 @@ impl Execution for Peer {
         &self,
         request: Request<ExecuteRequest>,
     ) -> Result<Response<Operations>, Status> {
+        let request = request.get_ref();
+        let digest = named(request.action_digest.as_ref())?;
+        let known = self.results.lock().unwrap().get(&digest).cloned();
+        let known = known.filter(|_| !request.skip_cache_lookup);
         let response = ExecuteResponse {
-            result: Some(self.run(named(request.get_ref().action_digest.as_ref())?)?),
+            cached_result: known.is_some(),
+            result: Some(match known {
+                Some(known) => known,
+                None => self.run(digest)?,
+            }),
             ..ExecuteResponse::default()
         };
         let done = Operation {
