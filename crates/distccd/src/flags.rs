@@ -61,13 +61,13 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FOLDER", allow_hyphen_values = true)]
     pub(crate) cache_dir: Option<OsString>,
     /// How much may be in there
-    #[arg(long, value_name = "MIB", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     pub(crate) cache_size: Option<OsString>,
     /// For measurements only: this static program in place of all compilers
     #[arg(long, value_name = "PROGRAM", allow_hyphen_values = true)]
     pub(crate) bench_compiler: Option<OsString>,
     /// How much of jobs' files may be in memory (/dev/shm)
-    #[arg(long, value_name = "MIB", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     pub(crate) scratch_memory: Option<OsString>,
 
     /// TCP port to listen on
@@ -197,7 +197,9 @@ the Remote Execution API that bring all of their root folder, the compiler inclu
 `pump` makes them. With any, others see this machine's system folders beside their own
 files. Both only where there are namespaces. What they need is kept in --cache-dir
 (/var/cache/pumpcc for a server that root starts, else pumpcc/server in the user's folder
-of caches), up to --cache-size (10240).
+of caches), up to --cache-size (10G).
+
+A SIZE is a number of mebibytes, or has a unit behind it: K, M, G or T, as in 4G.
 
 --same-user is for private servers, as `pump` starts them: it serves only connections
 over the loopback address (or a Unix socket) whose other end belongs to the user that

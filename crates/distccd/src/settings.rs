@@ -3,6 +3,7 @@
 //! Pure but for names of networks in `--allow`, which are resolved here.
 
 mod actions;
+mod size;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -273,18 +274,12 @@ fn sandboxing(word: Option<&OsStr>) -> Result<Sandboxing, String> {
 }
 
 fn in_memory(word: Option<&OsStr>, environment: &Environment) -> Result<InMemory, String> {
-    Ok(match number("--scratch-memory", word)? {
+    Ok(match size::size("--scratch-memory", word, 0)? {
         // Who says where files go means all of them.
         None if environment.temp_folder.is_some() => InMemory::Never,
         None => InMemory::AsFits,
         Some(0) => InMemory::Never,
-        Some(mib) => match u64::try_from(mib)
-            .ok()
-            .and_then(|mib| mib.checked_mul(1 << 20))
-        {
-            Some(bytes) => InMemory::AtMost(bytes),
-            None => return Err("--scratch-memory argument must be 0 or more".into()),
-        },
+        Some(bytes) => InMemory::AtMost(bytes),
     })
 }
 
@@ -379,7 +374,8 @@ mod tests {
         check_error(&["--sandbox=on"], "--sandbox=on: auto, required or off");
         let text = "--scratch-memory argument must be 0 or more";
         check_error(&["--scratch-memory=-1"], text);
-        check_error(&["--scratch-memory=9223372036854775807"], text);
+        let much = "--scratch-memory=9223372036854775807";
+        check_error(&[much], &format!("{much}: too large"));
     }
 
     #[test]
@@ -433,8 +429,10 @@ mod tests {
         assert_eq!(settings.patience.head.as_secs(), 20);
         assert_eq!(settings.temp_folder, Path::new("/cwd/tmp"));
         assert_eq!(settings.in_memory, InMemory::Never);
-        let asked = settings_in(&["--scratch-memory=3"], &environment).unwrap();
+        let words = ["--scratch-memory=3", "--cache-size=4G"];
+        let asked = settings_in(&words, &environment).unwrap();
         assert_eq!(asked.in_memory, InMemory::AtMost(3 << 20));
+        assert_eq!(asked.actions.cache_bytes, 4 << 30);
         assert_eq!(settings.pid_file, Some("/cwd/tmp/pid".into()));
         let bad = Environment {
             io_timeout: Some("soon".into()),

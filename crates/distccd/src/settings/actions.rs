@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::number;
+use super::size::size;
 use crate::environment::Environment;
 use crate::flags::Flags;
 
@@ -72,13 +72,5 @@ fn remote_execution(word: Option<&OsStr>) -> Result<RemoteExecution, String> {
 fn cache_bytes(word: Option<&OsStr>) -> Result<u64, String> {
     const USUAL: u64 = 10 << 30;
     const LEAST: u64 = 256 << 20;
-    let Some(mib) = number("--cache-size", word)? else {
-        return Ok(USUAL);
-    };
-    let bytes = u64::try_from(mib)
-        .ok()
-        .and_then(|mib| mib.checked_mul(1 << 20));
-    bytes
-        .filter(|&bytes| bytes >= LEAST)
-        .ok_or_else(|| format!("--cache-size argument must be at least {}", LEAST >> 20))
+    Ok(size("--cache-size", word, LEAST)?.unwrap_or(USUAL))
 }
