@@ -108,6 +108,39 @@ fn a_known_result_is_not_made_again() {
     assert!(!server.log().contains("COMPILE_OK"), "it ran again");
 }
 
+/// All of it, or a part, by somebody who wants the room.
+#[test]
+fn a_cache_that_is_removed_is_made_again() {
+    let (folder, option) = cache();
+    let server = setup().arg(&option).start();
+    let mut script = Script::new("echo made > out", &["out"]);
+    script.cached = true;
+    let parts = ["", "blobs", "results", "trees"];
+    for (round, part) in parts.into_iter().enumerate() {
+        let api = Api::connect(server.address).unwrap();
+        let (outcome, files) = run(&api, &script);
+        assert!(!outcome.cached, "{part:?}");
+        assert_eq!(files, owned(&[("out", "made\n")]), "{part:?}");
+        std::fs::remove_dir_all(folder.path().join("cache").join(part)).unwrap();
+        let told = || server.log().matches("was removed: the next").count() == round + 1;
+        wait_until("it is noticed", told);
+        check_the_old_protocols(&server);
+    }
+    // Where it cannot be made each connection says so, until it can.
+    let cache = folder.path().join("cache");
+    wait_until("all of it is gone", || {
+        let _ = std::fs::remove_dir_all(&cache); // The server is at it, too.
+        !cache.exists()
+    });
+    std::fs::write(&cache, "").unwrap();
+    assert!(Api::connect(server.address).is_err());
+    let log = server.log();
+    assert!(log.contains("/cache: "), "{log}");
+    std::fs::remove_file(&cache).unwrap();
+    let api = Api::connect(server.address).unwrap();
+    assert_eq!(run(&api, &script).0.exit_code, 0);
+}
+
 #[test]
 fn an_action_sees_nothing_but_its_root() {
     for server in as_both(setup) {

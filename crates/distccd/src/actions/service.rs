@@ -1,7 +1,8 @@
 //! The service of the API: one async runtime, in a thread of its own, for all connections that speak HTTP/2.
 //!
 //! It is started by the first of them, with the store, the folder of input trees and the sandbox, and ends with the
-//! server: then nothing new is begun, what runs is finished, and whoever holds a connection open for nothing is closed.
+//! server: then nothing new is begun, what runs is finished, and whoever holds a connection open for nothing is closed. If its
+//! cache is removed it ends at once, and the next connection starts another one.
 
 use std::any::Any;
 use std::io;
@@ -20,6 +21,7 @@ use tonic::codegen::tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream}
 use tonic::transport;
 
 use super::connection::Connection;
+use super::gone::Watch;
 use super::limits::{Limits, REQUESTS};
 use super::runner::{Runner, StandIn};
 use super::surroundings::Surroundings;
@@ -60,6 +62,20 @@ struct Arrived {
     taken: Taken,
     client: engine::Client,
     guard: Guard,
+}
+
+/// Folders in the cache.
+const BLOBS: &str = "blobs";
+const RESULTS_FOLDER: &str = "results";
+const TREES: &str = "trees";
+const INNER: [&str; 3] = [BLOBS, RESULTS_FOLDER, TREES];
+
+/// Why it serves no longer.
+enum End {
+    /// The server ends.
+    Stopped,
+    /// Its cache was removed.
+    Gone,
 }
 
 /// The least and the most results that are kept; and the bytes of blobs for each.
@@ -106,6 +122,11 @@ impl Service {
             client: engine::Client(peer.address()),
             guard,
         };
+        // One whose cache was removed.
+        let over = |running: &mut Running| running.connections.is_closed();
+        if let Some(over) = state.running.take_if(over) {
+            let _ = over.thread.join(); // A panic was printed.
+        }
         let running = match &mut state.running {
             Some(running) => running,
             none => none.insert(start(server)?),
@@ -146,8 +167,8 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
     let failed = |error| in_cache(&folder, &error);
     let results = (settings.actions.cache_bytes / RESULT_BLOBS).clamp(RESULTS.0, RESULTS.1);
     let results = usize::try_from(results).unwrap_or(usize::MAX);
-    let results = Results::open(&folder.join("results"), results).map_err(failed)?;
-    let trees_folder = folder.join("trees");
+    let results = Results::open(&folder.join(RESULTS_FOLDER), results).map_err(failed)?;
+    let trees_folder = folder.join(TREES);
     let kept = usize::try_from(settings.jobs).unwrap_or(usize::MAX);
     let kept = kept.saturating_mul(2).saturating_add(8);
     let trees = Trees::open(store.clone(), &trees_folder, kept).map_err(failed)?;
@@ -189,6 +210,7 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
     let runtime = runtime(settings.jobs).map_err(|error| crate::fault::reason(&error))?;
     let (connections, incoming) = unbounded_channel();
     let limits = Limits::new(memory, settings.patience.idle);
+    let watch = Watch::open(&folder, &INNER).map_err(failed)?;
     let server = Arc::clone(server);
     let thread = std::thread::Builder::new().name("actions".into());
     let spawned = thread.spawn(move || {
@@ -197,14 +219,34 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
             "dcc_actions",
             format_args!("actions have their cache in {}", folder.display()),
         );
-        let served = runtime.block_on(serve(&server, &engine, &runner, limits, incoming));
-        if let Err(text) = served {
-            log.error("dcc_actions", text);
+        let serving = serve(&server, &engine, &runner, limits, incoming);
+        let served = runtime.block_on(async {
+            tokio::select! {
+                served = serving => served.map(|()| End::Stopped),
+                gone = watch.gone() => match gone {
+                    Ok(()) => Ok(End::Gone),
+                    Err(error) => Err(in_cache(&folder, &error)),
+                },
+            }
+        });
+        let shown = folder.display();
+        match &served {
+            Ok(End::Stopped) => {}
+            Ok(End::Gone) => log.error(
+                "dcc_actions",
+                format_args!("the cache in {shown} was removed: the next connection makes it anew"),
+            ),
+            Err(text) => log.error("dcc_actions", text),
         }
         // Connections that are still open end with it.
         runtime.shutdown_timeout(Duration::from_secs(5));
         drop((engine, runner));
-        if let Err(error) = store.close() {
+        if let Ok(End::Gone) = served {
+            // What is left names what is not there, and jobs that are still running may have its locks.
+            for inner in INNER {
+                let _ = std::fs::remove_dir_all(folder.join(inner)); // Mostly it is gone.
+            }
+        } else if let Err(error) = store.close() {
             let reason = crate::fault::reason(&error);
             log.warning("dcc_actions", format_args!("closing the cache: {reason}"));
         }
@@ -226,7 +268,7 @@ fn open_store(folder: &Path, bytes: u64) -> Result<(PathBuf, Store), String> {
         let mut private = std::fs::DirBuilder::new();
         private.recursive(true).mode(0o700);
         let made = private.create(&folder);
-        match made.and_then(|()| Store::open(&folder.join("blobs"), bytes)) {
+        match made.and_then(|()| Store::open(&folder.join(BLOBS), bytes)) {
             Ok(store) => return Ok((folder, store)),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
             Err(error) => return Err(in_cache(&folder, &error)),
