@@ -142,6 +142,26 @@ fn a_cache_that_is_removed_is_made_again() {
 }
 
 #[test]
+fn a_disk_that_is_full_is_told_once_and_room_is_made() {
+    let server = setup()
+        .with_shared_memory(48)
+        .arg("--scratch-memory=0")
+        .arg("--cache-dir=/dev/shm/cache")
+        .start();
+    let api = Api::connect(server.address).unwrap();
+    for round in 0..8 {
+        let content = format!("{round}").repeat(12 << 20);
+        let script = Script::new("cat in > out", &["out"]).file("/w/in", &content);
+        let (outcome, files) = run(&api, &script);
+        assert_eq!(outcome.exit_code, 0, "{round}");
+        assert!(files[0].1 == content, "{round}");
+    }
+    let log = server.log();
+    let told = log.matches("the disk of the cache in /dev/shm/cache is full");
+    assert_eq!(told.count(), 1, "{log}");
+}
+
+#[test]
 fn an_action_sees_nothing_but_its_root() {
     for server in as_both(setup) {
         let secret = server.file("secret");

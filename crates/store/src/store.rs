@@ -5,7 +5,7 @@ use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use action::Digest;
@@ -37,6 +37,16 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Bytes that blobs may take.
     limit: u64,
+    full_disk: OnceLock<Told>,
+}
+
+/// Somebody who is told something.
+struct Told(Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +115,7 @@ impl Store {
             folder,
             state: Mutex::new(state),
             limit,
+            full_disk: OnceLock::new(),
         };
         shared
             .make_room(&mut shared.state(), None, 0)
@@ -113,6 +124,12 @@ impl Store {
             shared: Arc::new(shared),
             owner: None,
         })
+    }
+
+    /// Has `tell` be called whenever blobs are evicted because the disk is full, below the store's own limit; not for each
+    /// blob, but perhaps for each that comes. The first one asked for stays.
+    pub fn when_disk_is_full(&self, tell: impl Fn() + Send + Sync + 'static) {
+        let _ = self.shared.full_disk.set(Told(Box::new(tell))); // The first one stays.
     }
 
     /// The same store for this owner: it has what it brings here, and what it holds.
@@ -335,11 +352,14 @@ impl Shared {
             left = left.saturating_sub(digest.size.max(4096));
             any = true;
         }
-        if any {
-            Ok(())
-        } else {
-            Err(Error::Disk(io::ErrorKind::StorageFull.into()))
+        drop(state);
+        if !any {
+            return Err(Error::Disk(io::ErrorKind::StorageFull.into()));
         }
+        if let Some(Told(tell)) = self.full_disk.get() {
+            tell();
+        }
+        Ok(())
     }
 
     /// Makes a written file a blob.

@@ -11,7 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::Engine;
 use sandbox::{Config, Mode, Sandbox, View};
@@ -164,6 +164,7 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
         Some(_) => folder.join("measurements"),
     };
     let (folder, store) = open_store(&folder, settings.actions.cache_bytes)?;
+    tell_of_full_disk(server, &store, &folder);
     let failed = |error| in_cache(&folder, &error);
     let results = (settings.actions.cache_bytes / RESULT_BLOBS).clamp(RESULTS.0, RESULTS.1);
     let results = usize::try_from(results).unwrap_or(usize::MAX);
@@ -256,6 +257,25 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
         connections,
         thread,
     })
+}
+
+/// Logs that the disk has less room than the store may take: once, and if it lasts, once an hour.
+fn tell_of_full_disk(server: &Arc<Server>, store: &Store, folder: &Path) {
+    const AGAIN: Duration = Duration::from_secs(60 * 60);
+    let (server, folder) = (Arc::clone(server), folder.to_owned());
+    let told = Mutex::new(None::<Instant>);
+    store.when_disk_is_full(move || {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|at| at.elapsed() < AGAIN) {
+            return;
+        }
+        *told = Some(Instant::now());
+        let text = format_args!(
+            "the disk of the cache in {} is full: what was used least recently goes, although --cache-size allows more",
+            folder.display()
+        );
+        server.log.warning("dcc_actions", text);
+    });
 }
 
 /// Opens the store in the first folder that no other server has: `folder`, or `folder/2` and so on. Those that ssh starts
