@@ -58,12 +58,22 @@ impl Digest {
 
     /// The hash in lower-case hexadecimal digits.
     pub fn hex(&self) -> String {
+        let digits = self.hex_digits();
+        str::from_utf8(&digits)
+            .expect("digits are ASCII")
+            .to_owned()
+    }
+
+    pub(crate) fn hex_digits(&self) -> [u8; 64] {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
-        let digits = self.hash.iter().flat_map(|byte| {
-            let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
-            [char::from(DIGITS[high]), char::from(DIGITS[low])]
-        });
-        digits.collect()
+        let mut digits = [0; 64];
+        for (two, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.hash) {
+            *two = [
+                DIGITS[usize::from(byte >> 4)],
+                DIGITS[usize::from(byte & 15)],
+            ];
+        }
+        digits
     }
 
     /// As messages have it.

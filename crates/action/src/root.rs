@@ -1,30 +1,105 @@
 //! The file tree that a compile needs: files, links and folders at their absolute paths on the client.
+//!
+//! Some hundred paths for each compile, most of them in folders that are there already: each is looked up as a whole, and
+//! not part by part.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::Digest;
 
 /// How many links one path may lead through; as many as Linux follows.
 const MOST_LINKS: usize = 40;
 
-/// A folder's entries. Sorted by bytes, as canonical messages want it.
-pub(crate) type Folder = BTreeMap<Box<str>, Node>;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Node {
-    File { digest: Digest, executable: bool },
-    Link { target: Box<str> },
-    Folder(Folder),
-}
+/// The place of the top among the entries.
+pub(crate) const TOP: usize = 0;
 
 /// An input root under construction.
 ///
 /// Paths given to it are absolute bytes. Those of files and links are real: without links, `.` and `..` in front of the
 /// last part.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Root {
-    pub(crate) top: Folder,
+    /// Places among the entries.
+    by_path: HashMap<Arc<str>, usize>,
+    entries: Vec<Entry>,
+    /// The folder of what was added last: most often that of the next one, too.
+    last: usize,
+}
+
+/// What stands at a path.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    /// Without a slash at its end, so the top has an empty one.
+    path: Arc<str>,
+    pub(crate) node: Node,
+}
+
+#[derive(Clone)]
+pub(crate) enum Node {
+    File {
+        digest: Digest,
+        executable: bool,
+    },
+    Link {
+        target: Box<str>,
+    },
+    /// What is in it, in no order: places among the entries.
+    Folder(Vec<usize>),
+}
+
+impl Entry {
+    /// The last part of its path.
+    pub(crate) fn name(&self) -> &str {
+        &self.path[self.path.rfind('/').map_or(0, |slash| slash + 1)..]
+    }
+}
+
+impl Node {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::File { digest, executable },
+                Self::File {
+                    digest: other,
+                    executable: by_other,
+                },
+            ) => (digest, executable) == (other, by_other),
+            (Self::Link { target }, Self::Link { target: other }) => target == other,
+            // What is in it is compared by itself.
+            (Self::Folder(_), Self::Folder(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Default for Root {
+    fn default() -> Self {
+        Self::with_room(0)
+    }
+}
+
+/// The order of additions does not matter.
+impl PartialEq for Root {
+    fn eq(&self, other: &Self) -> bool {
+        let has = |entry: &Entry| {
+            let place = other.by_path.get(&entry.path);
+            place.is_some_and(|&place| entry.node.is_same(&other.entries[place].node))
+        };
+        self.entries.len() == other.entries.len() && self.entries.iter().all(has)
+    }
+}
+
+impl Eq for Root {}
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut paths: Vec<&str> = self.entries.iter().map(|entry| &*entry.path).collect();
+        paths.sort_unstable();
+        f.debug_set().entries(paths).finish()
+    }
 }
 
 /// A path that an input root cannot have.
@@ -55,11 +130,29 @@ impl fmt::Display for BadPath {
 impl std::error::Error for BadPath {}
 
 impl Root {
+    /// An empty one, in which so many paths find room without moving the others.
+    #[must_use]
+    pub fn with_room(paths: usize) -> Self {
+        let mut by_path = HashMap::with_capacity(paths + 1);
+        let mut entries = Vec::with_capacity(paths + 1);
+        let path: Arc<str> = "".into();
+        by_path.insert(Arc::clone(&path), TOP);
+        entries.push(Entry {
+            path,
+            node: Node::Folder(Vec::new()),
+        });
+        Self {
+            by_path,
+            entries,
+            last: TOP,
+        }
+    }
+
     /// A file with this content. The same file may be added twice.
     ///
     /// # Errors
     ///
-    /// [`BadPath`], but not `LeadsNowhere`. What was added before stays.
+    /// [`BadPath`], but not `LeadsNowhere`.
     pub fn add_file(
         &mut self,
         path: &[u8],
@@ -81,20 +174,42 @@ impl Root {
 
     fn add(&mut self, path: &[u8], node: Node) -> Result<(), BadPath> {
         let taken = || BadPath::Taken(path.to_vec());
-        let mut parts = real_parts(path)?;
-        let name = parts.pop().ok_or_else(taken)?;
-        let mut folder = &mut self.top;
-        for part in parts {
-            folder = enter(folder, part).ok_or_else(taken)?;
+        let real = real(path)?;
+        if let Some(&place) = self.by_path.get(&*real) {
+            let is_there = place != TOP && self.entries[place].node.is_same(&node);
+            return if is_there { Ok(()) } else { Err(taken()) };
         }
-        match folder.get(name) {
-            Some(there) if *there == node => Ok(()),
-            Some(_) => Err(taken()),
-            None => {
-                folder.insert(name.into(), node);
-                Ok(())
-            }
+        let folder = self.enter(folder_of(&real)).ok_or_else(taken)?;
+        self.last = folder;
+        self.put(folder, &real, node);
+        Ok(())
+    }
+
+    /// The folder with this real path, made if nothing is there.
+    fn enter(&mut self, path: &str) -> Option<usize> {
+        if *self.entries[self.last].path == *path {
+            return Some(self.last);
         }
+        if let Some(&place) = self.by_path.get(path) {
+            return match self.entries[place].node {
+                Node::Folder(_) => Some(place),
+                _ => None,
+            };
+        }
+        let folder = self.enter(folder_of(path))?;
+        Some(self.put(folder, path, Node::Folder(Vec::new())))
+    }
+
+    /// Adds what is not there yet.
+    fn put(&mut self, folder: usize, path: &str, node: Node) -> usize {
+        let place = self.entries.len();
+        let path: Arc<str> = path.into();
+        self.by_path.insert(Arc::clone(&path), place);
+        self.entries.push(Entry { path, node });
+        if let Node::Folder(within) = &mut self.entries[folder].node {
+            within.push(place);
+        }
+        place
     }
 
     /// A folder that has to exist, as the compile spells it: `.`, `..` and links on the way are followed as the
@@ -107,36 +222,44 @@ impl Root {
         if spelled.first() != Some(&b'/') || spelled.contains(&0) {
             return Err(BadPath::NotReal(spelled.to_vec()));
         }
+        let spelled_text = utf8(spelled)?;
+        // Most are there, under the very name: no path with a dot or a link on its way is.
+        if let Some(&place) = self.by_path.get(spelled_text)
+            && matches!(self.entries[place].node, Node::Folder(_))
+        {
+            return Ok(());
+        }
         let nowhere = || BadPath::LeadsNowhere(spelled.to_vec());
         // What is left to walk, the next part last.
-        let mut left: Vec<Box<str>> = backwards(utf8(spelled)?).collect();
-        let mut at: Vec<Box<str>> = Vec::new();
+        let mut left: Vec<Box<str>> = backwards(spelled_text).collect();
+        let mut at = String::new();
         let mut links = 0;
         while let Some(part) = left.pop() {
             match &*part {
                 "." => continue,
                 ".." => {
-                    at.pop();
+                    at.truncate(folder_of(&at).len());
                     continue;
                 }
                 _ => {}
             }
-            let mut folder = &mut self.top;
-            for name in &at {
-                folder = enter(folder, name).ok_or_else(nowhere)?;
-            }
-            let node = folder.entry(part.clone());
-            match node.or_insert_with(|| Node::Folder(Folder::new())) {
-                Node::Folder(_) => at.push(part),
+            let folder = at.len();
+            at.push('/');
+            at.push_str(&part);
+            let Some(&place) = self.by_path.get(&*at) else {
+                let folder = self.enter(&at[..folder]).ok_or_else(nowhere)?;
+                self.put(folder, &at, Node::Folder(Vec::new()));
+                continue;
+            };
+            match &self.entries[place].node {
+                Node::Folder(_) => {}
                 Node::File { .. } => return Err(nowhere()),
                 Node::Link { target } => {
                     links += 1;
                     if links > MOST_LINKS {
                         return Err(nowhere());
                     }
-                    if target.starts_with('/') {
-                        at.clear();
-                    }
+                    at.truncate(if target.starts_with('/') { 0 } else { folder });
                     left.extend(backwards(target));
                 }
             }
@@ -146,31 +269,18 @@ impl Root {
 
     /// What stands at a real path: `Some(None)` for anything but a file.
     pub fn file(&self, path: &[u8]) -> Option<Option<Digest>> {
-        let mut parts = real_parts(path).ok()?;
-        let name = parts.pop()?;
-        let mut folder = &self.top;
-        for part in parts {
-            match folder.get(part)? {
-                Node::Folder(inner) => folder = inner,
-                _ => return None,
-            }
+        let place = *self.by_path.get(&*real(path).ok()?)?;
+        if place == TOP {
+            return None;
         }
-        Some(match folder.get(name)? {
-            Node::File { digest, .. } => Some(*digest),
+        Some(match self.entries[place].node {
+            Node::File { digest, .. } => Some(digest),
             _ => None,
         })
     }
-}
 
-/// The folder of that name, made if nothing is there.
-fn enter<'f>(folder: &'f mut Folder, name: &str) -> Option<&'f mut Folder> {
-    // Looked up first: mostly it is there, and then no name has to be copied.
-    if !folder.contains_key(name) {
-        folder.insert(name.into(), Node::Folder(Folder::new()));
-    }
-    match folder.get_mut(name) {
-        Some(Node::Folder(inner)) => Some(inner),
-        _ => None,
+    pub(crate) fn entry(&self, place: usize) -> &Entry {
+        &self.entries[place]
     }
 }
 
@@ -186,13 +296,44 @@ fn backwards(path: &str) -> impl Iterator<Item = Box<str>> {
     parts(path).rev().map(Box::from)
 }
 
-fn real_parts(path: &[u8]) -> Result<Vec<&str>, BadPath> {
-    let parts: Vec<&str> = parts(utf8(path)?).collect();
-    let dots = parts.iter().any(|part| matches!(*part, "." | ".."));
-    if dots || path.first() != Some(&b'/') || path.contains(&0) {
-        return Err(BadPath::NotReal(path.to_vec()));
+/// The path without its last part.
+fn folder_of(path: &str) -> &str {
+    &path[..path.rfind('/').unwrap_or(0)]
+}
+
+/// A real path, with one slash in front of each part.
+fn real(path: &[u8]) -> Result<Cow<'_, str>, BadPath> {
+    let text = utf8(path)?;
+    let not_real = || BadPath::NotReal(path.to_vec());
+    if !text.starts_with('/') {
+        return Err(not_real());
     }
-    Ok(parts)
+    let mut is_plain = true;
+    // Where the part begins that is looked at.
+    let mut start = 1;
+    for at in 1..=path.len() {
+        match path.get(at) {
+            Some(b'/') | None => {
+                match &path[start..at] {
+                    b"." | b".." => return Err(not_real()),
+                    b"" => is_plain = false,
+                    _ => {}
+                }
+                start = at + 1;
+            }
+            Some(0) => return Err(not_real()),
+            Some(_) => {}
+        }
+    }
+    if is_plain {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut plain = String::with_capacity(path.len());
+    for part in parts(text) {
+        plain.push('/');
+        plain.push_str(part);
+    }
+    Ok(Cow::Owned(plain))
 }
 
 #[cfg(test)]
@@ -203,18 +344,16 @@ mod tests {
         Digest::of(content.as_bytes())
     }
 
-    /// All paths below a folder; links with their targets, folders with a slash.
-    fn listed(folder: &Folder, under: &str) -> Vec<String> {
-        let entries = folder.iter().flat_map(|(name, node)| match node {
-            Node::File { .. } => vec![format!("{under}/{name}")],
-            Node::Link { target } => vec![format!("{under}/{name} -> {target}")],
-            Node::Folder(inner) => {
-                let mut all = vec![format!("{under}/{name}/")];
-                all.extend(listed(inner, &format!("{under}/{name}")));
-                all
-            }
+    /// All paths, sorted; links with their targets, folders with a slash.
+    fn listed(root: &Root) -> Vec<String> {
+        let entries = root.entries[1..].iter().map(|entry| match &entry.node {
+            Node::File { .. } => entry.path.to_string(),
+            Node::Link { target } => format!("{} -> {target}", entry.path),
+            Node::Folder(_) => format!("{}/", entry.path),
         });
-        entries.collect()
+        let mut entries: Vec<String> = entries.collect();
+        entries.sort();
+        entries
     }
 
     #[test]
@@ -238,7 +377,7 @@ mod tests {
         );
         assert_eq!(root.add_file(b"/src", file("b"), false), taken(b"/src"));
         assert_eq!(root.add_file(b"/", file("b"), false), taken(b"/"));
-        assert_eq!(listed(&root.top, ""), ["/src/", "/src/a.c"]);
+        assert_eq!(listed(&root), ["/src/", "/src/a.c"]);
     }
 
     #[test]
@@ -252,7 +391,7 @@ mod tests {
         assert_eq!(bad, Err(BadPath::NotUtf8(b"/a/\xff".to_vec())));
         root.add_file("//src//ä/..b".as_bytes(), file(""), false)
             .unwrap();
-        assert_eq!(listed(&root.top, ""), ["/src/", "/src/ä/", "/src/ä/..b"]);
+        assert_eq!(listed(&root), ["/src/", "/src/ä/", "/src/ä/..b"]);
     }
 
     #[test]
@@ -275,7 +414,7 @@ mod tests {
             "/usr/lib/gcc/12/",
             "/usr/lib/include/",
         ];
-        assert_eq!(listed(&root.top, ""), expected);
+        assert_eq!(listed(&root), expected);
     }
 
     #[test]

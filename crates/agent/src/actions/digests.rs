@@ -5,8 +5,10 @@
 //! on disk (`digest_file`) for the next session.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,11 +29,28 @@ pub(crate) struct Digests {
 
 #[derive(Default)]
 struct Known {
-    by_path: HashMap<PathBuf, Entry>,
+    /// By the bytes of their paths: a `Path` is compared and hashed part by part.
+    by_path: HashMap<Box<[u8]>, Entry>,
     /// One file of each content, among those that were asked for.
     by_digest: HashMap<Digest, PathBuf>,
     /// Something was read, or used on another day, of which the file on disk does not know yet.
     is_new: bool,
+}
+
+impl Known {
+    fn digest(&mut self, path: &[u8], identity: Identity) -> Option<Digest> {
+        let entry = self.by_path.get_mut(path)?;
+        if entry.identity != identity {
+            return None;
+        }
+        if let Some(day) = entry.day.take() {
+            let path = PathBuf::from(OsStr::from_bytes(path));
+            self.by_digest.insert(entry.digest, path);
+            // What is in use must not grow old on disk.
+            self.is_new |= day != today();
+        }
+        Some(entry.digest)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -52,7 +71,7 @@ impl Digests {
                 digest: kept.digest,
                 day: Some(kept.day),
             };
-            (kept.path, entry)
+            (bytes_of(&kept.path).into(), entry)
         });
         let known = Known {
             by_path: by_path.collect(),
@@ -83,19 +102,30 @@ impl Digests {
             .collect();
         for (path, entry) in &known.by_path {
             let day = entry.day.unwrap_or(today);
+            let path = Path::new(OsStr::from_bytes(path));
             if all.get(path).is_none_or(|kept| kept.day <= day) {
                 let kept = Kept {
-                    path: path.clone(),
+                    path: path.to_owned(),
                     identity: entry.identity,
                     digest: entry.digest,
                     day,
                 };
-                all.insert(path.clone(), kept);
+                all.insert(path.to_owned(), kept);
             }
         }
         known.is_new = false;
         drop(known);
         digest_file::write(file, all.into_values().collect(), today)
+    }
+
+    /// The digests of many files, as far as they are known: paths, and what is known of each file for now.
+    pub(crate) fn known<'f>(
+        &self,
+        files: impl Iterator<Item = (&'f [u8], Option<Identity>)>,
+    ) -> Vec<Option<Digest>> {
+        let mut known = self.lock();
+        let look = |(path, seen)| known.digest(path, seen?);
+        files.map(look).collect()
     }
 
     /// The digest of the regular file at `path`, as it is now; `seen` is what is known of it for now.
@@ -108,23 +138,9 @@ impl Digests {
             Some(identity) => identity,
             None => identity_of(path)?,
         };
-        let mut known = self.lock();
-        let Known {
-            by_path,
-            by_digest,
-            is_new,
-        } = &mut *known;
-        if let Some(entry) = by_path.get_mut(path)
-            && entry.identity == identity
-        {
-            if let Some(day) = entry.day.take() {
-                by_digest.insert(entry.digest, path.to_owned());
-                // What is in use must not grow old on disk.
-                *is_new |= day != today();
-            }
-            return Ok(entry.digest);
+        if let Some(digest) = self.lock().digest(bytes_of(path), identity) {
+            return Ok(digest);
         }
-        drop(known);
         let content = fs::read(path)?;
         let now = SystemTime::now();
         if identity_of(path)? != identity || content.len() as u64 != identity.bytes {
@@ -139,7 +155,7 @@ impl Digests {
                 digest,
                 day: None,
             };
-            known.by_path.insert(path.to_owned(), entry);
+            known.by_path.insert(bytes_of(path).into(), entry);
             known.is_new = true;
         }
         Ok(digest)
@@ -148,6 +164,10 @@ impl Digests {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes_of(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
 }
 
 fn today() -> u32 {
@@ -223,7 +243,7 @@ mod tests {
 
         fs::write(at("edited"), "EDITED").unwrap();
         let next = Digests::kept_in(Some(store.clone()));
-        let known = |name: &str| next.lock().by_path.contains_key(&at(name));
+        let known = |name: &str| next.lock().by_path.contains_key(bytes_of(&at(name)));
         assert!(known("same") && known("edited") && known("other"));
         assert_eq!(next.of(&at("same"), None).unwrap(), Digest::of(b"same"));
         assert!(!next.lock().is_new, "nothing was read");

@@ -6,10 +6,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use action::{BadPath, Digest, Root};
-use includes::Closure;
+use includes::{Closure, ClosureFile};
 use toolchain::{Place, Places};
 
 use super::digests::Digests;
@@ -41,21 +41,50 @@ impl From<BadPath> for NoInputs {
     }
 }
 
+/// What has been seen of files and links, by their paths.
+pub(super) type Stamps = [(PathBuf, Option<Identity>)];
+
+/// What a compile needs besides that which it includes.
+pub(super) struct Besides<'p> {
+    /// What the compiler is made of, and how each file and link of that was seen just now, in the same order.
+    pub(super) compiler: (&'p Places, &'p Stamps),
+    pub(super) others: [&'p Places; 4],
+}
+
+impl Besides<'_> {
+    /// All folders, links and files, and what has been seen of them just now.
+    fn all(&self) -> impl Iterator<Item = (&Path, &Place, Option<Identity>)> {
+        let (compiler, stamps) = self.compiler;
+        let mut stamps = stamps.iter();
+        let compiler = compiler.by_path.iter().map(move |(path, place)| {
+            let seen = match place {
+                Place::Folder => None,
+                _ => stamps.next().filter(|(seen, _)| seen == path),
+            };
+            (&**path, place, seen.and_then(|(_, identity)| *identity))
+        });
+        let others = self.others.iter().flat_map(|places| &places.by_path);
+        compiler.chain(others.map(|(path, place)| (&**path, place, None)))
+    }
+}
+
 /// Puts it all together: what is included, and what else there has to be.
 pub(super) fn gather(
     closure: &Closure,
-    others: [&Places; 5],
+    besides: &Besides<'_>,
     files: &Digests,
 ) -> Result<Inputs, NoInputs> {
-    let mut root = Root::default();
+    // Folders, links and the compiler are fewer than the headers, mostly.
+    let mut root = Root::with_room(2 * closure.files.len());
+    let seen = |file: &ClosureFile| file.stamp.as_ref().and_then(Identity::of_stamp);
+    let known = files.known(closure.files.iter().map(|file| (&*file.real, seen(file))));
     let mut digests: HashMap<Digest, &Path> = HashMap::with_capacity(closure.files.len());
     for (path, target) in &closure.links {
         root.add_link(path, target)?;
     }
-    for file in &closure.files {
+    for (file, known) in closure.files.iter().zip(known) {
         let path = Path::new(OsStr::from_bytes(&file.real));
-        let seen = file.stamp.as_ref().and_then(Identity::of_stamp);
-        let digest = match files.of(path, seen) {
+        let digest = match known.map_or_else(|| files.of(path, seen(file)), Ok) {
             // It is there without our doing.
             Err(error)
                 if error.kind() == io::ErrorKind::InvalidInput
@@ -75,7 +104,7 @@ pub(super) fn gather(
             refuse_twins(path, twin, digest)?;
         }
     }
-    for (path, place) in others.iter().flat_map(|places| &places.by_path) {
+    for (path, place, seen) in besides.all() {
         let bytes = path.as_os_str().as_bytes();
         match place {
             Place::Link(target) => root.add_link(bytes, target.as_os_str().as_bytes())?,
@@ -85,17 +114,18 @@ pub(super) fn gather(
                     continue;
                 }
                 let digest = files
-                    .of(path, None)
+                    .of(path, seen)
                     .map_err(|error| unreadable(path, &error))?;
                 root.add_file(bytes, digest, *executable)?;
-                digests.insert(digest, path.as_path());
+                digests.insert(digest, path);
             }
             Place::Folder => {}
         }
     }
-    let folders = others.iter().flat_map(|places| &places.by_path);
-    let folders = folders.filter(|(_, place)| **place == Place::Folder);
-    for (path, _) in folders {
+    for (path, _, _) in besides
+        .all()
+        .filter(|(_, place, _)| **place == Place::Folder)
+    {
         root.add_folder(path.as_os_str().as_bytes())?;
     }
     for folder in &closure.folders {
@@ -110,8 +140,14 @@ pub(super) fn gather(
 
 /// Whether each machine has something of its own there, so that no server can put a client's files there.
 pub(super) fn is_of_machine(path: &Path) -> bool {
-    let own = ["/dev", "/proc", "/sys"];
-    own.iter().any(|folder| path.starts_with(folder)) && !is_in_memory(path)
+    // It is asked of each file: the first part alone says no at once.
+    let mut parts = path.components().skip(1);
+    match parts.next() {
+        Some(Component::Normal(top)) if top == "dev" || top == "proc" || top == "sys" => {
+            path.is_absolute() && !is_in_memory(path)
+        }
+        _ => false,
+    }
 }
 
 /// Where projects are built in memory. Our servers have it for clients; other engines may have their own.
@@ -143,5 +179,33 @@ fn unreadable(path: &Path, error: &io::Error) -> NoInputs {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::NotFound => NoInputs::Unsettled,
         _ => NoInputs::Local(format!("{}: {error}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_machine_has_of_its_own() {
+        for own in [
+            "/dev",
+            "//dev//null",
+            "/proc/self/x.h",
+            "/./sys/a",
+            "/dev/shmx",
+        ] {
+            assert!(is_of_machine(Path::new(own)), "{own}");
+        }
+        for other in [
+            "/",
+            "/devel/a.h",
+            "/home/dev/a.h",
+            "/dev/shm/a.h",
+            "/usr",
+            "dev",
+        ] {
+            assert!(!is_of_machine(Path::new(other)), "{other}");
+        }
     }
 }

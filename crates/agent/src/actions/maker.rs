@@ -15,10 +15,10 @@ use toolchain::{Places, Surroundings};
 use super::digests::Digests;
 use super::environment;
 use super::headers::{self, Headers};
-use super::inputs::{Inputs, NoInputs, elsewhere, gather, is_in_memory, is_of_machine};
+use super::inputs::{Besides, Inputs, NoInputs, elsewhere, gather, is_in_memory, is_of_machine};
 use super::locale::Locales;
 use super::named;
-use super::toolchains::Toolchains;
+use super::toolchains::{Found, Toolchains};
 
 /// How often a compile is looked at while its files keep changing.
 const MOST_TRIES: usize = 6;
@@ -118,7 +118,7 @@ impl Maker {
         for output in &hermetic.writes {
             // Whoever writes into a folder that is not there has to be told so.
             let path = called.cwd.join(output);
-            if !path.parent().is_some_and(Path::is_dir) && output == &hermetic.output {
+            if output == &hermetic.output && !path.parent().is_some_and(Path::is_dir) {
                 return Err(format!("there is no folder for {}", output.display()).into());
             }
             if own(&path) {
@@ -133,17 +133,17 @@ impl Maker {
         let compiler = self.toolchains.find(&called.argv, &hermetic, &around)?;
         let mut variables = variables;
         if let Some(path) = around.variable(LIBRARY_PATH)
-            && compiler.needs_library_path
+            && compiler.toolchain.needs_library_path
         {
             variables.insert(LIBRARY_PATH.into(), path.as_bytes().to_vec());
         }
         let locale = self.locales.find(&variables);
         let locale = locale.map_err(|error| format!("the language's files: {error}"))?;
-        let tools = [&compiler.places, &*locale];
         let spelled = spelled_folder(&variables, &called.cwd)?;
-        let (inputs, closure) = self.settled(called, &hermetic, [tools[0], tools[1], &spelled])?;
+        let besides = [&*locale, &spelled];
+        let (inputs, closure) = self.settled(called, &hermetic, &compiler, besides)?;
 
-        let mut arguments = vec![compiler.driver.as_os_str().as_bytes().to_vec()];
+        let mut arguments = vec![compiler.toolchain.driver.as_os_str().as_bytes().to_vec()];
         if called.in_colour {
             // In front, so that the command's own word counts.
             arguments.push(b"-fdiagnostics-color=always".to_vec());
@@ -155,7 +155,19 @@ impl Maker {
                 .skip(1)
                 .map(|word| word.as_bytes().to_vec()),
         );
-        let there = |output: &&OsString| called.cwd.join(output).parent().is_some_and(Path::is_dir);
+        let mut folders: HashMap<PathBuf, bool> = HashMap::new();
+        let there = |output: &&OsString| {
+            let path = called.cwd.join(output);
+            let folder = path.parent();
+            folder.is_some_and(|folder| match folders.get(folder) {
+                Some(is_there) => *is_there,
+                None => {
+                    let is_there = folder.is_dir();
+                    folders.insert(folder.to_owned(), is_there);
+                    is_there
+                }
+            })
+        };
         let outputs: BTreeSet<Vec<u8>> = hermetic
             .writes
             .iter()
@@ -204,7 +216,8 @@ impl Maker {
         &self,
         called: &Called,
         hermetic: &command::hermetic::Hermetic,
-        tools: [&Places; 3],
+        compiler: &Found,
+        [locale, spelled]: [&Places; 2],
     ) -> Result<(Inputs, Arc<Closure>), NoAction> {
         let command = includes::Command {
             cwd: called.cwd.as_os_str().as_bytes().to_vec(),
@@ -223,11 +236,11 @@ impl Maker {
                 other => last = other,
             }
             let named = named::find(hermetic, &called.argv, &closure, &called.cwd)?;
-            let inputs = match gather(
-                &closure,
-                [&found.precompiled, &named, tools[0], tools[1], tools[2]],
-                &self.files,
-            ) {
+            let besides = Besides {
+                compiler: (&compiler.toolchain.places, &compiler.stamps),
+                others: [&found.precompiled, &named, locale, spelled],
+            };
+            let inputs = match gather(&closure, &besides, &self.files) {
                 Ok(inputs) => inputs,
                 Err(NoInputs::Local(why)) => return Err(why.into()),
                 Err(NoInputs::Unsettled) => {

@@ -24,9 +24,10 @@ struct Key {
 }
 
 /// A compiler and when it counts as the same.
-struct Found {
-    toolchain: Arc<Toolchain>,
-    stamps: Vec<(PathBuf, Option<Identity>)>,
+pub(super) struct Found {
+    pub(super) toolchain: Toolchain,
+    /// Of all its files and links, in the order of its places.
+    pub(super) stamps: Vec<(PathBuf, Option<Identity>)>,
 }
 
 /// All compilers met.
@@ -36,7 +37,7 @@ pub(super) struct Toolchains {
 }
 
 impl Toolchains {
-    /// The compiler of a command.
+    /// The compiler of a command, as it is now.
     ///
     /// # Errors
     /// Why it cannot be taken along, in words.
@@ -45,7 +46,7 @@ impl Toolchains {
         argv: &[OsString],
         hermetic: &Hermetic,
         around: &Surroundings,
-    ) -> Result<Arc<Toolchain>, NoAction> {
+    ) -> Result<Arc<Found>, NoAction> {
         let name = argv.first().map_or(OsStr::new(""), |name| name);
         let variable = |name| around.variable(name).unwrap_or_default().to_owned();
         let (path, library_path) = (variable("PATH"), variable("LD_LIBRARY_PATH"));
@@ -72,17 +73,16 @@ impl Toolchains {
         };
         let known = self.lock().get(&key).cloned();
         if let Some(found) = known.filter(|found| found.is_as_it_was()) {
-            return Ok(Arc::clone(&found.toolchain));
+            return Ok(found);
         }
         let toolchain = toolchain::discover(&key.wanted, around).map_err(|error| match error {
             // By name alone, another one would run on a server.
             Unsuitable::Script(_) => NoAction::stays(error.to_string()),
             error => NoAction::from(error.to_string()),
         })?;
-        let toolchain = Arc::new(toolchain);
-        let found = Arc::new(Found::new(Arc::clone(&toolchain)));
-        self.lock().insert(key, found);
-        Ok(toolchain)
+        let found = Arc::new(Found::new(toolchain));
+        self.lock().insert(key, Arc::clone(&found));
+        Ok(found)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Found>>> {
@@ -91,7 +91,7 @@ impl Toolchains {
 }
 
 impl Found {
-    fn new(toolchain: Arc<Toolchain>) -> Self {
+    fn new(toolchain: Toolchain) -> Self {
         let places = &toolchain.places.by_path;
         let paths = places
             .iter()
