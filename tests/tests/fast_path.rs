@@ -368,7 +368,11 @@ fn a_server_that_dies_in_the_middle_costs_no_more_than_time() {
     let expected = project.expected();
     let pid = servers[0].pid().as_raw_nonzero();
     let script = format!("(sleep 0.3; kill -9 {pid}) & make -j4 'CC=distcc gcc'; wait");
-    let done = project.pump_actions(&project.client(&hosts).with_fallback(), &script);
+    let client = project
+        .client(&hosts)
+        .with_fallback()
+        .with("PUMP_RACE", "0");
+    let done = project.pump_actions(&client, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
     assert!(project.actions() > 10, "{}", project.log());
@@ -427,27 +431,27 @@ fn the_only_server_may_stop_too() {
 /// It is stopped, which is as slow as can be.
 #[test]
 fn what_takes_long_elsewhere_is_run_here_too() {
-    let (project, server) = (Project::new(32), Setup::of(Side::Ours).start());
+    let (project, server) = (Project::new(50), Setup::of(Side::Ours).start());
     let expected = project.expected();
     let pid = server.pid().as_raw_nonzero();
     let script = format!(
         "make -j4 'CC=distcc gcc' $(seq -f f%g.o 0 29)
         kill -STOP {pid}
-        make 'CC=distcc gcc'
+        make -j2 'CC=distcc gcc'
         kill -CONT {pid}"
     );
     let client = project.client(&entry(&server, "/4,lzo,cpp"));
     let done = project.pump_actions(&client.with_fallback(), &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
-    let here = "running locally: it took long elsewhere, and ended here first";
+    let here = "running locally: it ended here before it did elsewhere";
     assert!(
-        project.log().matches(here).count() >= 2,
+        project.log().matches(here).count() >= 15,
         "{}",
         project.log()
     );
     let (said, _) = done.text();
-    assert!(said.contains(" were run here, too: "), "{said}");
+    assert!(said.contains(" were begun here, too: "), "{said}");
 }
 
 /// There are no other processors than those.

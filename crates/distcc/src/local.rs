@@ -50,7 +50,7 @@ pub(crate) enum WhyLocal {
     Empty { host: OsString, what: &'static str },
     /// The result cannot be written; the compiler will say why.
     Output,
-    /// It was taking long on a host, and was run here, too.
+    /// The agent had it run here, too, and this was first.
     EndedFirst,
     /// A distcc runs us in a compiler's place.
     Nested,
@@ -83,7 +83,7 @@ impl fmt::Display for WhyLocal {
                 write!(f, "{} sent an empty {what}", host.display())
             }
             Self::Output => f.write_str("the result cannot be written"),
-            Self::EndedFirst => f.write_str("it took long elsewhere, and ended here first"),
+            Self::EndedFirst => f.write_str("it ended here before it did elsewhere"),
             Self::Nested => f.write_str("called by another distcc"),
         }
     }

@@ -1,4 +1,4 @@
-//! A compile that takes long elsewhere, run here as well: what ends first is the result.
+//! A compile that the agent wants to be run here as well, because it takes long elsewhere, say: what ends first is the result.
 //!
 //! There is never more than one writer of its outputs. The compiler here writes them as in any local compile; what comes
 //! from elsewhere is written by us, and only when nothing is left of the compiler here and of the programs that it
@@ -8,7 +8,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{ExitStatus, Stdio};
@@ -103,6 +103,7 @@ pub(crate) fn run(
         (Ok(ended), _) if is_result(&ended) => {
             Account::of_race(settings).here(&WhyLocal::EndedFirst);
             output::print(&ended.stdout, &[&ended.stderr]);
+            let _ = agent.get_mut().write_all(b"1"); // It may have gone.
             Ok(Winner::Here(Exit::of(ended.status)))
         }
         (_, Some(answer)) => Ok(there(answer?, true)),

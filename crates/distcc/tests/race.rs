@@ -14,7 +14,7 @@ use statedir::{HostKey, StateDir};
 use support::{Place, run, wait_until};
 
 const SOURCE: &str = "#warning told once\nint main(void) { return 0; }\n";
-const ENDED_HERE: &str = "here+ 0 0 0 it took long elsewhere, and ended here first\n";
+const ENDED_HERE: &str = "here+ 0 0 0 it ended here before it did elsewhere\n";
 const ENDED_THERE: &str = "pump+ 0 7 9 far:3632\n";
 
 /// A place with a session, and the source that [`SOURCE`] is.
@@ -73,7 +73,14 @@ fn done() -> Done {
     }
 }
 
-/// Waits until the client says something or, as here, has gone.
+/// The client says that it has a result.
+fn ended_here(client: &mut UnixStream) {
+    let mut said = Vec::new();
+    client.read_to_end(&mut said).unwrap();
+    assert_eq!(said, b"1");
+}
+
+/// Waits until the client has gone, and has said nothing more.
 fn end(client: &mut UnixStream) {
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
 }
@@ -89,7 +96,7 @@ fn what_ends_here_first_is_the_result_and_the_agent_is_told() {
     let place = session();
     let agent = agent(&place, |client| {
         race(client);
-        end(client);
+        ended_here(client);
     });
     let outcome = run(&mut distcc(&place));
     assert!(agent.join().unwrap().may_race);
@@ -105,7 +112,7 @@ fn an_error_here_is_the_answer_and_is_said_once() {
     place.write("a.c", "int x = y;\n");
     let agent = agent(&place, |client| {
         race(client);
-        end(client);
+        ended_here(client);
     });
     let outcome = run(&mut distcc(&place));
     agent.join().unwrap();
@@ -180,7 +187,7 @@ fn without_a_result_from_elsewhere_the_one_from_here_counts() {
             client.write_all(&answer).unwrap();
             client.shutdown(std::net::Shutdown::Write).unwrap();
             std::fs::write(answered, "").unwrap();
-            end(client);
+            ended_here(client);
         });
         let outcome = run(&mut distcc(&place));
         agent.join().unwrap();

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Bodies are as they are; the client writes the files. A client that closes the connection ends its job: so does one
-//! whose own compile has ended first.
+//! whose own compile has ended first, after one more byte, whichever.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};

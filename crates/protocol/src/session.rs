@@ -5,8 +5,8 @@
 //! pump   2 1834 9120 build1:3632        on a host, preprocessed there; two hosts failed before;
 //! plain  0 9034 9120 build1:3632        bytes sent, bytes received
 //! here   0 0 0 two input files          on the client's machine, and why
-//! pump+  0 1834 9120 build1:3632        the same with `+`: it was begun on the client's machine, too, because the host took
-//! here+  0 0 0 it ended here first       long; this is where it ended first
+//! pump+  0 1834 9120 build1:3632        the same with `+`: it was to run on the client's machine, too, and this is where
+//! here+  0 0 0 it ended here first       it ended first
 //! ```
 //!
 //! `pump` makes the file; a client that finds none writes none. distcc 3.4 knows no such file.

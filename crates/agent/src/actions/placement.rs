@@ -16,7 +16,8 @@
 //! 5. **Stragglers.** An action that takes ten times as long as is usual, and five seconds, is sent to another server as
 //!    well if one has room; the first result counts. If none has, its server is asked whether it is still there, and one
 //!    that says nothing is left alone: then the compile goes elsewhere, here in the end.
-//! 6. **Races.** What takes long elsewhere is begun here, too, where this machine has nothing else to do (`here`).
+//! 6. **Races.** What takes long elsewhere is begun here, too, where this machine has nothing else to do, and where servers
+//!    are no help, compiles begin here (`here`, `race`).
 //!
 //! Nothing is ever lost by all this: a client that gets no result goes on by itself.
 
@@ -24,6 +25,7 @@ mod here;
 mod host;
 mod listed;
 mod pace;
+mod race;
 mod slots;
 
 use std::ffi::OsStr;
@@ -36,10 +38,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use here::Here;
-pub use here::{Job, Racing};
+use here::{Job, Racing};
 use host::{Host, Reach, Standing};
 use listed::{Listed, Way};
 pub use listed::{Surroundings, ssh_words};
+pub use race::Client;
 use slots::Slots;
 
 /// For hosts to say whether they run actions, while the first compiles wait.
@@ -48,8 +51,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const FIRST_OF_ENGINES: Duration = Duration::from_secs(10);
 /// How often slots that others may give back are looked at.
 const LOOK: Duration = Duration::from_millis(50);
-/// How often a late compile looks whether this machine has time for it.
-const LOOK_HERE: Duration = Duration::from_millis(200);
+/// How often a late compile looks whether this machine has time for it, and any other whether it is late by now.
+const LOOK_HERE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// Whose action was told to wait for this long by one server after the other goes on without them.
 const ENOUGH: Duration = Duration::from_secs(60);
 /// An action is late after this, and after so many times what is usual.
@@ -140,13 +143,13 @@ impl<W: Reach> Placement<W> {
         }
     }
 
-    /// To be called for each compile, and kept until its client has its answer.
-    pub fn job(&self) -> Job<'_> {
+    /// To be called for each compile, and kept until its end.
+    fn job(&self) -> Job<'_> {
         Job::new(&self.here)
     }
 
     /// Waits until an action takes so long that its compile is to be begun here, too, and there is time for it here.
-    pub async fn race(&self, job: &Job<'_>) -> Racing<'_> {
+    async fn race(&self, job: &Job<'_>) -> Racing<'_> {
         let mut sent = job.sent();
         loop {
             let since = *sent.borrow_and_update();
@@ -156,17 +159,18 @@ impl<W: Reach> Placement<W> {
                 continue;
             };
             let typical = self.hosts.iter().filter_map(|host| host.typical());
-            let at_end = since + here::late_at_end(typical.min());
+            let due = since + self.here.late(typical.min(), self.late());
             let now = Instant::now();
-            if now < at_end {
-                let _ = tokio::time::timeout_at(at_end, sent.changed()).await;
-                continue;
+            if now >= due
+                && let Some(place) = self.here.place()
+            {
+                return place;
             }
-            let is_due = self.here.has_little_to_wait_for() || now >= since + self.late();
-            if is_due && let Some(racing) = self.here.race() {
-                return racing;
-            }
-            let _ = tokio::time::timeout(LOOK_HERE, sent.changed()).await;
+            let look = match due.checked_duration_since(now) {
+                Some(left) if !left.is_zero() => left.min(LOOK_HERE.1),
+                _ => LOOK_HERE.0,
+            };
+            let _ = tokio::time::timeout(look, sent.changed()).await;
         }
     }
 
@@ -236,7 +240,7 @@ impl<W: Reach> Placement<W> {
     ///
     /// # Errors
     /// Why no server runs it.
-    pub async fn run(&self, order: &Order, job: &Job<'_>) -> Result<(String, Outcome), NotRun> {
+    async fn run(&self, order: &Order, job: &Job<'_>) -> Result<(String, Outcome), NotRun> {
         let mut first_busy = None;
         loop {
             let mut changed = pin!(self.changed.notified());

@@ -6,18 +6,17 @@ use std::io::{self, BufReader, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use protocol::jobs::{Answer, Done, Question};
 use protocol::request::Limits;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
 use super::workers::Workers;
 use crate::actions::maker::{Called, Made, Maker, NoAction};
-use crate::actions::placement::{NotRun, Placement};
+use crate::actions::placement::{Client, NotRun, Placement};
 
 /// For a client to send its question, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -126,7 +125,6 @@ impl Jobs {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let question = Question::read(&mut BufReader::new(stream), LIMITS)?;
-        let job = self.placement.job();
         let may_race = question.may_race && may_be_raced(&question.query.argv);
         let called = Called {
             argv: question.query.argv,
@@ -150,25 +148,17 @@ impl Jobs {
         let gone = stream.try_clone()?;
         gone.set_nonblocking(true)?;
         let ran = self.runtime.block_on(async {
-            let mut client = tokio::net::UnixStream::from_std(gone)?;
-            let mut running = pin!(self.placement.run(&made.order, &job));
-            let racing = tokio::select! {
-                ran = &mut running => return Ok(Some(ran)),
-                // It says nothing more, so this is its end.
-                _ = client.readable() => return io::Result::Ok(None),
-                racing = self.placement.race(&job), if may_race => racing,
+            let mut waiting = Waiting {
+                client: tokio::net::UnixStream::from_std(gone)?,
+                made: &made,
+                cwd: &called.cwd,
             };
-            // Kept until the end.
-            let is_private = self.private.as_ref().is_some_and(|file| file.exists());
-            let is_of_use = !is_private && has_plain_outputs(&made, &called.cwd);
-            let racing = is_of_use.then_some(racing);
-            if racing.is_some() {
-                client.write_all(&race(&made).encode()).await?;
-            }
-            tokio::select! {
-                ran = running => Ok(Some(ran)),
-                _ = client.readable() => Ok(None),
-            }
+            let is_private = || self.private.as_ref().is_some_and(|file| file.exists());
+            let may_run_here = may_race && !is_private();
+            let ran = self
+                .placement
+                .compile(&made.order, &mut waiting, may_run_here);
+            io::Result::Ok(ran.await)
         });
         stream.set_nonblocking(false)?;
         match ran? {
@@ -176,6 +166,29 @@ impl Jobs {
             Some(Err(not_run)) => Ok(Some(told(not_run))),
             Some(Ok((host, outcome))) => Ok(Some(Answer::Done(done(host, outcome, &made)))),
         }
+    }
+}
+
+/// A client that waits for a compile.
+struct Waiting<'c> {
+    client: tokio::net::UnixStream,
+    made: &'c Made,
+    cwd: &'c Path,
+}
+
+impl Client for Waiting<'_> {
+    async fn begin(&mut self) -> bool {
+        if !has_plain_outputs(self.made, self.cwd) {
+            return false;
+        }
+        // One that has gone is noticed elsewhere.
+        let said = race(self.made).encode();
+        self.client.write_all(&said).await.is_ok()
+    }
+
+    async fn end(&mut self) -> bool {
+        // It says no more than that it has a result.
+        matches!(self.client.read(&mut [0]).await, Ok(1))
     }
 }
 

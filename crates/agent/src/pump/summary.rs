@@ -37,7 +37,7 @@ pub(super) struct Counts {
     hosts: BTreeSet<OsString>,
     /// Commands on this machine, by reason.
     here: BTreeMap<String, u64>,
-    /// Commands that were begun here, too, because a host took long.
+    /// Commands that were begun here, too.
     raced: u64,
     /// Those among them that ended here first.
     ended_here: u64,
@@ -126,7 +126,7 @@ impl Counts {
         if *raced > 0 {
             let (plural, was) = (plural(*raced), if *raced == 1 { "was" } else { "were" });
             lines.push(format!(
-                "{RULE}{raced} command{plural} that took long elsewhere {was} run here, too: {ended_here} ended here first"
+                "{RULE}{raced} command{plural} {was} begun here, too: {ended_here} ended here first"
             ));
         }
         lines
@@ -253,11 +253,11 @@ mod tests {
             counted(lines)[1..],
             [
                 "__________Here because: 1 x first, 1 x other",
-                "__________2 commands that took long elsewhere were run here, too: 1 ended here first",
+                "__________2 commands were begun here, too: 1 ended here first",
             ]
         );
         let one = counted(b"pump+ 0 0 0 a\n");
-        let expected = "1 command that took long elsewhere was run here, too: 0 ended here first";
+        let expected = "1 command was begun here, too: 0 ended here first";
         assert!(one[1].ends_with(expected), "{one:?}");
     }
 
