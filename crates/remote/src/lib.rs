@@ -12,6 +12,7 @@
 mod endpoint;
 mod fetch;
 mod held;
+mod lookups;
 mod packing;
 mod program;
 mod run;

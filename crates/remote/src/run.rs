@@ -86,14 +86,17 @@ impl Server {
     pub async fn run(&self, order: &Order) -> Result<Outcome, Trouble> {
         // Where contents are new, so is what would come of them; and to run it is to look once more.
         let may_be_known = !self.offers.executes || !self.held.lacked_any(&order.blobs);
-        if order.cached
-            && may_be_known
-            && let Some(result) = self.known(order).await?
-        {
-            // What the cache names may have gone; then it is made anew.
-            match self.take(result, order, true).await {
-                Err(Trouble::Broken(_)) => {}
-                other => return other,
+        let mut is_to_be_noted = order.cached && may_be_known;
+        if is_to_be_noted && (!self.offers.executes || self.lookups.are_worth_it()) {
+            let known = self.known(order).await?;
+            is_to_be_noted = false;
+            self.lookups.note(known.is_some());
+            if let Some(result) = known {
+                // What the cache names may have gone; then it is made anew.
+                match self.take(result, order, true).await {
+                    Err(Trouble::Broken(_)) => {}
+                    other => return other,
+                }
             }
         }
         if !self.offers.executes {
@@ -107,6 +110,9 @@ impl Server {
                     let status = response.status.unwrap_or_default();
                     if status.code != 0 {
                         return Err(Status::new(Code::from(status.code), status.message).into());
+                    }
+                    if is_to_be_noted {
+                        self.lookups.note(response.cached_result);
                     }
                     let none = || Trouble::Liar("it is done, and gives no result".to_owned());
                     let result = response.result.ok_or_else(none)?;

@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 
 use crate::endpoint::Endpoint;
 use crate::held::Held;
+use crate::lookups::Lookups;
 use crate::traffic::{Counted, Traffic};
 use crate::trouble::{Trouble, chain};
 
@@ -40,6 +41,7 @@ pub struct Server {
     pub(crate) instance: String,
     pub(crate) offers: Offers,
     pub(crate) held: Arc<Held>,
+    pub(crate) lookups: Arc<Lookups>,
     pub(crate) traffic: Arc<Traffic>,
 }
 
@@ -104,6 +106,7 @@ impl Server {
             instance: instance.to_owned(),
             offers,
             held: Arc::default(),
+            lookups: Arc::default(),
             traffic,
         })
     }

@@ -143,6 +143,37 @@ async fn a_server_is_asked_for_files_and_only_at_first_for_messages() {
     assert_eq!(running.peer.runs(), 3);
 }
 
+/// `Execute` finds known results, too, so what is asked for in vain again and again is sent without asking.
+#[tokio::test]
+async fn results_are_not_asked_for_in_vain_for_ever() {
+    let running = start().await;
+    let run_all = async |server: &Server, times| {
+        let before = (running.peer.runs(), running.peer.looked_up());
+        for number in 0..100 {
+            let (order, _) = order(times, format!("{number}").as_bytes(), &["o"]);
+            server.run(&order).await.unwrap();
+        }
+        let (runs, lookups) = before;
+        (
+            running.peer.runs() - runs,
+            running.peer.looked_up() - lookups,
+        )
+    };
+    // It has all contents, and some results: those that failed are not kept.
+    let other = connect(running.address).await;
+    run_all(&other, 2).await;
+    run_all(&other, 1).await;
+    let server = connect(running.address).await;
+    let (runs, in_vain) = run_all(&server, 2).await;
+    assert!(
+        runs == 100 && (1..30).contains(&in_vain),
+        "{runs}, {in_vain}"
+    );
+    // From the first that is found all others are asked for again.
+    let (runs, lookups) = run_all(&server, 1).await;
+    assert!(runs == 0 && lookups >= 99, "{runs}, {lookups}");
+}
+
 /// Blobs that can be read only when the test says so.
 struct Slow {
     blobs: Arc<Blobs>,
