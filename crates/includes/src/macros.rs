@@ -115,7 +115,7 @@ pub(crate) fn parsed(id: Id, names: &mut Names) -> Arc<crate::memory::names::Ent
                 (*code, text)
             });
         let parsed = parse(text, Dialect::from_code(code), names);
-        // Another worker may have been faster; both parsed the same text.
+        // It is this worker's own entry, and empty.
         let _ = entry.parsed.set(parsed);
     }
     entry

@@ -1,17 +1,20 @@
 //! Names: every spelling the engine meets becomes a small number, equal for equal bytes.
 //!
 //! One number space holds identifiers, punctuators, macro definitions (as text) and the pseudo-names under
-//! which the environment keeps once-marks, `push_macro` stacks and answers of the compiler. The tables are
-//! shared by all workers and only grow; each worker keeps its own copy of what it has met, so that looking
-//! up a known name takes no lock. New names are spread over several tables, because two workers that read files for
-//! the first time meet thousands of them at once.
+//! which the environment keeps once-marks, `push_macro` stacks and answers of the compiler. The tables (`shared`) are
+//! those of all workers and only grow; each worker keeps its own copy of what it has met, so that looking
+//! up a known name takes no lock and touches no memory that others write.
+
+mod shared;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 
-use crate::locks::lock;
 use crate::macros::Macro;
+
+use shared::Numbers;
+pub(crate) use shared::SharedNames;
 
 /// The number of a spelling. 0 is the empty spelling and, as a value, "undefined".
 pub(crate) type Id = u32;
@@ -67,34 +70,14 @@ pub(crate) struct Entry {
     pub(crate) parsed: OnceLock<Macro>,
 }
 
-/// How many tables there are.
-const TABLES: usize = 16;
-
-/// Some of the names.
-#[derive(Debug, Default)]
-struct Table {
-    /// By the hash of the spelling. With the spellings as keys, each growth of the map would visit all of them.
-    ids: FastMap<u64, Id>,
-    /// Those whose hash is taken by another.
-    others: Vec<(Arc<Entry>, Id)>,
-    list: Vec<Arc<Entry>>,
-    /// Words of memory, about.
-    weight: usize,
-}
-
-/// The tables that all workers share.
-#[derive(Debug)]
-pub(crate) struct SharedNames {
-    reserved: Vec<Arc<Entry>>,
-    tables: [Mutex<Table>; TABLES],
-}
-
 /// One worker's view of the shared tables.
 #[derive(Debug)]
 pub(crate) struct Names {
     ids: FastMap<u64, Id>,
+    /// Entries of its own.
     list: Vec<Option<Arc<Entry>>>,
     shared: Arc<SharedNames>,
+    numbers: Numbers,
 }
 
 fn hash_of(bytes: &[u8]) -> u64 {
@@ -111,96 +94,19 @@ fn new_entry(bytes: &[u8]) -> Arc<Entry> {
     })
 }
 
-impl SharedNames {
-    /// Tables that hold the reserved spellings at their fixed numbers.
-    pub(crate) fn new() -> Self {
-        let spellings = known::RESERVED.iter().map(|spelling| spelling.as_bytes());
-        let shared = SharedNames {
-            reserved: spellings.map(new_entry).collect(),
-            tables: Default::default(),
-        };
-        for (id, entry) in shared.reserved.iter().enumerate() {
-            let hash = hash_of(&entry.bytes);
-            let id = Id::try_from(id).unwrap_or(Id::MAX);
-            shared.table(place_of(hash)).know(hash, entry, id);
-        }
-        shared
-    }
-
-    /// Words of memory, about.
-    pub(crate) fn weight(&self) -> usize {
-        (0..TABLES).map(|place| self.table(place).weight).sum()
-    }
-
-    fn table(&self, place: usize) -> MutexGuard<'_, Table> {
-        // A table is append-only, so a panic elsewhere cannot leave it half changed.
-        lock(&self.tables[place])
-    }
-
-    /// The number of these bytes, whose hash is known.
-    fn insert(&self, hash: u64, bytes: &[u8]) -> (Id, Arc<Entry>) {
-        let place = place_of(hash);
-        let mut table = self.table(place);
-        if let Some((id, entry)) = table.find(&self.reserved, hash, bytes) {
-            return (id, Arc::clone(entry));
-        }
-        let entry = new_entry(bytes);
-        let id = self.reserved.len() + table.list.len() * TABLES + place;
-        let id = Id::try_from(id).unwrap_or(Id::MAX);
-        table.list.push(Arc::clone(&entry));
-        table.know(hash, &entry, id);
-        (id, entry)
-    }
-
-    fn entry(&self, id: Id) -> Arc<Entry> {
-        let Some(at) = (id as usize).checked_sub(self.reserved.len()) else {
-            return Arc::clone(&self.reserved[id as usize]);
-        };
-        Arc::clone(&self.table(at % TABLES).list[at / TABLES])
-    }
-}
-
-/// The table for this hash: by bits that the maps within it use last.
-fn place_of(hash: u64) -> usize {
-    (hash >> 40) as usize % TABLES
-}
-
-impl Table {
-    fn find<'t>(
-        &'t self,
-        reserved: &'t [Arc<Entry>],
-        hash: u64,
-        bytes: &[u8],
-    ) -> Option<(Id, &'t Arc<Entry>)> {
-        let id = *self.ids.get(&hash)?;
-        let entry = match (id as usize).checked_sub(reserved.len()) {
-            Some(at) => &self.list[at / TABLES],
-            None => &reserved[id as usize],
-        };
-        if *entry.bytes == *bytes {
-            return Some((id, entry));
-        }
-        let mut others = self.others.iter();
-        let (entry, id) = others.find(|(entry, _)| *entry.bytes == *bytes)?;
-        Some((*id, entry))
-    }
-
-    /// Notes the number of a new spelling.
-    fn know(&mut self, hash: u64, entry: &Arc<Entry>, id: Id) {
-        self.weight += 20 + entry.bytes.len() / 8;
-        if *self.ids.entry(hash).or_insert(id) != id {
-            self.others.push((Arc::clone(entry), id));
-        }
-    }
-}
-
 impl Names {
     pub(crate) fn new(shared: Arc<SharedNames>) -> Self {
-        Names {
+        let mut names = Names {
             ids: FastMap::default(),
             list: Vec::new(),
+            numbers: shared.numbers(),
             shared,
+        };
+        for (id, spelling) in (0..).zip(known::RESERVED) {
+            names.keep(id, new_entry(spelling.as_bytes()));
+            names.ids.insert(hash_of(spelling.as_bytes()), id);
         }
+        names
     }
 
     /// The number of `bytes`, a new one if nobody met them before.
@@ -212,9 +118,10 @@ impl Names {
         {
             return id;
         }
-        let (id, entry) = self.shared.insert(hash, bytes);
-        self.keep(id, &entry);
-        self.ids.insert(hash, id);
+        let (id, entry) = self.shared.insert(hash, bytes, &mut self.numbers);
+        self.keep(id, entry);
+        // The first of a hash stays: reserved spellings are known nowhere else.
+        self.ids.entry(hash).or_insert(id);
         id
     }
 
@@ -223,8 +130,8 @@ impl Names {
         if let Some(Some(entry)) = self.list.get(id as usize) {
             return Arc::clone(entry);
         }
-        let entry = self.shared.entry(id);
-        self.keep(id, &entry);
+        let entry = self.shared.copy(id, &self.numbers);
+        self.keep(id, Arc::clone(&entry));
         entry
     }
 
@@ -240,12 +147,12 @@ impl Names {
         }
     }
 
-    fn keep(&mut self, id: Id, entry: &Arc<Entry>) {
+    fn keep(&mut self, id: Id, entry: Arc<Entry>) {
         let at = id as usize;
         if self.list.len() <= at {
             self.list.resize(at + 1, None);
         }
-        self.list[at] = Some(Arc::clone(entry));
+        self.list[at] = Some(entry);
     }
 }
 
@@ -295,19 +202,6 @@ mod tests {
         assert_ne!(two.id(b"ANOTHER"), id);
         let other = two.id(b"ANOTHER");
         assert_eq!(&*one.entry(other).bytes, b"ANOTHER");
-    }
-
-    #[test]
-    fn spellings_of_one_hash_have_their_own_numbers() {
-        let shared = SharedNames::new();
-        let (one, _) = shared.insert(7, b"ONE");
-        let (two, _) = shared.insert(7, b"TWO");
-        let (three, _) = shared.insert(7, b"THREE");
-        assert!(one != two && two != three && one != three);
-        for (name, id) in [(&b"ONE"[..], one), (b"TWO", two), (b"THREE", three)] {
-            assert_eq!(shared.insert(7, name).0, id);
-            assert_eq!(&*shared.entry(id).bytes, name);
-        }
     }
 
     #[test]
