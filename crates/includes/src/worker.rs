@@ -2,8 +2,8 @@
 //!
 //! Workers share names, parsed files and the compiler's facts; environment, searches and summaries are a
 //! worker's own, so evaluation takes no lock. Summaries are offered to others, which make them their own, and whole
-//! answers are taken from each other. Two workers may both read a file for the first time: the second parse is thrown
-//! away. As long as they find something to read that they need later, they do that instead (`evaluate::ahead`).
+//! answers are taken from each other. Two workers may both read or evaluate a file for the first time; what the second
+//! finds is thrown away. As long as they find something to read that they need later, they do that instead (`evaluate::ahead`).
 
 use std::sync::{Arc, Mutex};
 

@@ -1,9 +1,9 @@
-//! Reading ahead: what a thread does while another reads the very file that it needs next.
+//! Reading ahead: what a thread does while another reads, or evaluates, the very file that it needs next.
 //!
 //! Threads that begin together meet the same headers in the same order, and each file would be read and parsed by all of
 //! them at once. Whoever finds that another is at it reads a file that it will need later instead: one that its main
 //! file includes further on, or a header of those. Nothing is concluded from that; evaluation finds the file parsed
-//! when it gets there.
+//! when it gets there. So one thread reads what both need while the other evaluates what both need.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +14,10 @@ use crate::parsing::loaded::Loaded;
 use crate::parsing::steps::{Form, Step};
 use crate::search::Place;
 use crate::worker::{File, Noted, Visit};
+
+/// Looks whether another thread has read a file, and pauses in between: some 100 µs, which few files take.
+const LOOKS: usize = 200;
+const SPINS: usize = 16;
 
 /// Where there may be more to read ahead.
 pub(super) struct Ahead {
@@ -66,8 +70,28 @@ impl Unit<'_> {
     /// The parsed file, read by others or here.
     pub(super) fn load(&mut self, visit: Visit, in_system: bool) -> Option<Arc<Loaded>> {
         let dialect = self.dialect.of_files(in_system);
-        while self.worker.is_read_elsewhere(visit.file, dialect) && self.read_ahead() {}
+        let mut looks = 0;
+        while let Some(rules) = self.worker.read_elsewhere(visit.file, dialect) {
+            if self.read_ahead() {
+                continue;
+            }
+            // With nothing else to read, waiting is better than doing the same, unless the other is held up.
+            looks += 1;
+            if looks > LOOKS || rules != dialect {
+                break;
+            }
+            (0..SPINS).for_each(|_| std::hint::spin_loop());
+        }
         self.worker.load(visit.file, dialect)
+    }
+
+    /// Reads ahead while another worker evaluates this visit's file. Whether anything was read.
+    pub(super) fn read_ahead_meanwhile(&mut self, visit: Visit) -> bool {
+        let mut has_read = false;
+        while self.worker.is_made_elsewhere(visit) && self.read_ahead() {
+            has_read = true;
+        }
+        has_read
     }
 
     /// Reads one more file that will be needed. False: none is known.
@@ -101,7 +125,8 @@ impl Unit<'_> {
                 continue;
             };
             let Visit { file, place, .. } = worker.visits[visit as usize];
-            if ahead.seen.insert(file, ()).is_some() || worker.is_read_elsewhere(file, self.dialect)
+            if ahead.seen.insert(file, ()).is_some()
+                || worker.read_elsewhere(file, self.dialect).is_some()
             {
                 continue;
             }

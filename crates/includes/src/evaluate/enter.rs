@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Stop, Unit};
 use crate::memory::names::{Id, known};
-use crate::memory::summary::{Item, Summary};
+use crate::memory::summary::{Item, Summary, SummaryId};
 use crate::parsing::loaded::Loaded;
 use crate::parsing::steps::Bad;
 use crate::refusal::Refusal;
@@ -128,12 +128,7 @@ impl Unit<'_> {
         }
         if self.worker.memo
             && !self.ignores_pragmas
-            && let Some(id) = self
-                .worker
-                .summaries
-                .find(visit.root, &mut self.worker.env)
-                .or_else(|| self.worker.transfer(visit_id))
-                .or_else(|| self.worker.adopt(visit_id))
+            && let Some(id) = self.summary(visit_id)
         {
             let summary = self.worker.summaries.get(id);
             if self.depth + usize::from(summary.height) < MAX_DEPTH {
@@ -145,10 +140,31 @@ impl Unit<'_> {
             }
         }
         self.worker.stats.evaluations += 1;
-        self.walk_frame(visit_id, loaded)
+        let making = self.worker.begin_making(visit);
+        let walked = self.walk_frame(visit_id, loaded);
+        self.worker.end_making(making);
+        walked
     }
 
-    pub(super) fn walk_frame(&mut self, visit_id: u32, loaded: Arc<Loaded>) -> Result<(), Stop> {
+    /// What is known of this visit's file here, or found out by another worker just now.
+    fn summary(&mut self, visit: u32) -> Option<SummaryId> {
+        let known = self.known_summary(visit);
+        if known.is_some() || !self.read_ahead_meanwhile(self.worker.visits[visit as usize]) {
+            return known;
+        }
+        self.known_summary(visit)
+    }
+
+    fn known_summary(&mut self, visit: u32) -> Option<SummaryId> {
+        let root = self.worker.visits[visit as usize].root;
+        self.worker
+            .summaries
+            .find(root, &mut self.worker.env)
+            .or_else(|| self.worker.transfer(visit))
+            .or_else(|| self.worker.adopt(visit))
+    }
+
+    fn walk_frame(&mut self, visit_id: u32, loaded: Arc<Loaded>) -> Result<(), Stop> {
         let visit = self.worker.visits[visit_id as usize];
         let first_item = self.worker.items.len();
         self.worker.env.open();

@@ -103,6 +103,8 @@ const TABLES: usize = 16;
 #[derive(Default)]
 struct Table {
     known: FastMap<Key, Vec<Arc<Candidate>>>,
+    /// What threads evaluate now, by their numbers.
+    awaited: Vec<(Key, usize)>,
     /// Words of memory, about.
     weight: usize,
 }
@@ -173,6 +175,25 @@ impl Offers {
         all.push(Arc::new(candidate));
     }
 
+    fn begin(&self, key: Key, thread: usize) {
+        lock(self.table(&key)).awaited.push((key, thread));
+    }
+
+    fn end(&self, key: &Key, thread: usize) {
+        let awaited = &mut lock(self.table(key)).awaited;
+        let is_it = |(other, by): &(Key, usize)| *by == thread && other == key;
+        if let Some(at) = awaited.iter().rposition(is_it) {
+            awaited.swap_remove(at);
+        }
+    }
+
+    /// Whether another thread evaluates this now.
+    fn is_awaited(&self, key: &Key, thread: usize) -> bool {
+        let table = lock(self.table(key));
+        let mut others = table.awaited.iter().filter(|(_, by)| *by != thread);
+        others.any(|(other, _)| other == key)
+    }
+
     /// What fits, the newest first.
     fn fitting(&self, key: &Key, env: &Environment) -> Vec<Arc<Candidate>> {
         let table = lock(self.table(key));
@@ -182,7 +203,36 @@ impl Offers {
     }
 }
 
+/// A note that a file is evaluated and will be offered, until [`Worker::end_making`].
+pub(crate) struct Making(Option<Key>);
+
 impl Worker {
+    /// Tells others that this visit's file is evaluated here.
+    pub(crate) fn begin_making(&self, visit: Visit) -> Making {
+        if !self.shared.offers.has_takers() || !self.may_share(visit) {
+            return Making(None);
+        }
+        let key = self.offer_key(visit);
+        self.shared.offers.begin(key.clone(), self.thread);
+        Making(Some(key))
+    }
+
+    pub(crate) fn end_making(&self, making: Making) {
+        if let Some(key) = making.0 {
+            self.shared.offers.end(&key, self.thread);
+        }
+    }
+
+    /// Whether another worker evaluates this visit's file, under whatever macros.
+    pub(crate) fn is_made_elsewhere(&self, visit: Visit) -> bool {
+        self.shared.offers.has_takers()
+            && self.may_share(visit)
+            && self
+                .shared
+                .offers
+                .is_awaited(&self.offer_key(visit), self.thread)
+    }
+
     /// Offers a summary, just made of this visit's file under these reads, to other workers.
     pub(crate) fn make_offer(&mut self, id: SummaryId, visit: u32, reads: &[(Id, Id)]) {
         let visit = self.visits[visit as usize];

@@ -104,6 +104,16 @@ impl Worker {
             return Some(Arc::clone(loaded));
         }
         let real = Arc::clone(&self.files[file as usize].real);
+        // Before the kernel is asked for anything: others that come by find something else to read meanwhile.
+        let reading = lock(&self.shared.parsed).begin_reading(&real, dialect);
+        let loaded = self.load_anew(file, real, dialect);
+        if let Some(real) = reading {
+            lock(&self.shared.parsed).end_reading(&real);
+        }
+        loaded
+    }
+
+    fn load_anew(&mut self, file: u32, real: Arc<[u8]>, dialect: Dialect) -> Option<Arc<Loaded>> {
         self.folders.looks += 1;
         let is_watched = self.folders.watch_file(&real);
         let before = if is_watched {
@@ -129,8 +139,7 @@ impl Worker {
 
     /// The file as parsed by any worker, if it has not changed since.
     fn load_shared(&mut self, real: &Arc<[u8]>, dialect: Dialect) -> Option<Arc<Loaded>> {
-        let known = lock(&self.shared.parsed).get_or_begin(real, dialect);
-        let is_first = known.is_none();
+        let known = lock(&self.shared.parsed).get(real, dialect);
         if let Some(known) = known
             && let Some(now) = self.shared.tree.stamp(real)
             && now.is_same_as(&known.stamp)
@@ -146,17 +155,17 @@ impl Worker {
         }
         let tree = &*self.shared.tree;
         let mut parsed = lock(&self.shared.parsed);
-        if is_first {
-            parsed.end_reading(real);
-        }
         Some(parsed.keep(tree, self.position, real, loaded?))
     }
 
-    /// Whether another worker reads this file now, and we have not read it yet.
-    pub(crate) fn is_read_elsewhere(&self, file: u32, dialect: Dialect) -> bool {
+    /// By which rules another worker reads this file now, if we have not read it yet.
+    pub(crate) fn read_elsewhere(&self, file: u32, dialect: Dialect) -> Option<Dialect> {
         let file = &self.files[file as usize];
         let is_known = file.loaded.iter().any(|(rules, _)| *rules == dialect);
-        !is_known && lock(&self.shared.parsed).is_being_read(&file.real)
+        match is_known {
+            true => None,
+            false => lock(&self.shared.parsed).being_read(&file.real),
+        }
     }
 
     fn read_and_parse(

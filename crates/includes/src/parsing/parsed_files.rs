@@ -15,8 +15,8 @@ use crate::tree::{Changes, Tree};
 pub(crate) struct ParsedFiles {
     /// By real path: one for each set of rules that makes a difference.
     by_path: FastMap<Vec<u8>, Vec<Arc<Loaded>>>,
-    /// What workers read now, by real paths.
-    being_read: Vec<Arc<[u8]>>,
+    /// What workers read now, by real paths, and by which rules.
+    being_read: Vec<(Arc<[u8]>, Dialect)>,
     /// How much of the record of changes was taken notice of here.
     position: u64,
     /// Words of memory, about.
@@ -45,31 +45,38 @@ impl ParsedFiles {
         self.position = now;
     }
 
-    fn get(&self, real: &[u8], dialect: Dialect) -> Option<Arc<Loaded>> {
+    /// The parsed file.
+    pub(crate) fn get(&self, real: &[u8], dialect: Dialect) -> Option<Arc<Loaded>> {
         let fits = |file: &&Arc<Loaded>| dialect.masked(file.matters) == file.dialect;
         self.by_path.get(real)?.iter().find(fits).map(Arc::clone)
     }
 
-    /// Whether a worker reads this file.
-    pub(crate) fn is_being_read(&self, real: &[u8]) -> bool {
-        self.being_read.iter().any(|other| **other == *real)
+    /// By which rules a worker reads this file now.
+    pub(crate) fn being_read(&self, real: &[u8]) -> Option<Dialect> {
+        let mut all = self.being_read.iter();
+        let (_, rules) = all.find(|(other, _)| **other == *real)?;
+        Some(*rules)
     }
 
-    /// The parsed file, or else a note that it is being read, until [`ParsedFiles::end_reading`].
-    pub(crate) fn get_or_begin(
+    /// Notes that this file is read, unless it is known, until [`ParsedFiles::end_reading`] of what is returned.
+    pub(crate) fn begin_reading(
         &mut self,
         real: &Arc<[u8]>,
         dialect: Dialect,
-    ) -> Option<Arc<Loaded>> {
-        let known = self.get(real, dialect);
-        if known.is_none() {
-            self.being_read.push(Arc::clone(real));
+    ) -> Option<Arc<[u8]>> {
+        if self.get(real, dialect).is_some() {
+            return None;
         }
-        known
+        self.being_read.push((Arc::clone(real), dialect));
+        Some(Arc::clone(real))
     }
 
     pub(crate) fn end_reading(&mut self, real: &[u8]) {
-        if let Some(at) = self.being_read.iter().position(|other| **other == *real) {
+        if let Some(at) = self
+            .being_read
+            .iter()
+            .position(|(other, _)| **other == *real)
+        {
             self.being_read.swap_remove(at);
         }
     }

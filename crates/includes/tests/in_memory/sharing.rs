@@ -260,42 +260,62 @@ fn no_whole_answer_is_taken_where_only_its_owner_can_look_for_changes() {
     assert_eq!(repeated_since(&engine, &before), 0);
 }
 
-/// A tree that takes its time to read `/p/big.h`: until `/p/later.h` has been read. It notes both, and the beginning.
+/// A tree that takes its time: before it does the first of two things, it waits until the second has been done. It notes
+/// both, and when the first begins.
 struct Slow {
     tree: Arc<MemoryTree>,
-    noted: Mutex<Vec<&'static str>>,
+    waits: Vec<(&'static str, &'static str)>,
+    noted: Mutex<Vec<String>>,
     changed: Condvar,
 }
 
 impl Slow {
-    fn note(&self, what: &'static str) {
-        self.noted.lock().expect("no panic").push(what);
+    fn new(tree: &Arc<MemoryTree>, waits: &[(&'static str, &'static str)]) -> Arc<Slow> {
+        Arc::new(Slow {
+            tree: Arc::clone(tree),
+            waits: waits.to_vec(),
+            noted: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn note(&self, what: impl Into<String>) {
+        self.noted.lock().expect("no panic").push(what.into());
         self.changed.notify_all();
     }
 
     fn wait_for(&self, what: &str) {
         let noted = self.noted.lock().expect("no panic");
-        let is_missing = |noted: &mut Vec<&str>| !noted.contains(&what);
+        let is_missing = |noted: &mut Vec<String>| !noted.iter().any(|known| known == what);
         // Who waits in vain goes on, and is found by what was noted.
         let waited = self
             .changed
             .wait_timeout_while(noted, Duration::from_secs(20), is_missing);
         drop(waited.expect("no panic"));
     }
+
+    fn act<T>(&self, what: &str, path: &[u8], act: impl FnOnce() -> T) -> T {
+        let what = format!("{what} {}", String::from_utf8_lossy(path));
+        if let Some((_, awaited)) = self.waits.iter().find(|(first, _)| *first == what) {
+            self.note(format!("begin to {what}"));
+            self.wait_for(awaited);
+        }
+        let result = act();
+        self.note(what);
+        result
+    }
+
+    /// Whether `first` was noted before `second`.
+    fn is_in_order(&self, first: &str, second: &str) -> bool {
+        let noted = self.noted.lock().expect("no panic");
+        let at = |what: &str| noted.iter().position(|known| known == what);
+        at(first).expect("it was done") < at(second).expect("it was done")
+    }
 }
 
 impl Tree for Slow {
     fn read(&self, path: &[u8]) -> Option<(Vec<u8>, Stamp)> {
-        if path == b"/p/big.h" {
-            self.note("big.h begins");
-            self.wait_for("later.h");
-            self.note("big.h");
-        }
-        let read = self.tree.read(path);
-        if path == b"/p/later.h" {
-            self.note("later.h");
-        }
-        read
+        self.act("read", path, || self.tree.read(path))
     }
     fn look(&self, path: &[u8]) -> Found {
         self.tree.look(path)
@@ -310,7 +330,7 @@ impl Tree for Slow {
         self.tree.watch(folder)
     }
     fn watch_file(&self, file: &[u8]) -> bool {
-        self.tree.watch_file(file)
+        self.act("watch", file, || self.tree.watch_file(file))
     }
     fn drain(&self) -> u64 {
         self.tree.drain()
@@ -320,8 +340,9 @@ impl Tree for Slow {
     }
 }
 
-#[test]
-fn while_another_reads_a_file_one_reads_what_comes_later() {
+/// While one worker is held up before it has read `/p/big.h`, at this, another that needs it, too, reads on.
+#[track_caller]
+fn check_reads_on(held_up_at: &'static str) {
     let text =
         "#include \"big.h\"\n#ifdef NEVER\n#include \"never.h\"\n#endif\n#include \"list.h\"\n";
     let tree = tree(&[
@@ -335,19 +356,14 @@ fn while_another_reads_a_file_one_reads_what_comes_later() {
         ),
         ("/p/later.h", ""),
     ]);
-    let slow = Arc::new(Slow {
-        tree: Arc::clone(&tree),
-        noted: Mutex::default(),
-        changed: Condvar::new(),
-    });
+    let slow = Slow::new(&tree, &[(held_up_at, "read /p/later.h")]);
     let (_engine, [one, two]) = pair_over(Arc::clone(&slow) as _, true);
     tree.take_reads();
     one.begin("-std=c11 a.c");
-    slow.wait_for("big.h begins");
+    slow.wait_for(&format!("begin to {held_up_at}"));
     two.check("-std=c17 b.c", &["b.c", "big.h", "list.h", "later.h"]);
     assert_eq!(one.end(), ["a.c", "big.h"]);
-    let noted = slow.noted.lock().expect("no panic");
-    assert_eq!(noted[..2], ["big.h begins", "later.h"]);
+    assert!(slow.is_in_order("read /p/later.h", "read /p/big.h"));
     let reads = tree.take_reads();
     let is_read_once = |path: &str| reads.iter().filter(|read| *read == path).count() == 1;
     assert!(
@@ -356,4 +372,43 @@ fn while_another_reads_a_file_one_reads_what_comes_later() {
             .all(|path| is_read_once(path))
     );
     assert!(!reads.iter().any(|path| path == "/p/never.h"));
+}
+
+#[test]
+fn while_another_reads_a_file_one_reads_what_comes_later() {
+    check_reads_on("read /p/big.h");
+}
+
+#[test]
+fn a_file_counts_as_being_read_before_the_kernel_is_asked_to_watch_it() {
+    check_reads_on("watch /p/big.h");
+}
+
+#[test]
+fn while_another_evaluates_a_file_one_reads_what_comes_later_and_takes_it_over() {
+    let text = "#include \"top.h\"\n#include \"later.h\"\n#include \"last.h\"\n";
+    let tree = tree(&[
+        ("/p/a.c", "#include \"top.h\"\n"),
+        ("/p/b.c", text),
+        ("/p/top.h", "#include \"big.h\"\n"),
+        ("/p/big.h", ""),
+        ("/p/later.h", ""),
+        ("/p/last.h", ""),
+    ]);
+    let waits = [
+        ("read /p/big.h", "read /p/later.h"),
+        ("read /p/last.h", "a.c is answered"),
+    ];
+    let slow = Slow::new(&tree, &waits);
+    let (engine, [one, two]) = pair_over(Arc::clone(&slow) as _, true);
+    let before = engine.statistics();
+    one.begin("-std=c11 a.c");
+    slow.wait_for("begin to read /p/big.h");
+    two.begin("-std=c17 b.c");
+    assert_eq!(one.end(), ["a.c", "top.h", "big.h"]);
+    slow.note("a.c is answered");
+    assert_eq!(two.end(), ["b.c", "top.h", "big.h", "later.h", "last.h"]);
+    // Each of the four headers once; `top.h` was taken over with what is below it.
+    assert_eq!(since(&engine, &before), (4, 1));
+    assert!(slow.is_in_order("read /p/later.h", "read /p/big.h"));
 }
