@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use action::Digest;
 use action::messages::action_cache_client::ActionCacheClient;
@@ -171,7 +172,10 @@ impl Server {
         let mut name = String::new();
         for _ in 0..TRIES {
             match follow(&mut stream, &mut name).await {
-                Ok(Some(response)) => return Tried::of(response),
+                Ok(Some(response)) => {
+                    tokio::spawn(part(stream));
+                    return Tried::of(response);
+                }
                 Ok(None) => {} // It ended in between.
                 Err(status) if status.code() == Code::FailedPrecondition => return missing(status),
                 Err(status) if status.code() != Code::Unavailable => return Err(status.into()),
@@ -294,6 +298,15 @@ async fn follow(
         }
     }
     Ok(None)
+}
+
+/// Reads a stream to its end, of which nothing more is expected. Broken off instead, its end comes to nobody, and a
+/// connection on which that happens a thousand times is ended by HTTP/2.
+async fn part(mut stream: Streaming<Operation>) {
+    /// More than it takes over any line.
+    const PARTING: Duration = Duration::from_secs(30);
+    let rest = async { while let Ok(Some(_)) = stream.message().await {} };
+    let _ = tokio::time::timeout(PARTING, rest).await; // Then it is broken off.
 }
 
 /// What a refusal says of blobs that are missing; any other is trouble.

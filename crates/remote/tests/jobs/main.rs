@@ -284,6 +284,17 @@ async fn a_server_gets_no_content_that_it_was_not_asked_about() {
     assert!(blobs.asked.lock().unwrap().is_empty());
 }
 
+/// HTTP/2 counts streams that are broken off, and ends connections with a thousand of them.
+#[tokio::test]
+async fn the_end_of_an_execution_is_waited_for() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    let (order, _) = order(1, b"x", &["o"]);
+    server.run(&order).await.unwrap();
+    let was_waited_for = running.peer.parted().await;
+    assert!(was_waited_for, "it was broken off");
+}
+
 #[tokio::test]
 async fn a_server_that_keeps_nothing_is_sent_all_twice_at_most() {
     let running = start().await;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use action::Digest;
 use action::messages::action_cache_server::{ActionCache, ActionCacheServer};
@@ -32,7 +33,10 @@ use bazel_remote_apis::google::bytestream::{
 use bazel_remote_apis::google::longrunning::{Operation, operation};
 use bazel_remote_apis::google::protobuf::Any;
 use prost::Message as _;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
 
@@ -65,7 +69,7 @@ pub(crate) async fn start() -> Running {
         .add_service(ExecutionServer::new(peer.clone()));
     let task = tokio::spawn(async move {
         let _ = serving
-            .serve_with_incoming(TcpListenerStream::new(listener))
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
             .await;
     });
     Running {
@@ -91,6 +95,8 @@ pub(crate) struct Peer {
     looked_up: Arc<AtomicUsize>,
     /// What it says it lacks, whatever it is asked.
     wants: Arc<Mutex<Option<Digest>>>,
+    /// The task that ends the last execution; it tells whether the client still listened.
+    parting: Arc<Mutex<Option<JoinHandle<bool>>>>,
 }
 
 impl Peer {
@@ -114,6 +120,12 @@ impl Peer {
     /// From now on it says that it lacks this, whatever it is asked.
     pub(crate) fn want(&self, digest: Digest) {
         *self.wants.lock().unwrap() = Some(digest);
+    }
+
+    /// Waits for the end of the last execution: whether the client did, too.
+    pub(crate) async fn parted(&self) -> bool {
+        let parting = self.parting.lock().unwrap().take().unwrap();
+        parting.await.unwrap()
     }
 
     /// All blobs and results are gone.
@@ -397,7 +409,7 @@ impl ActionCache for Peer {
     }
 }
 
-type Operations = tokio_stream::Once<Result<Operation, Status>>;
+type Operations = ReceiverStream<Result<Operation, Status>>;
 
 #[tonic::async_trait]
 impl Execution for Peer {
@@ -429,7 +441,15 @@ impl Execution for Peer {
             })),
             ..Operation::default()
         };
-        Ok(Response::new(tokio_stream::once(Ok(done))))
+        // The end comes a moment after the result.
+        let (sender, operations) = tokio::sync::mpsc::channel(1);
+        let parting = tokio::spawn(async move {
+            const MOMENT: Duration = Duration::from_millis(200);
+            sender.send(Ok(done)).await.unwrap();
+            timeout(MOMENT, sender.closed()).await.is_err()
+        });
+        *self.parting.lock().unwrap() = Some(parting);
+        Ok(Response::new(ReceiverStream::new(operations)))
     }
 
     async fn wait_execution(
