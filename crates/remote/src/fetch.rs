@@ -1,12 +1,11 @@
 //! Takes contents that the server made.
 
 use action::messages::{BatchReadBlobsRequest, compressor};
-use action::{Digest, messages};
+use action::{Digest, messages, packing};
 use bazel_remote_apis::google::bytestream::ReadRequest;
 use bazel_remote_apis::google::bytestream::byte_stream_client::ByteStreamClient;
 use tonic::{Code, Status};
 
-use crate::packing;
 use crate::server::Server;
 use crate::trouble::Trouble;
 

@@ -13,7 +13,6 @@ mod endpoint;
 mod fetch;
 mod held;
 mod lookups;
-mod packing;
 mod program;
 mod run;
 mod server;

@@ -6,19 +6,18 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use action::Digest;
 use action::messages::content_addressable_storage_client::ContentAddressableStorageClient;
 use action::messages::{
     BatchUpdateBlobsRequest, FindMissingBlobsRequest, batch_update_blobs_request::Request,
     compressor,
 };
+use action::{Digest, packing};
 use bazel_remote_apis::google::bytestream::WriteRequest;
 use bazel_remote_apis::google::bytestream::byte_stream_client::ByteStreamClient;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 
 use crate::held::Claim;
-use crate::packing;
 use crate::server::Server;
 use crate::trouble::Trouble;
 
