@@ -135,7 +135,7 @@ fn a_cache_that_is_removed_is_made_again() {
     std::fs::write(&cache, "").unwrap();
     assert!(Api::connect(server.address).is_err());
     // The connection may be closed a moment earlier.
-    server.wait_for_log("cache/blobs: ");
+    server.wait_for_log("refused: the cache in ");
     std::fs::remove_file(&cache).unwrap();
     let api = Api::connect(server.address).unwrap();
     assert_eq!(run(&api, &script).0.exit_code, 0);
