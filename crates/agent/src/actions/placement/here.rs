@@ -11,7 +11,7 @@
 //!
 //! Where the servers all together are no help, it is this machine that compiles as much as it can. What they are worth is
 //! measured by the same compile, begun here and there at the same moment (`race`): the fifth of a build, then each time
-//! after twice as many more, as long as the servers are as fast. Only a factor of two counts, as among hosts: then compiles
+//! after twice as many more, as long as the servers are about as fast. If they take one and a half times as long, compiles
 //! are begun here, until there is no place, and go to servers only if that takes long. One in four is still begun in both
 //! places, and the first that a server wins is the end of that.
 

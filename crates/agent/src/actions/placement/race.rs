@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::here::{Racing, Start};
 use super::{NotRun, Placement, Reach};
 
-/// What ends twice as soon is faster; less may be chance.
-const FASTER: u32 = 2;
+/// Servers that take so much longer, or more, are slower; less may be chance.
+const SLOWER: f64 = 1.5;
 
 /// Who waits for a compile, and may run it.
 pub trait Client: Send {
@@ -68,7 +68,7 @@ impl<W: Reach> Placement<W> {
                     drop(begun.place);
                     self.here.took(took);
                     // A server that is about as fast has it soon.
-                    let limit = sent + took * FASTER;
+                    let limit = sent + took.mul_f64(SLOWER);
                     let ran = tokio::time::timeout_at(limit, running).await;
                     if is_measured || ran.is_err() {
                         self.here.measured(ran.is_err());

@@ -667,7 +667,7 @@ async fn where_servers_are_no_help_a_build_takes_no_longer_than_here() {
     for (at_once, slots, server_takes, most) in [
         (2, 4, 1000, 13_000),
         (2, 4, 60_000, 13_000),
-        (1, 4, 250, 21_500),
+        (1, 4, 160, 21_500),
         // Here, and what is left over there.
         (8, 8, 400, 6_500),
         (8, 8, 10_000, 12_500),
@@ -682,7 +682,7 @@ async fn where_servers_are_no_help_a_build_takes_no_longer_than_here() {
 
 #[tokio::test(start_paused = true)]
 async fn servers_that_are_about_as_fast_get_all_and_are_seldom_measured() {
-    for takes in [50, 100, 190] {
+    for takes in [50, 100, 140] {
         let a = server(takes);
         let placement = with_two_processors(&[(&a, 8)]);
         let (took, here) = build_by_both(&placement, 1000, 8, 100).await;
