@@ -25,7 +25,7 @@ mod engine_refusals;
 mod flags;
 mod job;
 mod jobs;
-mod limit;
+pub(crate) mod limit;
 mod lookup;
 mod mirror;
 mod query_server;

@@ -5,7 +5,8 @@
 //! followed, and sizes are bounded.
 //!
 //! Reading order: `endpoint` (what a host list names), `server` (a connection and what the server can do), `program` (a
-//! server behind ssh), `run` (the life of one action there), `held` with `upload` (each blob once), `fetch` (what comes
+//! server behind ssh), `run` (the life of one action there), `lookups` (is asking for its result worth it), `held` with `upload` (each blob
+//! once, in messages that are `packed`), `fetch` (what comes
 //! back), `trouble` (what may go wrong, and what can be done about it), `traffic` (bytes on the wire).
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@ mod endpoint;
 mod fetch;
 mod held;
 mod lookups;
+mod packed;
 mod program;
 mod run;
 mod server;

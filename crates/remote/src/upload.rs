@@ -18,6 +18,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 
 use crate::held::Claim;
+use crate::packed::Packed;
 use crate::server::Server;
 use crate::trouble::Trouble;
 
@@ -275,13 +276,16 @@ impl Server {
         format!("{instance}uploads/{unique}/{kind}/{digest}")
     }
 
-    pub(crate) fn storage(&self) -> ContentAddressableStorageClient<tonic::transport::Channel> {
-        let client = ContentAddressableStorageClient::new(self.channel.clone())
+    pub(crate) fn storage(&self) -> ContentAddressableStorageClient<Packed> {
+        let is_taken = self.offers.zstd_of_messages;
+        let channel = Packed {
+            channel: self.channel.clone(),
+            is_taken,
+        };
+        let client = ContentAddressableStorageClient::new(channel)
             .max_decoding_message_size(crate::server::MESSAGE);
-        match self.offers.zstd_of_messages {
-            true => client
-                .send_compressed(CompressionEncoding::Zstd)
-                .accept_compressed(CompressionEncoding::Zstd),
+        match is_taken {
+            true => client.accept_compressed(CompressionEncoding::Zstd),
             false => client,
         }
     }

@@ -8,9 +8,11 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::thread::available_parallelism;
 use std::time::SystemTime;
 
 use command::hermetic::{Hermetic, Language};
@@ -18,12 +20,15 @@ use includes::{Closure, Command, Engine, Refusal, Settings};
 use toolchain::Places;
 
 use super::maker::NoAction;
+use crate::include_server::limit::Limit;
 
 /// Makes an engine of these settings.
 pub(super) type Make = dyn Fn(Settings) -> io::Result<Engine> + Send + Sync;
 
 /// The engine, and the one that looks past precompiled headers, which few builds need.
 pub(super) struct Headers {
+    /// As for pump mode: threads that evaluate at the same time do much of it twice, and one is enough for some processors.
+    places: Limit,
     plain: Engine,
     past_precompiled: OnceLock<Option<Engine>>,
     make: Box<Make>,
@@ -39,6 +44,11 @@ pub(super) struct Found {
 impl Headers {
     pub(super) fn new(make: Box<Make>) -> io::Result<Self> {
         Ok(Self {
+            places: Limit::new(
+                available_parallelism()
+                    .map_or(1, NonZeroUsize::get)
+                    .div_ceil(4),
+            ),
             plain: make(Settings::default())?,
             past_precompiled: OnceLock::new(),
             make,
@@ -48,7 +58,11 @@ impl Headers {
     /// # Errors
     /// Why it cannot be told, in words.
     pub(super) fn find(&self, command: &Command, hermetic: &Hermetic) -> Result<Found, NoAction> {
-        let precompiled = match self.plain.closure(command) {
+        let plain = {
+            let _place = self.places.take();
+            self.plain.closure(command)
+        };
+        let precompiled = match plain {
             Ok(closure) => {
                 return Ok(Found {
                     closure,
@@ -71,7 +85,10 @@ impl Headers {
         };
         let engine = self.past_precompiled.get_or_init(make).as_ref();
         let engine = engine.ok_or_else(|| precompiled.clone())?;
-        let look = |command: &Command| engine.closure(command).map_err(|why| why.to_string());
+        let look = |command: &Command| {
+            let _place = self.places.take();
+            engine.closure(command).map_err(|why| why.to_string())
+        };
         let closure = look(command)?;
         if closure.is_clang {
             return Err(precompiled.into());
