@@ -48,6 +48,7 @@ impl Includer {
     fn next_header(&mut self) -> Option<Id> {
         let steps = &self.loaded.parsed.steps;
         while let Some(&step) = steps.get(self.next) {
+            let at = self.next;
             self.next += 1;
             match step {
                 Step::If { next, .. }
@@ -60,6 +61,10 @@ impl Includer {
                     form: Form::Include,
                 } => return Some(header),
                 _ => {}
+            }
+            if self.next <= at {
+                // A condition without its `#endif` leads nowhere.
+                self.next = steps.len();
             }
         }
         None

@@ -39,10 +39,15 @@ impl Asker {
                     argv: words.map(Into::into).collect(),
                     env: Vec::new(),
                 };
-                let closure = engine.closure(&command).expect("it is answered");
-                let files = closure.files.iter();
-                let names = files.map(|file| String::from_utf8_lossy(&file.spelled).into());
-                let _ = tell.send(names.collect());
+                let names = match engine.closure(&command) {
+                    Ok(closure) => {
+                        let files = closure.files.iter();
+                        let names = files.map(|file| String::from_utf8_lossy(&file.spelled).into());
+                        names.collect()
+                    }
+                    Err(refusal) => vec![refusal.to_string()],
+                };
+                let _ = tell.send(names);
             }
         });
         Asker { lines, files }
@@ -53,7 +58,8 @@ impl Asker {
     }
 
     fn end(&self) -> Vec<String> {
-        self.files.recv().expect("no panic")
+        let limit = Duration::from_secs(60);
+        self.files.recv_timeout(limit).expect("it is answered")
     }
 
     #[track_caller]
@@ -382,6 +388,29 @@ fn while_another_reads_a_file_one_reads_what_comes_later() {
 #[test]
 fn a_file_counts_as_being_read_before_the_kernel_is_asked_to_watch_it() {
     check_reads_on("watch /p/big.h");
+}
+
+/// It was gone around in for ever: the end of such a condition is not known.
+#[test]
+fn what_is_read_ahead_may_have_a_condition_without_an_end() {
+    for condition in ["#if 1", "#ifdef A", "#if 0\n#elif 1", "#if 1\n#else"] {
+        let tree = tree(&[
+            ("/p/a.c", "#include \"big.h\"\n"),
+            ("/p/b.c", "#include \"big.h\"\n#include \"open.h\"\n"),
+            ("/p/big.h", "#define BIG\n"),
+        ]);
+        tree.write("/p/open.h", &format!("#define OPEN\n{condition}\n"));
+        let slow = Slow::new(&tree, &[("read /p/big.h", "read /p/open.h")]);
+        let (_engine, [one, two]) = pair_over(Arc::clone(&slow) as _, true);
+        one.begin("-std=c11 a.c");
+        slow.wait_for("begin to read /p/big.h");
+        two.begin("-std=c17 b.c");
+        assert_eq!(one.end(), ["a.c", "big.h"]);
+        let [refusal] = &two.end()[..] else {
+            panic!("gcc says that it is unterminated");
+        };
+        assert!(refusal.contains("without #endif"), "{refusal}");
+    }
 }
 
 #[test]
