@@ -368,10 +368,7 @@ fn a_server_that_dies_in_the_middle_costs_no_more_than_time() {
     let expected = project.expected();
     let pid = servers[0].pid().as_raw_nonzero();
     let script = format!("(sleep 0.3; kill -9 {pid}) & make -j4 'CC=distcc gcc'; wait");
-    let client = project
-        .client(&hosts)
-        .with_fallback()
-        .with("PUMP_RACE", "0");
+    let client = project.client(&hosts).with_fallback();
     let done = project.pump_actions(&client, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
@@ -396,10 +393,7 @@ fn a_server_that_stops_in_the_middle_costs_no_more_than_time() {
         make -j4 'CC=distcc gcc'
         kill -CONT {pid}"
     );
-    let client = project
-        .client(&hosts)
-        .with_fallback()
-        .with("PUMP_RACE", "0");
+    let client = project.client(&hosts).with_fallback();
     let done = project.pump_actions(&client, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
@@ -421,7 +415,6 @@ fn the_only_server_may_stop_too() {
     let client = project.client(&entry(&server, ",lzo,cpp"));
     // For those that went there the old way.
     let client = client.with_fallback().with("DISTCC_IO_TIMEOUT", "20");
-    let client = client.with("PUMP_RACE", "0");
     let done = project.pump_actions(&client, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
@@ -441,7 +434,8 @@ fn what_takes_long_elsewhere_is_run_here_too() {
         kill -CONT {pid}"
     );
     let client = project.client(&entry(&server, "/4,lzo,cpp"));
-    let done = project.pump_actions(&client.with_fallback(), &script);
+    let client = client.with_fallback().with("PUMP_RACE", "1");
+    let done = project.pump_actions(&client, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
     let here = "running locally: it ended here before it did elsewhere";
@@ -459,6 +453,7 @@ fn what_takes_long_elsewhere_is_run_here_too() {
 fn what_takes_long_on_a_private_server_is_not_run_here_too() {
     let project = Project::new(1);
     let client = project.client("").with("PUMP_PRIVATE_SERVER", "1");
+    let client = client.with("PUMP_RACE", "1");
     // Longer than it takes until compiles elsewhere would be begun here.
     let script = "
         kill -STOP $(cat $(dirname $INCLUDE_SERVER_PORT)/distccd.pid)

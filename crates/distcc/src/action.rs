@@ -116,7 +116,7 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
             log.warning("", format_args!("{}", why.display()));
             Some(Attempt::NotDone(NotDone::Away(why)))
         }
-        Ok(Answer::Race(_)) => {
+        Ok(Answer::Race) => {
             log.warning("", format_args!("the agent says the same twice"));
             None
         }
@@ -162,7 +162,7 @@ fn ask(
     agent.write_all(&question.encode())?;
     let mut agent = BufReader::new(agent);
     Ok(match Answer::read(&mut agent, LIMITS)? {
-        Answer::Race(files) => match race::run(&mut agent, &files, words, settings)? {
+        Answer::Race => match race::run(&mut agent, words, settings)? {
             Winner::There { answer, begun_here } => Asked::Answered {
                 answer,
                 raced: begun_here,

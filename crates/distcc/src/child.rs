@@ -121,6 +121,10 @@ impl Child {
         let tell = |signal| {
             let _ = kill_process_group(group, signal); // They may have ended.
         };
+        // If none of them is left, the number may be another's by now.
+        if waitpgid(group, WaitOptions::NOHANG).is_err() {
+            return;
+        }
         tell(Signal::TERM);
         tell(Signal::CONT); // Who is stopped would not hear of it.
         let deadline = Instant::now() + GRACE;

@@ -7,14 +7,14 @@
 //! It needs a local slot, as any compile here, and does not wait for one: the other compile goes on meanwhile.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use protocol::jobs::{Answer, Done};
+use protocol::jobs::Answer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, getpid, getpriority_process, pidfd_open, set_child_subreaper,
@@ -51,13 +51,12 @@ pub(crate) enum Winner {
     Here(Exit),
 }
 
-/// Runs a command here, too, while `agent` has it done elsewhere. It may write `files`.
+/// Runs a command here, too, while `agent` has it done elsewhere.
 ///
 /// # Errors
 /// The agent's connection, if there is no result from here either.
 pub(crate) fn run(
     agent: &mut BufReader<&UnixStream>,
-    files: &[OsString],
     words: &[OsString],
     settings: &Settings,
 ) -> io::Result<Winner> {
@@ -66,8 +65,6 @@ pub(crate) fn run(
     let Some(slot) = free_slot(agent, settings)? else {
         return Ok(there(Answer::read(agent, LIMITS)?, false));
     };
-    let is_new = |file: &&OsString| fs::symlink_metadata(file).is_err();
-    let new: Vec<&OsString> = files.iter().filter(is_new).collect();
     let mut compiler = match Compiler::start(words, slot, settings) {
         Ok(compiler) => compiler,
         Err(error) => {
@@ -88,12 +85,11 @@ pub(crate) fn run(
             format_args!("{host} was first: ending the compile here"),
         );
         compiler.end();
-        remove_partial(&new, done);
         return Ok(there(Answer::Done(done.clone()), true));
     }
     match &answer {
         Some(Err(error)) => log.warning("", format_args!("the agent has gone: {}", Reason(error))),
-        Some(Ok(_)) => log.warning("", format_args!("there is no result from elsewhere")),
+        Some(Ok(_)) => log.info("", format_args!("there is no result from elsewhere")),
         None => {}
     }
     let ended = compiler.wait();
@@ -106,10 +102,14 @@ pub(crate) fn run(
             let _ = agent.get_mut().write_all(b"1"); // It may have gone.
             Ok(Winner::Here(Exit::of(ended.status)))
         }
-        (_, Some(answer)) => Ok(there(answer?, true)),
-        (_, None) => {
-            log.warning("", format_args!("the compiler here was ended by a signal"));
-            Ok(there(Answer::read(agent, LIMITS)?, true))
+        (_, answer) => {
+            // What it started may be left, and would write after us.
+            compiler.end();
+            if answer.is_none() {
+                log.warning("", format_args!("the compiler here was ended by a signal"));
+            }
+            let answer = answer.unwrap_or_else(|| Answer::read(agent, LIMITS));
+            Ok(there(answer?, true))
         }
     }
 }
@@ -230,13 +230,5 @@ impl Compiler {
             stdout: read_from_start(&mut self.stdout)?,
             stderr: read_from_start(&mut self.stderr)?,
         })
-    }
-}
-
-/// Removes what a compiler that was ended has begun to write, and that is not going to be written again.
-fn remove_partial(new: &[&OsString], done: &Done) {
-    let comes = |file: &OsString| done.files.iter().any(|(name, _)| name == file);
-    for file in new.iter().filter(|file| !comes(file)) {
-        let _ = fs::remove_file(file); // Most were never made.
     }
 }

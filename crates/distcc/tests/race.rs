@@ -31,7 +31,8 @@ fn distcc(place: &Place) -> Command {
     distcc
         .env("PATH", path)
         .env("INCLUDE_SERVER_PORT", place.path("socket"))
-        .env("INCLUDE_SERVER_ENGINES", "far");
+        .env("INCLUDE_SERVER_ENGINES", "far")
+        .env("PUMP_RACE", "1");
     distcc
 }
 
@@ -54,8 +55,7 @@ fn agent(
 }
 
 fn race(client: &mut UnixStream) {
-    let files = ["a.o", "a.d", "a.dwo"].map(Into::into).into();
-    client.write_all(&Answer::Race(files).encode()).unwrap();
+    client.write_all(&Answer::Race.encode()).unwrap();
 }
 
 fn done() -> Done {
@@ -121,20 +121,22 @@ fn an_error_here_is_the_answer_and_is_said_once() {
     assert_eq!(place.text("commands"), ENDED_HERE);
 }
 
-/// It has written parts of its outputs, and so would what it started, which does not want to end.
+/// It has written parts of its outputs, and so would what it started, which does not want to end. What it might have
+/// made and did not may be another compile's: it stays.
 #[test]
 fn of_a_compile_here_that_is_late_nothing_is_left() {
     let place = session();
     place.script(
         "bin/gcc",
-        "echo told here >&2; echo half >a.o; echo half >a.dwo
+        "echo told here >&2; echo half >a.o
          (trap '' TERM; while :; do echo late >a.o; sleep 0.01; done) &
          echo $! >late; echo $$ >begun.new; mv begun.new begun; wait",
     );
-    let begun = place.path("begun");
+    let (begun, others) = (place.path("begun"), place.path("a.dwo"));
     let agent = agent(&place, move |client| {
         race(client);
         wait_until("the compiler here", || begun.exists());
+        std::fs::write(others, "another's").unwrap();
         client.write_all(&Answer::Done(done()).encode()).unwrap();
         end(client);
     });
@@ -146,13 +148,14 @@ fn of_a_compile_here_that_is_late_nothing_is_left() {
     }
     agent.join().unwrap();
     outcome.assert(0, &["told there"]);
-    let made = ["a.o", "a.d"].map(|name| place.text(name));
-    assert_eq!(made, ["OBJECT", "THERE"]);
+    let made = ["a.o", "a.d", "a.dwo"].map(|name| place.text(name));
+    assert_eq!(made, ["OBJECT", "THERE", "another's"]);
     assert_eq!(
         place.names(),
         [
             "a.c",
             "a.d",
+            "a.dwo",
             "a.o",
             "begun",
             "bin",
@@ -162,6 +165,35 @@ fn of_a_compile_here_that_is_late_nothing_is_left() {
         ]
     );
     assert_eq!(place.text("commands"), ENDED_THERE);
+}
+
+/// The kernel ends one process that has taken too much memory, and not those that it started.
+#[test]
+fn what_a_killed_compiler_started_does_not_write_after_us() {
+    let place = session();
+    place.script(
+        "bin/gcc",
+        "(while :; do echo late >a.o; sleep 0.01; done) & echo $! >late
+         echo $$ >begun.new; mv begun.new begun; kill -9 $$",
+    );
+    let begun = place.path("begun");
+    let agent = agent(&place, move |client| {
+        race(client);
+        wait_until("the compiler here has ended", || {
+            let process = std::fs::read_to_string(&begun).ok();
+            process
+                .is_some_and(|process| !std::path::Path::new("/proc").join(process.trim()).exists())
+        });
+        client.write_all(&Answer::Done(done()).encode()).unwrap();
+        end(client);
+    });
+    let outcome = run(&mut distcc(&place));
+    let process = format!("/proc/{}", place.text("late").trim());
+    assert!(!std::path::Path::new(&process).exists(), "{process}");
+    agent.join().unwrap();
+    let warning = "distcc[*] Warning: the compiler here was ended by a signal";
+    outcome.assert(0, &[warning, "told there"]);
+    assert_eq!(place.text("a.o"), "OBJECT");
 }
 
 #[test]

@@ -56,9 +56,8 @@ pub struct Question {
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Nothing yet, and another answer follows: it may well end sooner here. What the compile may write, as the command
-    /// names it.
-    Race(Vec<OsString>),
+    /// Nothing yet, and another answer follows: it may well end sooner here.
+    Race,
     /// It ran elsewhere.
     Done(Done),
     /// No engine can do it; why, in words. The client's own ways may.
@@ -150,12 +149,9 @@ impl Answer {
             Self::Stay(why) => return sentence(STAY, why),
             Self::Away(why) => return sentence(AWAY, why),
             Self::Pass(why) => return sentence(PASS, why),
-            Self::Race(files) => {
+            Self::Race => {
                 let mut out = Vec::new();
-                put_number(&mut out, RACE, count(files.len()));
-                for name in files {
-                    put_packet(&mut out, Token::NAME, name.as_bytes());
-                }
+                put_number(&mut out, RACE, 1);
                 return out;
             }
             Self::Done(done) => done,
@@ -195,10 +191,10 @@ impl Answer {
                 return Ok(made(OsString::from_vec(why)));
             }
         }
-        if let Ok(count) = first.expect(RACE) {
-            Budget::bounded(RACE, count, limits.files).map_err(invalid)?;
-            let names = (0..count).map(|_| name(from, limits));
-            return Ok(Self::Race(names.collect::<io::Result<_>>()?));
+        match first.expect(RACE) {
+            Ok(1) => return Ok(Self::Race),
+            Ok(_) => return Err(io::ErrorKind::InvalidData.into()),
+            Err(_) => {}
         }
         first
             .expect(Token::DONE)
@@ -321,7 +317,7 @@ mod tests {
             Answer::Stay("a script".into()),
             Answer::Away("all down".into()),
             Answer::Pass("blue is free".into()),
-            Answer::Race(vec!["a.o".into(), "/x/a.d".into()]),
+            Answer::Race,
         ];
         for answer in [Answer::Done(done)].into_iter().chain(sentences) {
             let bytes = answer.encode();

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, BufReader, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -182,8 +183,7 @@ impl Client for Waiting<'_> {
             return false;
         }
         // One that has gone is noticed elsewhere.
-        let said = race(self.made).encode();
-        self.client.write_all(&said).await.is_ok()
+        self.client.write_all(&Answer::Race.encode()).await.is_ok()
     }
 
     async fn end(&mut self) -> bool {
@@ -209,14 +209,10 @@ fn has_plain_outputs(made: &Made, cwd: &Path) -> bool {
             let found = fs::symlink_metadata(cwd.join(OsStr::from_bytes(name)));
             found.map_or_else(
                 |error| error.kind() == io::ErrorKind::NotFound,
-                |it| it.is_file(),
+                // A compiler may write what is there, or another file in its place: that must make no difference.
+                |it| it.is_file() && it.nlink() == 1 && it.len() > 0,
             )
         })
-}
-
-fn race(made: &Made) -> Answer {
-    let names = made.outputs.values().cloned().map(OsString::from_vec);
-    Answer::Race(names.collect())
 }
 
 fn told(not_run: NotRun) -> Answer {

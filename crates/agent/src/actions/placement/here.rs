@@ -35,6 +35,8 @@ const UNMEASURED: (u32, u32) = (4, 512);
 const UNMEASURED_AHEAD: u32 = 3;
 /// Servers get what was begun here after this, and after so many times what the last one took here.
 const HEAD_START: (Duration, u32) = (Duration::from_secs(1), 4);
+/// But after this in any case: it may have failed here, of which nobody tells.
+const LONGEST_HEAD_START: Duration = Duration::from_secs(10);
 
 /// This machine.
 pub(super) struct Here {
@@ -140,7 +142,7 @@ impl Here {
             return (Start::Both, Some(place));
         }
         lead.unmeasured -= 1;
-        let head_start = (lead.took * HEAD_START.1).max(HEAD_START.0);
+        let head_start = (lead.took * HEAD_START.1).clamp(HEAD_START.0, LONGEST_HEAD_START);
         (Start::Here(head_start), Some(place))
     }
 

@@ -70,7 +70,8 @@ impl<W: Reach> Placement<W> {
                     // A server that is about as fast has it soon.
                     let limit = sent + took.mul_f64(SLOWER);
                     let ran = tokio::time::timeout_at(limit, running).await;
-                    if is_measured || ran.is_err() {
+                    // One that failed was not fast.
+                    if ran.is_err() || (is_measured && matches!(ran, Ok(Ok(_)))) {
                         self.here.measured(ran.is_err());
                     }
                 }
