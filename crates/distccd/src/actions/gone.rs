@@ -5,9 +5,9 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
+use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init};
 use rustix::io::Errno;
 use tokio::io::Interest;
 
@@ -17,6 +17,7 @@ use super::watched::watched;
 #[derive(Debug)]
 pub(crate) struct Watch {
     events: OwnedFd,
+    folder: PathBuf,
     /// Its folders that have to stay.
     inner: &'static [&'static str],
 }
@@ -31,40 +32,60 @@ impl Watch {
         let itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
         let within = WatchFlags::DELETE | WatchFlags::MOVED_FROM;
         add_watch(&events, folder, itself | within | WatchFlags::ONLYDIR)?;
-        Ok(Self { events, inner })
+        let folder = folder.to_owned();
+        Ok(Self {
+            events,
+            folder,
+            inner,
+        })
     }
 
-    /// Comes when any of it has gone. Within a runtime.
+    /// Comes when any of it has gone, and says what. Within a runtime.
     ///
     /// # Errors
     /// It cannot be watched.
-    pub(crate) async fn gone(self) -> io::Result<()> {
+    pub(crate) async fn gone(self) -> io::Result<Gone> {
         let events = watched(self.events, Interest::READABLE)?;
         loop {
             let mut ready = events.readable().await?;
-            if has_gone(ready.get_inner(), self.inner)? {
-                return Ok(());
+            if let Some(gone) = what_has_gone(ready.get_inner(), &self.folder, self.inner)? {
+                return Ok(gone);
             }
             ready.clear_ready();
         }
     }
 }
 
+/// What of a cache has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// Something in its folder.
+    Part,
+    /// The folder: what stands at its path now, if anything, is somebody else's.
+    Itself,
+}
+
 /// Reads all that happened so far.
-fn has_gone(events: &OwnedFd, inner: &[&str]) -> io::Result<bool> {
+fn what_has_gone(events: &OwnedFd, folder: &Path, inner: &[&str]) -> io::Result<Option<Gone>> {
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut reader = Reader::new(events, &mut buffer);
+    let mut gone = None;
     loop {
         match reader.next() {
-            Ok(event) => {
-                let name = event.file_name().map(|name| name.to_bytes());
-                let is_inner = |name| inner.iter().any(|inner| inner.as_bytes() == name);
-                // Without a name it is the folder itself, or more happened than anybody keeps.
-                if name.is_none_or(is_inner) {
-                    return Ok(true);
+            Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {
+                // Anything may have happened.
+                if !inner.iter().all(|inner| folder.join(inner).exists()) {
+                    gone = Some(Gone::Itself);
                 }
             }
-            Err(Errno::AGAIN) => return Ok(false),
+            Ok(event) => match event.file_name().map(|name| name.to_bytes()) {
+                Some(name) if inner.iter().any(|inner| inner.as_bytes() == name) => {
+                    gone = gone.or(Some(Gone::Part));
+                }
+                Some(_) => {}
+                None => gone = Some(Gone::Itself),
+            },
+            Err(Errno::AGAIN) => return Ok(gone),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }

@@ -21,7 +21,7 @@ use tonic::codegen::tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream}
 use tonic::transport;
 
 use super::connection::Connection;
-use super::gone::Watch;
+use super::gone::{Gone, Watch};
 use super::limits::{Limits, REQUESTS};
 use super::runner::{Runner, StandIn};
 use super::surroundings::Surroundings;
@@ -75,7 +75,7 @@ enum End {
     /// The server ends.
     Stopped,
     /// Its cache was removed.
-    Gone,
+    Gone(Gone),
 }
 
 /// The least and the most results that are kept; and the bytes of blobs for each.
@@ -225,7 +225,7 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
             tokio::select! {
                 served = serving => served.map(|()| End::Stopped),
                 gone = watch.gone() => match gone {
-                    Ok(()) => Ok(End::Gone),
+                    Ok(gone) => Ok(End::Gone(gone)),
                     Err(error) => Err(in_cache(&folder, &error)),
                 },
             }
@@ -233,7 +233,7 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
         let shown = folder.display();
         match &served {
             Ok(End::Stopped) => {}
-            Ok(End::Gone) => log.error(
+            Ok(End::Gone(_)) => log.error(
                 "dcc_actions",
                 format_args!("the cache in {shown} was removed: the next connection makes it anew"),
             ),
@@ -242,10 +242,11 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
         // Connections that are still open end with it.
         runtime.shutdown_timeout(Duration::from_secs(5));
         drop((engine, runner));
-        if let Ok(End::Gone) = served {
-            // What is left names what is not there, and jobs that are still running may have its locks.
-            for inner in INNER {
-                let _ = std::fs::remove_dir_all(folder.join(inner)); // Mostly it is gone.
+        if let Ok(End::Gone(gone)) = served {
+            // What is left names what is not there, and jobs that are still running may have its locks. Where the folder
+            // itself has gone, nothing at its path is ours: it may have been moved, with a link in its place.
+            for inner in INNER.iter().filter(|_| gone == Gone::Part) {
+                let _ = std::fs::remove_dir_all(folder.join(inner)); // Some have gone.
             }
         } else if let Err(error) = store.close() {
             let reason = crate::fault::reason(&error);
