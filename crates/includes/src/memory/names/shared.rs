@@ -5,6 +5,7 @@
 //! names and their lock. A line that is full stays as it is, and a greater table takes what follows. Numbers are dealt out
 //! by blocks, so that what a worker writes down of its new names stands beside what it wrote before.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -17,7 +18,7 @@ const SLOTS: usize = 4;
 /// Lines of the first table, as a power of two; each table has four times as many as the one before.
 const FIRST_TABLE: u32 = 12;
 
-/// Tables there may be. Beyond them names are looked for one by one.
+/// Tables there may be. Beyond them names are looked for under one lock.
 const TABLES: usize = 8;
 
 /// Numbers in a block.
@@ -71,7 +72,7 @@ type Row = Box<[OnceLock<Block>]>;
 pub(crate) struct SharedNames {
     tables: [OnceLock<Box<[Line]>>; TABLES],
     /// Those whose hash belongs to another.
-    others: Mutex<Vec<(Arc<Entry>, Id)>>,
+    others: Mutex<HashMap<Box<[u8]>, Id>>,
     /// Spellings by number: rows of blocks.
     rows: Box<[OnceLock<Row>]>,
     next_block: AtomicUsize,
@@ -139,7 +140,9 @@ impl SharedNames {
         let each = weights
             .iter()
             .map(|weight| weight.0.load(Ordering::Relaxed));
-        each.sum()
+        let tables = self.tables.iter().filter_map(OnceLock::get);
+        let lines: usize = tables.map(|lines| lines.len()).sum();
+        each.sum::<usize>() + lines * (size_of::<Line>() / size_of::<u64>())
     }
 
     /// The number of these bytes, whose hash is known, and an entry of the caller's own: to count who holds one in common
@@ -174,11 +177,11 @@ impl SharedNames {
 
     fn insert_other(&self, bytes: &[u8], own: &mut Numbers) -> (Id, Arc<Entry>) {
         let mut others = lock(&self.others);
-        if let Some((_, id)) = others.iter().find(|(entry, _)| *entry.bytes == *bytes) {
-            return (*id, own.new_entry(bytes));
+        if let Some(&id) = others.get(bytes) {
+            return (id, own.new_entry(bytes));
         }
         let (id, entry) = self.add(bytes, own);
-        others.push((Arc::clone(&entry), id));
+        others.insert(bytes.into(), id);
         (id, entry)
     }
 
