@@ -208,6 +208,16 @@ impl Shared {
     }
 }
 
+impl Drop for Worker {
+    /// Others do not wait for what a worker was at when it panicked.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(&self.shared.parsed).end_all_reading(self.thread);
+            self.shared.offers.end_all(self.thread);
+        }
+    }
+}
+
 pub(crate) fn index(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }

@@ -187,6 +187,13 @@ impl Offers {
         }
     }
 
+    /// This thread evaluates nothing any more.
+    pub(crate) fn end_all(&self, thread: usize) {
+        for table in &self.tables {
+            lock(table).awaited.retain(|(_, by)| *by != thread);
+        }
+    }
+
     /// Whether another thread evaluates this now.
     fn is_awaited(&self, key: &Key, thread: usize) -> bool {
         let table = lock(self.table(key));

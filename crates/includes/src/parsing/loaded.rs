@@ -105,7 +105,8 @@ impl Worker {
         }
         let real = Arc::clone(&self.files[file as usize].real);
         // Before the kernel is asked for anything: others that come by find something else to read meanwhile.
-        let reading = lock(&self.shared.parsed).begin_reading(&real, dialect);
+        let thread = self.thread;
+        let reading = lock(&self.shared.parsed).begin_reading(&real, dialect, thread);
         let loaded = self.load_anew(file, real, dialect);
         if let Some(real) = reading {
             lock(&self.shared.parsed).end_reading(&real);
@@ -285,5 +286,87 @@ impl Worker {
         let mut text = b"\x04known ".to_vec();
         text.extend_from_slice(&self.names.entry(once).bytes);
         self.names.id(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::compilers::real_compiler::RealCompiler;
+    use crate::engine::Settings;
+    use crate::search::ChainRequest;
+    use crate::tree::{Changes, EntryKind, Found, Tree};
+    use crate::worker::{Noted, Shared};
+
+    /// Has one file, which cannot be read without a panic.
+    struct Broken;
+
+    impl Tree for Broken {
+        fn read(&self, _path: &[u8]) -> Option<(Vec<u8>, Stamp)> {
+            panic!("on purpose")
+        }
+        fn look(&self, _path: &[u8]) -> Found {
+            Found::Absent
+        }
+        fn stamp(&self, _path: &[u8]) -> Option<Stamp> {
+            None
+        }
+        fn list(&self, _path: &[u8], _limit: usize) -> Option<Vec<(Vec<u8>, EntryKind)>> {
+            None
+        }
+        fn watch(&self, _folder: &[u8]) -> bool {
+            true
+        }
+        fn watch_file(&self, _file: &[u8]) -> bool {
+            true
+        }
+        fn drain(&self) -> u64 {
+            0
+        }
+        fn changes_since(&self, _position: u64) -> Changes {
+            Changes::Entries(Vec::new())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_worker_that_panicked() {
+        let compiler = Arc::new(RealCompiler::new(None));
+        let shared = Arc::new(Shared::new(Arc::new(Broken), compiler));
+        let new_worker = |thread| {
+            let mut worker = Worker::new(Arc::clone(&shared), &Settings::default());
+            worker.thread = thread;
+            worker.shared.offers.join();
+            let file = worker.file(b"/p", b"a.h", b"/p/a.h".to_vec(), Vec::new(), 0);
+            let rules = Dialect::default();
+            let request = ChainRequest::default();
+            let context = worker.context_for(b"/p", request, rules, Noted::default(), false);
+            let visit = worker.visit(file, context, Place::Beside);
+            (worker, file, visit)
+        };
+        let (other, file, visit) = new_worker(2);
+        let waits = || {
+            let visit = other.visits[visit as usize];
+            let rules = Dialect::default();
+            (
+                other.read_elsewhere(file, rules).is_some(),
+                other.is_made_elsewhere(visit),
+            )
+        };
+        let (worker, file, visit) = new_worker(1);
+        let mut seen = (false, false);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let visit = worker.visits[visit as usize];
+            let _making = worker.begin_making(visit);
+            let real = Arc::clone(&worker.files[file as usize].real);
+            lock(&worker.shared.parsed).begin_reading(&real, Dialect::default(), worker.thread);
+            seen = waits();
+            let mut worker = worker;
+            worker.load(file, Dialect::default())
+        }));
+        assert!(result.is_err());
+        assert_eq!(seen, (true, true));
+        assert_eq!(waits(), (false, false));
     }
 }

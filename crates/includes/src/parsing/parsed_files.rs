@@ -15,12 +15,21 @@ use crate::tree::{Changes, Tree};
 pub(crate) struct ParsedFiles {
     /// By real path: one for each set of rules that makes a difference.
     by_path: FastMap<Vec<u8>, Vec<Arc<Loaded>>>,
-    /// What workers read now, by real paths, and by which rules.
-    being_read: Vec<(Arc<[u8]>, Dialect)>,
+    /// What workers read now, by real paths.
+    being_read: Vec<Reading>,
     /// How much of the record of changes was taken notice of here.
     position: u64,
     /// Words of memory, about.
     pub(crate) weight: usize,
+}
+
+/// A file that is read now.
+#[derive(Debug)]
+struct Reading {
+    real: Arc<[u8]>,
+    rules: Dialect,
+    /// The number of the thread that reads it.
+    thread: usize,
 }
 
 impl ParsedFiles {
@@ -54,31 +63,37 @@ impl ParsedFiles {
     /// By which rules a worker reads this file now.
     pub(crate) fn being_read(&self, real: &[u8]) -> Option<Dialect> {
         let mut all = self.being_read.iter();
-        let (_, rules) = all.find(|(other, _)| **other == *real)?;
-        Some(*rules)
+        Some(all.find(|reading| *reading.real == *real)?.rules)
     }
 
     /// Notes that this file is read, unless it is known, until [`ParsedFiles::end_reading`] of what is returned.
     pub(crate) fn begin_reading(
         &mut self,
         real: &Arc<[u8]>,
-        dialect: Dialect,
+        rules: Dialect,
+        thread: usize,
     ) -> Option<Arc<[u8]>> {
-        if self.get(real, dialect).is_some() {
+        if self.get(real, rules).is_some() {
             return None;
         }
-        self.being_read.push((Arc::clone(real), dialect));
+        self.being_read.push(Reading {
+            real: Arc::clone(real),
+            rules,
+            thread,
+        });
         Some(Arc::clone(real))
     }
 
     pub(crate) fn end_reading(&mut self, real: &[u8]) {
-        if let Some(at) = self
-            .being_read
-            .iter()
-            .position(|(other, _)| **other == *real)
-        {
+        let mut all = self.being_read.iter();
+        if let Some(at) = all.position(|reading| *reading.real == *real) {
             self.being_read.swap_remove(at);
         }
+    }
+
+    /// This thread reads nothing any more.
+    pub(crate) fn end_all_reading(&mut self, thread: usize) {
+        self.being_read.retain(|reading| reading.thread != thread);
     }
 
     /// Keeps a file that was read when the record of changes was `position` long, if it is still known to be as read.
