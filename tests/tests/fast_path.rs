@@ -369,6 +369,7 @@ fn a_server_that_dies_in_the_middle_costs_no_more_than_time() {
     let pid = servers[0].pid().as_raw_nonzero();
     let script = format!("(sleep 0.3; kill -9 {pid}) & make -j4 'CC=distcc gcc'; wait");
     let client = project.client(&hosts).with_fallback();
+    let client = client.with("PUMP_RACE", "0");
     let done = project.pump_actions(&client, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
@@ -385,19 +386,25 @@ fn a_server_that_stops_in_the_middle_costs_no_more_than_time() {
         .map(|server| entry(server, "/2,lzo,cpp"))
         .join(" ");
     let expected = project.expected();
-    let pid = servers[0].pid().as_raw_nonzero();
     // Once enough is known of what is usual.
-    let script = format!(
-        "make -j4 'CC=distcc gcc' $(seq -f f%g.o 0 29)
-        kill -STOP {pid}
-        make -j4 'CC=distcc gcc'
-        kill -CONT {pid}"
-    );
+    let script = stopped_after_thirty(&servers[0], "make -j4 'CC=distcc gcc'");
     let client = project.client(&hosts).with_fallback();
+    let client = client.with("PUMP_RACE", "0");
     let done = project.pump_actions(&client, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
     assert_eq!(project.actions(), 40, "{}", project.log());
+}
+
+/// Makes thirty files, then the rest while this server is stopped, which is as slow as can be.
+fn stopped_after_thirty(server: &Server, rest: &str) -> String {
+    let pid = server.pid().as_raw_nonzero();
+    format!(
+        "make -j4 'CC=distcc gcc' $(seq -f f%g.o 0 29)
+        kill -STOP {pid}
+        {rest}
+        kill -CONT {pid}"
+    )
 }
 
 /// Without any other server, such compiles end here.
@@ -405,13 +412,7 @@ fn a_server_that_stops_in_the_middle_costs_no_more_than_time() {
 fn the_only_server_may_stop_too() {
     let (project, server) = (Project::new(34), Setup::of(Side::Ours).start());
     let expected = project.expected();
-    let pid = server.pid().as_raw_nonzero();
-    let script = format!(
-        "make -j4 'CC=distcc gcc' $(seq -f f%g.o 0 29)
-        kill -STOP {pid}
-        make -j4 'CC=distcc gcc'
-        kill -CONT {pid}"
-    );
+    let script = stopped_after_thirty(&server, "make -j4 'CC=distcc gcc'");
     let client = project.client(&entry(&server, ",lzo,cpp"));
     // For those that went there the old way.
     let client = client.with_fallback().with("DISTCC_IO_TIMEOUT", "20");
@@ -421,21 +422,13 @@ fn the_only_server_may_stop_too() {
     assert!(project.actions() >= 20, "{}", project.log());
 }
 
-/// It is stopped, which is as slow as can be.
 #[test]
 fn what_takes_long_elsewhere_is_run_here_too() {
     let (project, server) = (Project::new(50), Setup::of(Side::Ours).start());
     let expected = project.expected();
-    let pid = server.pid().as_raw_nonzero();
-    let script = format!(
-        "make -j4 'CC=distcc gcc' $(seq -f f%g.o 0 29)
-        kill -STOP {pid}
-        make -j2 'CC=distcc gcc'
-        kill -CONT {pid}"
-    );
+    let script = stopped_after_thirty(&server, "make -j2 'CC=distcc gcc'");
     let client = project.client(&entry(&server, "/4,lzo,cpp"));
-    let client = client.with_fallback().with("PUMP_RACE", "1");
-    let done = project.pump_actions(&client, &script);
+    let done = project.pump_actions(&client.with_fallback(), &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
     let here = "running locally: it ended here before it did elsewhere";
@@ -448,12 +441,27 @@ fn what_takes_long_elsewhere_is_run_here_too() {
     assert!(said.contains(" were begun here, too: "), "{said}");
 }
 
+/// Who ends ccache's kin does not end what they have done elsewhere.
+#[test]
+fn what_a_launcher_would_do_is_not_begun_here_too() {
+    let (project, server) = (Project::new(32), Setup::of(Side::Ours).start());
+    let expected = project.expected();
+    let rest = "mkdir mask; ln -s /usr/bin/ccache mask/gcc
+        PATH=$PWD/mask:$PATH CCACHE_DISABLE=1 make -j2 'CC=distcc gcc'";
+    let script = stopped_after_thirty(&server, rest);
+    let client = project.client(&entry(&server, "/4,lzo,cpp"));
+    let done = project.pump_actions(&client.with_fallback(), &script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert!(project.made() == expected, "{}", project.log());
+    let is_begun = |line: &str| line.contains("exec on localhost, too") && line.contains(" f3");
+    assert!(!project.log().lines().any(is_begun), "{}", project.log());
+}
+
 /// There are no other processors than those.
 #[test]
 fn what_takes_long_on_a_private_server_is_not_run_here_too() {
     let project = Project::new(1);
     let client = project.client("").with("PUMP_PRIVATE_SERVER", "1");
-    let client = client.with("PUMP_RACE", "1");
     // Longer than it takes until compiles elsewhere would be begun here.
     let script = "
         kill -STOP $(cat $(dirname $INCLUDE_SERVER_PORT)/distccd.pid)

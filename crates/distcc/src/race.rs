@@ -196,16 +196,18 @@ impl Compiler {
             .stdin(Stdio::null())
             .stdout(stdout.try_clone()?)
             .stderr(stderr.try_clone()?);
-        // What its parts leave running becomes ours, and can be waited for.
+        // What its parts leave running becomes ours, and can be ended and waited for.
         set_child_subreaper(Some(getpid()))?;
-        let child = Child::spawn_group(&mut command)?;
+        child::can_end_all()?;
+        // In our process group, so that who ends that as a whole ends this.
+        let child = Child::spawn(&mut command)?;
         let pid = Pid::from_child(&child.process);
         let nice = getpriority_process(None).unwrap_or(0) + NICER;
         let _ = setpriority_process(Some(pid), nice); // It may have ended already.
         let ends = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(ends) => ends,
             Err(error) => {
-                child.end_group();
+                child.end_all();
                 return Err(error.into());
             }
         };
@@ -220,7 +222,7 @@ impl Compiler {
 
     /// Ends it and all that it started.
     fn end(self) {
-        self.child.end_group();
+        self.child.end_all();
     }
 
     fn wait(&mut self) -> io::Result<Ended> {

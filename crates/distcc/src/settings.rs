@@ -177,7 +177,7 @@ impl Settings {
                 port: var_os("INCLUDE_SERVER_PORT"),
                 stub: var_os("INCLUDE_SERVER_STUB"),
                 engines: filled("INCLUDE_SERVER_ENGINES"),
-                race: switch(var_os("PUMP_RACE").as_deref(), false),
+                race: switch(var_os("PUMP_RACE").as_deref(), true),
                 testing: switch(var_os("DISTCC_TESTING_INCLUDE_SERVER").as_deref(), false),
                 header_paths: ["CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH"]
                     .iter()

@@ -5,6 +5,7 @@ mod support;
 
 use std::io::{BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 
@@ -31,8 +32,7 @@ fn distcc(place: &Place) -> Command {
     distcc
         .env("PATH", path)
         .env("INCLUDE_SERVER_PORT", place.path("socket"))
-        .env("INCLUDE_SERVER_ENGINES", "far")
-        .env("PUMP_RACE", "1");
+        .env("INCLUDE_SERVER_ENGINES", "far");
     distcc
 }
 
@@ -312,4 +312,31 @@ fn a_signal_ends_the_compile_here_too() {
     client.wait().unwrap();
     agent.join().unwrap();
     wait_until("the compiler's end", || place.exists("ended"));
+}
+
+/// As a shell or a build that is given up does it, without a word.
+#[test]
+fn who_ends_the_group_of_the_client_ends_the_compile_here() {
+    let place = session();
+    place.script(
+        "bin/gcc",
+        "(while :; do echo late >a.o; sleep 0.01; done) & echo $! >late; echo $$ >begun; wait",
+    );
+    let agent = agent(&place, |client| {
+        race(client);
+        end(client);
+    });
+    let mut client = distcc(&place).process_group(0).spawn().unwrap();
+    wait_until("the compiler here", || place.exists("begun"));
+    let group = rustix::process::Pid::from_child(&client);
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+    client.wait().unwrap();
+    agent.join().unwrap();
+    for process in ["begun", "late"] {
+        let status = format!("/proc/{}/stat", place.text(process).trim());
+        // Who is to wait for it is not known.
+        let is_gone =
+            || std::fs::read_to_string(&status).map_or(true, |stat| stat.contains(") Z "));
+        wait_until("its end", is_gone);
+    }
 }

@@ -10,7 +10,15 @@ use rustix::fs::{Access, access};
 use crate::Unsuitable;
 
 /// Programs that are called by a compiler's name and start the next one of that name in `PATH`.
-const LAUNCHERS: [&str; 5] = ["ccache", "distcc", "sccache", "icecc", "colorgcc"];
+const LAUNCHERS: [&str; 7] = [
+    "buildcache",
+    "cachepot",
+    "ccache",
+    "colorgcc",
+    "distcc",
+    "icecc",
+    "sccache",
+];
 
 /// What a client's command is surrounded by.
 #[derive(Clone, Debug)]
@@ -81,6 +89,13 @@ impl Surroundings {
             .ok_or_else(|| Unsuitable::NothingBehind(program.clone()))
     }
 
+    /// Whether the program that starts when this name is called is a compiler, and no launcher, which may have it run by
+    /// another process.
+    pub fn is_compiler(&self, name: &OsStr) -> bool {
+        self.program(name)
+            .is_ok_and(|program| !is_launcher(&program))
+    }
+
     /// Runs a program here, with these variables.
     pub(crate) fn run(&self, program: &Path, arguments: &[OsString]) -> Result<Output, Unsuitable> {
         Command::new(program)
@@ -141,6 +156,9 @@ mod tests {
         assert_eq!(compiler("./gcc").unwrap(), at("bin/./gcc"));
         // Called by its path, the mask still stands for the compiler behind it.
         assert_eq!(compiler("../masks/gcc").unwrap(), at("bin/gcc"));
+        let is_compiler = |name: &str| around.is_compiler(OsStr::new(name));
+        assert!(is_compiler("cc") && is_compiler("./gcc"));
+        assert!(!is_compiler("gcc") && !is_compiler("../masks/cc") && !is_compiler("none"));
         assert!(matches!(
             compiler("lonely"),
             Err(Unsuitable::NothingBehind(_))

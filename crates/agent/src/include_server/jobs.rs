@@ -152,7 +152,7 @@ impl Jobs {
             let mut waiting = Waiting {
                 client: tokio::net::UnixStream::from_std(gone)?,
                 made: &made,
-                cwd: &called.cwd,
+                called: &called,
             };
             let is_private = || self.private.as_ref().is_some_and(|file| file.exists());
             let may_run_here = may_race && !is_private();
@@ -174,12 +174,12 @@ impl Jobs {
 struct Waiting<'c> {
     client: tokio::net::UnixStream,
     made: &'c Made,
-    cwd: &'c Path,
+    called: &'c Called,
 }
 
 impl Client for Waiting<'_> {
     async fn begin(&mut self) -> bool {
-        if !has_plain_outputs(self.made, self.cwd) {
+        if !has_plain_outputs(self.made, &self.called.cwd) || is_behind_launcher(self.called) {
             return false;
         }
         // One that has gone is noticed elsewhere.
@@ -200,6 +200,16 @@ fn may_be_raced(argv: &[OsString]) -> bool {
         word.starts_with(b"-save-temps") || word.starts_with(b"--save-temps")
     };
     !argv.iter().any(keeps_steps)
+}
+
+/// Whether somebody else may do what the client runs, and go on when that is ended.
+fn is_behind_launcher(called: &Called) -> bool {
+    let around = toolchain::Surroundings {
+        variables: called.environment.clone(),
+        folder: called.cwd.clone(),
+    };
+    let name = called.argv.first();
+    !name.is_some_and(|name| around.is_compiler(name))
 }
 
 /// Whether all that a compile writes are files that nobody reads before it has ended, and that can be written again.
