@@ -150,7 +150,10 @@ pub(crate) fn judge(argv: &[OsString], index: usize, names_output: bool) -> Opti
     match entry.name {
         "-d" => is_dump(word).then_some(Why::Writes),
         // The rule goes to standard output, where a preprocessor's text goes too.
-        "-MF" => matches!(value(), b"-" | b"/dev/stdout").then_some(Why::Writes),
+        "-MF" if matches!(value(), b"-" | b"/dev/stdout") => Some(Why::Writes),
+        // gcc refuses them then, and servers add what is missing.
+        "-M" if word != b"-MP" => None,
+        "-M" | "-MF" | "-MQ" | "-MT" => (!asks_for_dependencies(argv)).then_some(Why::Unmodelled),
         // A precompiled header, good only for the very compiler that made it; without `-o` its
         // name is not the one that we would choose.
         "-x" if value().ends_with(b"-header") => Some(Why::Writes),
@@ -180,6 +183,15 @@ pub(crate) fn judge(argv: &[OsString], index: usize, names_output: bool) -> Opti
         _ if chooses_other_tools(argv, index) => None,
         _ => local_class(entry.class),
     }
+}
+
+/// Whether the compiler writes which files it reads. (Longer words that ask for it keep a command here by
+/// themselves.)
+fn asks_for_dependencies(argv: &[OsString]) -> bool {
+    option::options_of(argv).any(|index| {
+        let word = argv[index].as_bytes();
+        matches!(word, b"-M" | b"-MM" | b"-MD" | b"-MMD")
+    })
 }
 
 fn local_class(class: Class) -> Option<Why> {
@@ -495,6 +507,20 @@ mod tests {
     }
 
     #[test]
+    fn options_of_dependencies_that_gcc_refuses_alone() {
+        for option in ["-MP", "-MT x", "-MQ x", "-MF x.d", "-MFx.d"] {
+            let word = option.split(' ').next().unwrap_or(option);
+            let found = local_option(&argv(&format!("gcc -c a.c {option}")), true);
+            let why = found.map(|found| (found.option, found.why));
+            assert_eq!(why, Some((word.into(), Why::Unmodelled)), "{option}");
+            for with in ["-MD", "-MMD"] {
+                let command = format!("gcc -c a.c {option} {with}");
+                assert_eq!(local_option(&argv(&command), true), None, "{command}");
+            }
+        }
+    }
+
+    #[test]
     fn clang_notes_the_whole_command() {
         let found = |command: &str| local_option(&argv(command), true).map(|found| found.why);
         let option = "-frecord-gcc-switches -c a.c";
@@ -511,7 +537,7 @@ mod tests {
         for words in [
             "-D -save-temps",
             "-I -bogus",
-            "-MF --bogus",
+            "-MD -MF --bogus",
             "-- -save-temps",
         ] {
             assert_eq!(
