@@ -212,6 +212,13 @@ fn start(server: &Arc<Server>) -> Result<Running, String> {
     let (connections, incoming) = unbounded_channel();
     let limits = Limits::new(memory, settings.patience.idle);
     let watch = Watch::open(&folder, &INNER).map_err(failed)?;
+    if let Some(error) = watch.trouble() {
+        let reason = crate::fault::reason(&error);
+        let text = format_args!(
+            "inotify: {reason}: it takes seconds to notice that the cache was removed"
+        );
+        server.log.warning("dcc_actions", text);
+    }
     let server = Arc::clone(server);
     let thread = std::thread::Builder::new().name("actions".into());
     let spawned = thread.spawn(move || {
