@@ -338,6 +338,27 @@ fn a_private_server_runs_actions() {
     assert_eq!(project.build(&client, 4, true), 6, "{}", project.log());
 }
 
+/// Editors and containers take many of the 128 queues that a user may have.
+#[test]
+fn without_a_queue_of_changes_they_are_looked_for() {
+    let (project, server) = (Project::new(3), Setup::of(Side::Ours).start());
+    let client = project.client(&entry(&server, ",lzo,cpp"));
+    let script = "distcc gcc -c f0.c -o before.o
+        sed -i 's/ALL 3/ALL 4/' all.h
+        distcc gcc -c f0.c -o after.o
+        gcc -c f0.c -o here.o; cmp after.o here.o";
+    let mut pump = client.command("unshare", &project.tree.join("w"));
+    pump.args(["-Ur", "sh", "-ec"])
+        .arg("echo 0 >/proc/sys/user/max_inotify_instances; exec \"$@\"")
+        .args(["sh", ours("pump").to_str().unwrap(), "sh", "-ec", script]);
+    let done = run_within(&mut pump, LIMIT);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert_eq!(project.actions(), 2, "{}", project.log());
+    let (_, said) = done.text();
+    let warnings = said.matches("WARNING include server: inotify: Too many open files");
+    assert_eq!(warnings.count(), 1, "{said}");
+}
+
 /// One login for all actions of a build, and as many as there are compiles for a server that knows none.
 #[test]
 fn all_actions_go_over_one_ssh() {

@@ -98,7 +98,12 @@ fn engine(flags: &Flags) -> Result<Engine, String> {
         ..Settings::default()
     };
     let tree = if flags.revalidate {
-        RealTree::watched().map_err(|error| format!("watching for changes: {error}"))?
+        RealTree::watched().unwrap_or_else(|error| {
+            output::error(&format!(
+                "inotify: {error}: each compile looks at all of its files for changes"
+            ));
+            RealTree::compared()
+        })
     } else {
         RealTree::frozen()
     };

@@ -7,7 +7,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -23,14 +22,14 @@ use super::maker::NoAction;
 use crate::include_server::limit::Limit;
 
 /// Makes an engine of these settings.
-pub(super) type Make = dyn Fn(Settings) -> io::Result<Engine> + Send + Sync;
+pub(super) type Make = dyn Fn(Settings) -> Engine + Send + Sync;
 
 /// The engine, and the one that looks past precompiled headers, which few builds need.
 pub(super) struct Headers {
     /// As for pump mode: threads that evaluate at the same time do much of it twice, and one is enough for some processors.
     places: Limit,
     plain: Engine,
-    past_precompiled: OnceLock<Option<Engine>>,
+    past_precompiled: OnceLock<Engine>,
     make: Box<Make>,
 }
 
@@ -42,17 +41,17 @@ pub(super) struct Found {
 }
 
 impl Headers {
-    pub(super) fn new(make: Box<Make>) -> io::Result<Self> {
-        Ok(Self {
+    pub(super) fn new(make: Box<Make>) -> Self {
+        Self {
             places: Limit::new(
                 available_parallelism()
                     .map_or(1, NonZeroUsize::get)
                     .div_ceil(4),
             ),
-            plain: make(Settings::default())?,
+            plain: make(Settings::default()),
             past_precompiled: OnceLock::new(),
             make,
-        })
+        }
     }
 
     /// # Errors
@@ -81,10 +80,9 @@ impl Headers {
                 past_precompiled: true,
                 ..Settings::default()
             };
-            (self.make)(settings).ok()
+            (self.make)(settings)
         };
-        let engine = self.past_precompiled.get_or_init(make).as_ref();
-        let engine = engine.ok_or_else(|| precompiled.clone())?;
+        let engine = self.past_precompiled.get_or_init(make);
         let look = |command: &Command| {
             let _place = self.places.take();
             engine.closure(command).map_err(|why| why.to_string())

@@ -82,16 +82,13 @@ impl NoAction {
 
 impl Maker {
     /// `make` makes engines, which find what is included. Digests of files are kept in the file `digests`, if anywhere.
-    ///
-    /// # Errors
-    /// The engine cannot be made.
-    pub fn new(make: Box<headers::Make>, digests: Option<PathBuf>) -> io::Result<Self> {
-        Ok(Self {
-            headers: Headers::new(make)?,
+    pub fn new(make: Box<headers::Make>, digests: Option<PathBuf>) -> Self {
+        Self {
+            headers: Headers::new(make),
             files: Arc::new(Digests::kept_in(digests)),
             toolchains: Toolchains::default(),
             locales: Locales::default(),
-        })
+        }
     }
 
     /// Keeps on disk what was found out about files.

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use includes::{Ask, Closure, RealCompiler, RealTree, Refusal, Said, Settings};
 
+use crate::console;
+
 use super::compiler::{REMOVED, SAFEGUARD};
 use super::job::Job;
 use super::limit::Limit;
@@ -29,8 +31,8 @@ pub(crate) struct Engine {
     /// may find the one that knows busy. One answer takes a fraction of the client's time for its compile, so
     /// one of them serves some processors.
     places: Limit,
-    /// Made for the first question; or why there is none.
-    engine: OnceLock<Result<includes::Engine, String>>,
+    /// Made for the first question.
+    engine: OnceLock<includes::Engine>,
 }
 
 impl Engine {
@@ -67,25 +69,27 @@ impl Engine {
             argv,
             env: self.environment.clone(),
         };
-        let engine = self
-            .engine
-            .get_or_init(|| self.make().map_err(|error| error.to_string()))
-            .as_ref()
-            .map_err(|why| Refusal::Compiler(format!("no changes can be watched: {why}")))?;
+        let engine = self.engine.get_or_init(|| self.make());
         let _place = self.places.take();
         guarded(job.compile.input(), || engine.closure(&command))
     }
 
-    fn make(&self) -> io::Result<includes::Engine> {
+    fn make(&self) -> includes::Engine {
         let stop = Arc::clone(&self.stop);
         let compilers = RealCompiler::new(self.facts.clone())
             .run_by(Box::new(move |ask, program| run(ask, program, &stop)));
-        Ok(includes::Engine::new(
-            Arc::new(RealTree::watched()?),
-            Arc::new(compilers),
-            Settings::default(),
-        ))
+        includes::Engine::new(Arc::new(tree()), Arc::new(compilers), Settings::default())
     }
+}
+
+/// The files of this machine. Without a queue of inotify changes are looked for.
+pub(crate) fn tree() -> RealTree {
+    RealTree::watched().unwrap_or_else(|error| {
+        console::complain(&format!(
+            "WARNING include server: inotify: {error}: each compile looks at all of its files for changes"
+        ));
+        RealTree::compared()
+    })
 }
 
 /// The engine's answer, where a panic is one more reason to ask the compiler: the engine takes a

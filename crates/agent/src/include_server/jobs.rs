@@ -15,6 +15,7 @@ use protocol::request::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
+use super::engine::tree;
 use super::workers::Workers;
 use crate::actions::maker::{Called, Made, Maker, NoAction};
 use crate::actions::placement::{Client, NotRun, Placement};
@@ -39,7 +40,7 @@ pub(crate) struct Jobs {
     /// Where compilers' facts are kept. Digests are kept beside them.
     facts: Option<PathBuf>,
     /// Made for the first action: a build whose hosts run none does not pay for it.
-    maker: OnceLock<io::Result<Maker>>,
+    maker: OnceLock<Maker>,
     placement: Arc<Placement>,
     /// A file that is there where all servers are on this machine: then nothing ends sooner because it is begun twice.
     private: Option<PathBuf>,
@@ -93,25 +94,22 @@ impl Jobs {
 
     /// The end: keeps on disk what was found out about files.
     pub(crate) fn end(&self) {
-        if let Some(Ok(maker)) = self.maker.get() {
+        if let Some(maker) = self.maker.get() {
             let _ = maker.keep(); // It is found out again.
         }
     }
 
-    fn maker(&self) -> Result<&Maker, String> {
-        let facts = self.facts.clone();
-        let engine = move |settings| {
-            Ok(includes::Engine::new(
-                Arc::new(includes::RealTree::watched()?),
-                Arc::new(includes::RealCompiler::new(facts.clone())),
-                settings,
-            ))
-        };
-        let digests = self.facts.as_deref();
-        let digests = digests.map(|folder| folder.with_file_name("digests"));
-        let make = || Maker::new(Box::new(engine), digests);
-        let maker = self.maker.get_or_init(make).as_ref();
-        maker.map_err(|error| format!("no action can be made: {error}"))
+    fn maker(&self) -> &Maker {
+        self.maker.get_or_init(|| {
+            let facts = self.facts.clone();
+            let engine = move |settings| {
+                let compilers = includes::RealCompiler::new(facts.clone());
+                includes::Engine::new(Arc::new(tree()), Arc::new(compilers), settings)
+            };
+            let digests = self.facts.as_deref();
+            let digests = digests.map(|folder| folder.with_file_name("digests"));
+            Maker::new(Box::new(engine), digests)
+        })
     }
 
     /// One compile. What goes wrong with the connection, the client sees as its end.
@@ -136,8 +134,7 @@ impl Jobs {
         if let Err(not_run) = self.runtime.block_on(self.placement.prospect()) {
             return Ok(Some(told(not_run)));
         }
-        let maker = self.maker().map_err(NoAction::from);
-        let made = match maker.and_then(|maker| maker.make(&called)) {
+        let made = match self.maker().make(&called) {
             Ok(made) => made,
             Err(NoAction { why, stays: true }) => return Ok(Some(Answer::Stay(why.into()))),
             Err(NoAction { why, .. }) => return Ok(Some(Answer::Here(why.into()))),

@@ -21,8 +21,18 @@ use crate::tree::{Changes, EntryKind, Found, Stamp, Tree};
 /// The real tree.
 #[derive(Debug)]
 pub struct RealTree {
-    /// `None`: the tree is taken as unchanging.
-    watcher: Option<Watcher>,
+    changes: Noticed,
+}
+
+/// How changes are noticed.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one tree")]
+enum Noticed {
+    ByKernel(Watcher),
+    /// By who uses the tree.
+    ByStamps,
+    /// The tree is taken as unchanging.
+    Never,
 }
 
 /// A time stamp younger than this may belong to a file that changes once more within the same clock tick.
@@ -40,17 +50,35 @@ const READS: usize = 8;
 impl RealTree {
     /// A tree that is taken as unchanging: for one run over a finished tree.
     pub fn frozen() -> Self {
-        RealTree { watcher: None }
+        RealTree {
+            changes: Noticed::Never,
+        }
+    }
+
+    /// A tree that tells of no change: whoever uses it compares stamps, which takes a system call for each file and folder
+    /// of each compile. For where [`RealTree::watched`] fails.
+    pub fn compared() -> Self {
+        RealTree {
+            changes: Noticed::ByStamps,
+        }
     }
 
     /// A tree whose changes are noticed.
     ///
     /// # Errors
-    /// The kernel gives no inotify queue.
+    /// The kernel gives no inotify queue: a user may have 128 by default.
     pub fn watched() -> std::io::Result<Self> {
         Ok(RealTree {
-            watcher: Some(Watcher::new()?),
+            changes: Noticed::ByKernel(Watcher::new()?),
         })
+    }
+
+    fn is_watched(&self, watch: impl FnOnce(&Watcher) -> bool) -> bool {
+        match &self.changes {
+            Noticed::ByKernel(watcher) => watch(watcher),
+            Noticed::ByStamps => false,
+            Noticed::Never => true,
+        }
     }
 }
 
@@ -187,27 +215,25 @@ impl Tree for RealTree {
     }
 
     fn watch(&self, folder: &[u8]) -> bool {
-        self.watcher
-            .as_ref()
-            .is_none_or(|watcher| watcher.watch(folder))
+        self.is_watched(|watcher| watcher.watch(folder))
     }
 
     fn watch_file(&self, file: &[u8]) -> bool {
-        self.watcher
-            .as_ref()
-            .is_none_or(|watcher| watcher.watch_file(file))
+        self.is_watched(|watcher| watcher.watch_file(file))
     }
 
     fn drain(&self) -> u64 {
-        self.watcher.as_ref().map_or(0, Watcher::drain)
+        match &self.changes {
+            Noticed::ByKernel(watcher) => watcher.drain(),
+            Noticed::ByStamps | Noticed::Never => 0,
+        }
     }
 
     fn changes_since(&self, position: u64) -> Changes {
-        self.watcher
-            .as_ref()
-            .map_or(Changes::Entries(Vec::new()), |watcher| {
-                watcher.changes_since(position)
-            })
+        match &self.changes {
+            Noticed::ByKernel(watcher) => watcher.changes_since(position),
+            Noticed::ByStamps | Noticed::Never => Changes::Entries(Vec::new()),
+        }
     }
 }
 

@@ -8,40 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 
-use includes::{
-    Changes, Closure, Command, Engine, EntryKind, Found, RealCompiler, RealTree, Refusal, Settings,
-    Stamp, Tree,
-};
-
-/// The real tree, as if nothing could be watched.
-struct Blind(RealTree);
-
-impl Tree for Blind {
-    fn read(&self, path: &[u8]) -> Option<(Vec<u8>, Stamp)> {
-        self.0.read(path)
-    }
-    fn look(&self, path: &[u8]) -> Found {
-        self.0.look(path)
-    }
-    fn stamp(&self, path: &[u8]) -> Option<Stamp> {
-        self.0.stamp(path)
-    }
-    fn list(&self, path: &[u8], limit: usize) -> Option<Vec<(Vec<u8>, EntryKind)>> {
-        self.0.list(path, limit)
-    }
-    fn watch(&self, _folder: &[u8]) -> bool {
-        false
-    }
-    fn watch_file(&self, _file: &[u8]) -> bool {
-        false
-    }
-    fn drain(&self) -> u64 {
-        0
-    }
-    fn changes_since(&self, _position: u64) -> Changes {
-        Changes::Entries(Vec::new())
-    }
-}
+use includes::{Closure, Command, Engine, RealCompiler, RealTree, Refusal, Settings, Tree};
 
 /// A project whose main file is compiled with `-Ifirst -Isecond`.
 pub(crate) struct Project {
@@ -87,7 +54,7 @@ impl Project {
     pub(crate) fn with_new_engines(self) -> Self {
         self.with_engines(vec![
             ("inotify", Arc::new(RealTree::watched().expect("inotify"))),
-            ("stamps", Arc::new(Blind(RealTree::frozen()))),
+            ("stamps", Arc::new(RealTree::compared())),
         ])
     }
 
