@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use end_to_end::client::Client;
-use end_to_end::programs::{Side, command, ours};
+use end_to_end::programs::{Side, command, ours, packaged};
 use end_to_end::run::{Done, run, run_within};
 use end_to_end::server::{Server, Setup};
 use end_to_end::sshd::Sshd;
@@ -336,6 +336,35 @@ fn a_private_server_runs_actions() {
     let project = Project::new(6);
     let client = project.client("").with("PUMP_PRIVATE_SERVER", "1");
     assert_eq!(project.build(&client, 4, true), 6, "{}", project.log());
+}
+
+#[test]
+fn monitors_show_actions() {
+    let (project, server) = (Project::new(1), Setup::of(Side::Ours).start());
+    let client = project.client(&entry(&server, "/4,lzo,cpp"));
+    let pid = server.pid().as_raw_nonzero();
+    let monitors = [ours("distccmon-text"), packaged("distccmon-text")];
+    let [ours, theirs] = monitors.each_ref().map(|monitor| monitor.display());
+    let script = format!(
+        "kill -STOP {pid}; distcc gcc -c f0.c &
+        for i in $(seq 100); do {ours} >shown; grep -q f0 shown && break; sleep 0.1; done
+        {theirs} >>shown; kill -CONT {pid}; wait $!; {ours} >after; {theirs} >>after"
+    );
+    let done = project.pump_actions(&client, &script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    let said = |name: &str| fs::read_to_string(project.tree.join("w").join(name)).unwrap();
+    let shown = said("shown");
+    let lines: Vec<Vec<&str>> = shown
+        .lines()
+        .map(|it| it.split_whitespace().collect())
+        .filter(|it: &Vec<&str>| !it.is_empty())
+        .collect();
+    assert_eq!(lines.len(), 2, "{shown}");
+    for line in lines {
+        assert_eq!(line[1..], ["Compile", "f0.c", "127.0.0.1[0]"], "{shown}");
+    }
+    assert_eq!(said("after").trim(), "");
+    assert_eq!(project.actions(), 1, "{}", project.log());
 }
 
 /// Editors and containers take many of the 128 queues that a user may have.

@@ -166,7 +166,7 @@ const MOST_IDLE: u32 = 8;
 /// 3.4's monitors delete a record that has not changed for a minute.
 const SAFE_AGE: Duration = Duration::from_secs(30);
 
-/// This process's record; the file goes to the idle ones when this is dropped.
+/// A process's record; the file goes to the idle ones when this is dropped.
 #[derive(Debug)]
 pub struct RecordFile {
     path: PathBuf,
@@ -185,7 +185,13 @@ impl StateDir {
     /// first [`RecordFile::write`].
     #[must_use]
     pub fn record(&self) -> RecordFile {
-        let name = format!("binstate_{}", std::process::id());
+        self.record_of(std::process::id())
+    }
+
+    /// The same for another process, which has to have none of its own meanwhile.
+    #[must_use]
+    pub fn record_of(&self, pid: u32) -> RecordFile {
+        let name = format!("binstate_{pid}");
         RecordFile {
             path: self.path.join("state").join(name),
             written: None,

@@ -55,6 +55,8 @@ pub struct Made {
     pub outputs: BTreeMap<String, Vec<u8>>,
     /// That of the object among them.
     pub object: OsString,
+    /// The source, as written.
+    pub source: OsString,
     /// It works in `/dev/shm`, of which engines may have their own.
     pub in_memory: bool,
 }
@@ -204,6 +206,7 @@ impl Maker {
             },
             outputs,
             object: hermetic.output,
+            source: hermetic.input,
             in_memory,
         })
     }

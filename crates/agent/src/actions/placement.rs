@@ -26,6 +26,7 @@ mod host;
 mod listed;
 mod pace;
 mod race;
+mod shown;
 mod slots;
 
 use std::ffi::OsStr;
@@ -37,13 +38,14 @@ use remote::{Order, Outcome, Trouble};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use here::Here;
-use here::{Job, Racing};
+use here::{Here, Job, Racing};
 use host::{Host, Reach, Standing};
 use listed::{Listed, Way};
 pub use listed::{Surroundings, ssh_words};
 pub use race::Client;
+pub use shown::Shown;
 use slots::Slots;
+use statedir::StateDir;
 
 /// For hosts to say whether they run actions, while the first compiles wait.
 const FIRST: Duration = Duration::from_secs(1);
@@ -74,6 +76,8 @@ pub struct Placement<W: Reach = Way> {
     /// Clients may compile by themselves what nobody does for them.
     may_fall_back: bool,
     here: Here,
+    /// For monitors.
+    state: Option<StateDir>,
 }
 
 /// Why an action runs on no server.
@@ -121,6 +125,7 @@ impl Placement {
         let mut placement = Self::new(listed::read(list, around)?);
         placement.here = Here::new(listed::slots_here(list, around)?);
         placement.may_fall_back = around.may_fall_back;
+        placement.state.clone_from(&around.state);
         Ok(placement)
     }
 }
@@ -140,12 +145,13 @@ impl<W: Reach> Placement<W> {
             learned: Arc::default(),
             may_fall_back: true,
             here: Here::with(Slots::new(1, None), 1),
+            state: None,
         }
     }
 
     /// To be called for each compile, and kept until its end.
-    fn job(&self) -> Job<'_> {
-        Job::new(&self.here)
+    fn job(&self, client: Option<Shown>) -> Job<'_> {
+        Job::new(&self.here, client)
     }
 
     /// Waits until an action takes so long that its compile is to be begun here, too, and there is time for it here.
@@ -264,7 +270,13 @@ impl<W: Reach> Placement<W> {
                 }
             };
             job.is_sent(Some(now));
-            let (host, trouble) = match self.attempt(taken, order).await {
+            let (host, slot) = (Arc::clone(&taken.host), taken.slot);
+            let showing = shown::show(self.state.as_ref(), job.client(), &host.name, slot);
+            let ran = tokio::select! {
+                ran = self.attempt(taken, order) => ran,
+                never = showing => match never {},
+            };
+            let (host, trouble) = match ran {
                 Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };

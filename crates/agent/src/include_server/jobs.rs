@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use super::engine::tree;
 use super::workers::Workers;
 use crate::actions::maker::{Called, Made, Maker, NoAction};
-use crate::actions::placement::{Client, NotRun, Placement};
+use crate::actions::placement::{Client, NotRun, Placement, Shown};
 
 /// For a client to send its question, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -175,6 +175,15 @@ struct Waiting<'c> {
 }
 
 impl Client for Waiting<'_> {
+    fn shown(&self) -> Option<Shown> {
+        let pid = self.client.peer_cred().ok()?.pid()?;
+        let source = Path::new(&self.made.source);
+        Some(Shown {
+            pid: pid.try_into().ok()?,
+            file: source.file_name()?.to_owned(),
+        })
+    }
+
     async fn begin(&mut self) -> bool {
         if !has_plain_outputs(self.made, &self.called.cwd) || is_behind_launcher(self.called) {
             return false;

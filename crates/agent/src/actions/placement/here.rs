@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::shown::Shown;
 use super::slots::Slots;
 
 /// At the end of a build a compile is late after this, and after so many times what is usual.
@@ -182,15 +183,22 @@ pub(super) struct Job<'h> {
     here: &'h Here,
     /// Since when a server has it; none while it waits for one.
     sent: watch::Sender<Option<Instant>>,
+    client: Option<Shown>,
 }
 
 impl<'h> Job<'h> {
-    pub(super) fn new(here: &'h Here) -> Self {
+    pub(super) fn new(here: &'h Here, client: Option<Shown>) -> Self {
         here.in_hand.fetch_add(1, Ordering::SeqCst);
         Self {
             here,
             sent: watch::Sender::new(None),
+            client,
         }
+    }
+
+    /// Whose it is, if monitors show it.
+    pub(super) fn client(&self) -> Option<&Shown> {
+        self.client.as_ref()
     }
 
     pub(super) fn is_sent(&self, since: Option<Instant>) {

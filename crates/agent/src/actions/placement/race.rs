@@ -6,13 +6,18 @@ use remote::{Order, Outcome};
 use tokio::time::Instant;
 
 use super::here::{Racing, Start};
-use super::{NotRun, Placement, Reach};
+use super::{NotRun, Placement, Reach, Shown};
 
 /// Servers that take so much longer, or more, are slower; less may be chance.
 const SLOWER: f64 = 1.5;
 
 /// Who waits for a compile, and may run it.
 pub trait Client: Send {
+    /// What monitors show of it.
+    fn shown(&self) -> Option<Shown> {
+        None
+    }
+
     /// Has the client run it, too; whether it can.
     fn begin(&mut self) -> impl Future<Output = bool> + Send;
 
@@ -45,7 +50,7 @@ impl<W: Reach> Placement<W> {
             false => None,
         };
         let is_measured = begun.as_ref().is_some_and(|begun| begun.fairly);
-        let (sent, job) = (Instant::now(), self.job());
+        let (sent, job) = (Instant::now(), self.job(client.shown()));
         let mut running = pin!(self.run(order, &job));
         if begun.is_none() {
             let place = tokio::select! {

@@ -150,7 +150,7 @@ fn order() -> Order {
 async fn run(placement: &Placement<Shared>) -> Result<String, NotRun> {
     placement.prospect().await?;
     placement
-        .run(&order(), &placement.job())
+        .run(&order(), &placement.job(None))
         .await
         .map(|(host, _)| host)
 }
@@ -474,7 +474,7 @@ async fn what_a_server_refuses_is_no_fault_of_its() {
 
 /// What becomes of a compile where this machine has so many processors: when it is begun here, too, and where it ends.
 async fn raced(placement: &Placement<Shared>, takes_here: Duration) -> (Option<Duration>, String) {
-    let (began, job, order) = (Instant::now(), placement.job(), order());
+    let (began, job, order) = (Instant::now(), placement.job(None), order());
     let mut running = pin!(placement.run(&order, &job));
     let racing = tokio::select! {
         ran = &mut running => return (None, ran.unwrap().0),
@@ -522,7 +522,7 @@ async fn in_the_middle_of_a_build_only_stragglers_are_begun_here() {
     let placement = Arc::new(placement);
     build(&placement, 40, 8).await;
     a.hang();
-    let others: Vec<_> = (0..2).map(|_| placement.job()).collect();
+    let others: Vec<_> = (0..2).map(|_| placement.job(None)).collect();
     let (begun, _) = raced(&placement, SECOND).await;
     assert!(begun.unwrap().abs_diff(LATE.0) < LOOK_HERE.1, "{begun:?}");
     drop(others);
