@@ -18,6 +18,7 @@ use protocol::jobs::{Answer, Done, Question, socket_beside};
 use protocol::request::Limits;
 
 use crate::account::Account;
+use crate::colours;
 use crate::exit::Exit;
 use crate::log::Reason;
 use crate::output;
@@ -70,13 +71,14 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
     if native::asks_for_this_machine(&argv) {
         argv = this_machine::spelled_out(&argv, settings).ok()?;
     }
+    let in_colour = settings.colours && !colours::are_noted(&argv);
     let question = Question {
         query: Query {
             cwd: std::env::current_dir().ok()?.into_os_string(),
             argv,
         },
         environment: environment(settings),
-        in_colour: settings.colours,
+        in_colour,
         may_race: settings.fallback && settings.pump.race,
     };
     let log = &settings.log;

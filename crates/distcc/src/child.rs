@@ -14,7 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pidfd_send_signal, waitpid,
+};
 
 use crate::settings::ChildEnvironment;
 use crate::signals::{self, Watched};
@@ -28,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// For programs that are told to end to remove what they have begun.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long a driver has no part while it is about to start one, at most, on an idle machine.
+/// A driver that has no part for so long is not about to start one, or to note the name of a file that it has made.
 const ALONE: Duration = Duration::from_millis(30);
 
 /// Whether a program could not be started because there are too many already, or no memory.
@@ -111,25 +113,35 @@ impl Child {
     /// The same, for who has more to do with it. Once.
     pub(crate) fn wait_for(&mut self) -> io::Result<ExitStatus> {
         self.waited_for = true;
-        self.process.wait()
+        let status = self.process.wait();
+        self.watched.forget();
+        status
     }
 
     /// Ends it and all that it started, and returns when nothing of that is left, so that nothing is written after that.
-    /// We have to be their reaper, so that who has lost its parent becomes ours, and to have no other children.
+    /// [`can_end_all`] was asked before it was started, and we are the reaper of who loses its parent.
+    ///
+    /// A compiler's driver whose part ends by a signal removes what it has begun; if the driver were ended first, the part
+    /// would make such files anew (gcc: in 29 of 100 cases). So the parts are told, and the driver only if it has none for a
+    /// while, as clang. Each is told once: handlers that remove files begin with letting the next signal through.
     pub(crate) fn end_all(mut self) {
         self.waited_for = true;
+        let driver = Pid::from_child(&self.process);
         let deadline = Instant::now() + GRACE;
-        let mut alone = Vec::new();
+        let (mut told, mut alone) = (Vec::new(), Vec::new());
         loop {
-            match waitpid(None, WaitOptions::NOHANG | WaitOptions::UNTRACED) {
-                Ok(Some((child, status))) if status.stopped() => end_stopped(child, &mut alone),
+            match waitpid(None, WaitOptions::NOHANG) {
+                // Its number may be another's soon.
+                Ok(Some((ended, _))) if ended == driver => self.watched.forget(),
                 Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
                 Ok(None) => {
-                    let is_late = Instant::now() > deadline;
-                    let signal = if is_late { Signal::KILL } else { Signal::STOP };
                     // Until they are waited for, their numbers are nobody else's.
                     for child in children_of("thread-self").unwrap_or_default() {
-                        tell(child, signal);
+                        if Instant::now() > deadline {
+                            tell(child, Signal::KILL);
+                        } else {
+                            end_parts(child, &mut told, &mut alone);
+                        }
                     }
                     thread::sleep(Duration::from_millis(1));
                 }
@@ -139,38 +151,50 @@ impl Child {
     }
 }
 
-/// Tells a stopped child to end, and lets it go on.
-///
-/// A compiler's driver whose part ends by a signal removes what it has begun. If the driver were ended first, the part
-/// would make such files anew (gcc: in 29 of 100 cases); and as long as the driver has none, it may be about to note the name
-/// of one. Stopped, it cannot start or wait for parts, so that their numbers are theirs.
-fn end_stopped(child: Pid, alone: &mut Vec<(Pid, Instant)>) {
+/// Tells what a child has started to end, or itself, where it has started nothing for a while.
+fn end_parts(child: Pid, told: &mut Vec<Pid>, alone: &mut Vec<(Pid, Instant)>) {
     let task = format!("{child}/task/{child}");
-    let parts = children_of(&task).unwrap_or_default();
-    for part in &parts {
-        tell(*part, Signal::TERM);
-    }
-    if parts.is_empty() {
-        let since = alone.iter().find(|(other, _)| *other == child);
-        match since {
-            Some((_, since)) if since.elapsed() > ALONE => tell(child, Signal::TERM),
-            Some(_) => {}
-            None => alone.push((child, Instant::now())),
+    let parts = || children_of(&task).unwrap_or_default();
+    let mut has_parts = false;
+    for part in parts() {
+        has_parts = true;
+        // The child may wait for it now, and its number be given to another.
+        let Ok(process) = pidfd_open(part, PidfdFlags::empty()) else {
+            continue;
+        };
+        if !told.contains(&part) && parts().contains(&part) {
+            told.push(part);
+            let _ = pidfd_send_signal(&process, Signal::TERM); // It may have ended.
+            let _ = pidfd_send_signal(&process, Signal::CONT); // Who is stopped would not hear of it.
         }
     }
-    tell(child, Signal::CONT);
+    if has_parts || told.contains(&child) {
+        return;
+    }
+    match alone.iter().find(|(other, _)| *other == child) {
+        Some((_, since)) if since.elapsed() > ALONE => {
+            told.push(child);
+            tell(child, Signal::TERM);
+            tell(child, Signal::CONT);
+        }
+        Some(_) => {}
+        None => alone.push((child, Instant::now())),
+    }
 }
 
 fn tell(process: Pid, signal: Signal) {
     let _ = kill_process(process, signal); // It may have ended.
 }
 
-/// Whether [`Child::end_all`] can find what there is to end.
+/// Whether [`Child::end_all`] could find what there is to end, and nothing else.
 ///
 /// # Errors
-/// A kernel without lists of children, or no `/proc`.
+/// A kernel without lists of children, or no `/proc`; children that we have already: a shell's, which became us.
 pub(crate) fn can_end_all() -> io::Result<()> {
-    children_of("thread-self").map(drop)
+    match children_of("thread-self")?.is_empty() {
+        true => Ok(()),
+        false => Err(io::Error::other("the process has other children")),
+    }
 }
 
 /// The children of a thread, as Linux lists them: ended ones, too, that were not waited for. We have one thread.

@@ -39,6 +39,19 @@ fn understands(compiler: &OsStr) -> bool {
     [&b"gcc"[..], b"g++", b"clang", b"clang++", b"cc", b"c++"].contains(&last)
 }
 
+/// Whether compilers write their commands into objects, where a word of ours would be seen.
+pub(crate) fn are_noted(words: &[OsString]) -> bool {
+    const NOTES: [&str; 4] = [
+        "-frecord-command-line",
+        "-grecord-command-line",
+        "-frecord-gcc-switches",
+        "-grecord-gcc-switches",
+    ];
+    words
+        .iter()
+        .any(|word| NOTES.iter().any(|note| word == note))
+}
+
 /// Whether an option says what messages look like.
 fn decides(word: &OsString) -> bool {
     const STARTS: [&[u8]; 6] = [
@@ -70,6 +83,15 @@ mod tests {
             .map(|word| word.display().to_string())
             .collect();
         words.join(" ")
+    }
+
+    #[test]
+    fn commands_that_are_noted_in_objects_stay_as_they_are() {
+        let noted =
+            |words: &str| are_noted(&words.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(noted("clang -c a.c -frecord-command-line"));
+        assert!(noted("clang -grecord-gcc-switches -c a.c"));
+        assert!(!noted("clang -c a.c -g"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use rustix::process::{
 use crate::account::Account;
 use crate::action::{self, LIMITS};
 use crate::child::{self, Child};
+use crate::colours;
 use crate::exit::Exit;
 use crate::host_list;
 use crate::local::WhyLocal;
@@ -72,18 +73,35 @@ pub(crate) fn run(
             return Ok(there(Answer::read(agent, LIMITS)?, false));
         }
     };
-    let answer = match first_of(agent, Some(&compiler.ends), None)? {
+    let mut answer = match first_of(agent, Some(&compiler.ends), None)? {
         First::There => Some(Answer::read(agent, LIMITS)),
         First::Here | First::Neither => None,
     };
+    let mut ended = None;
+    if answer.is_none() {
+        let here = compiler.wait();
+        let is_done = here.as_ref().is_ok_and(|here| here.status.success());
+        if !is_done {
+            // A disk or a memory that is full here is not the compile's fault. If it is, the same is said elsewhere.
+            match here.as_ref().is_ok_and(Ended::is_result) {
+                true => log.info("", format_args!("it failed here: waiting for elsewhere")),
+                false => log.warning("", format_args!("the compiler here was ended by a signal")),
+            }
+            answer = Some(Answer::read(agent, LIMITS));
+        }
+        ended = Some(here);
+    }
     if let Some(Ok(Answer::Done(done))) = &answer
         && action::is_result(done)
     {
-        let host = done.host.display();
-        log.info(
-            "",
-            format_args!("{host} was first: ending the compile here"),
-        );
+        if ended.is_none() {
+            let host = done.host.display();
+            log.info(
+                "",
+                format_args!("{host} was first: ending the compile here"),
+            );
+        }
+        // What it started may be left, and would write after us.
         compiler.end();
         return Ok(there(Answer::Done(done.clone()), true));
     }
@@ -92,22 +110,17 @@ pub(crate) fn run(
         Some(Ok(_)) => log.info("", format_args!("there is no result from elsewhere")),
         None => {}
     }
-    let ended = compiler.wait();
-    let is_result =
-        |ended: &Ended| !action::was_ended_by_signal(Exit::of(ended.status).code(), &ended.stderr);
+    let ended = ended.unwrap_or_else(|| compiler.wait());
     match (ended, answer) {
-        (Ok(ended), _) if is_result(&ended) => {
+        (Ok(ended), _) if ended.is_result() => {
+            compiler.has_ended();
             Account::of_race(settings).here(&WhyLocal::EndedFirst);
             output::print(&ended.stdout, &[&ended.stderr]);
             let _ = agent.get_mut().write_all(b"1"); // It may have gone.
             Ok(Winner::Here(Exit::of(ended.status)))
         }
         (_, answer) => {
-            // What it started may be left, and would write after us.
             compiler.end();
-            if answer.is_none() {
-                log.warning("", format_args!("the compiler here was ended by a signal"));
-            }
             let answer = answer.unwrap_or_else(|| Answer::read(agent, LIMITS));
             Ok(there(answer?, true))
         }
@@ -164,9 +177,10 @@ fn first_of(
     }
 }
 
-/// The compiler here.
+/// The compiler here. It is ended when this is dropped, with all that it started.
 struct Compiler {
-    child: Child,
+    /// None when it has ended by itself, and its result counts.
+    child: Option<Child>,
     /// Readable when it has ended.
     ends: OwnedFd,
     stdout: File,
@@ -181,10 +195,17 @@ struct Ended {
     stderr: Vec<u8>,
 }
 
+impl Ended {
+    /// It ended by itself.
+    fn is_result(&self) -> bool {
+        !action::was_ended_by_signal(Exit::of(self.status).code(), &self.stderr)
+    }
+}
+
 impl Compiler {
     fn start(words: &[OsString], slot: Slot, settings: &Settings) -> io::Result<Self> {
         let mut words = words.to_vec();
-        if settings.colours {
+        if settings.colours && !colours::are_noted(&words) {
             // In front, so that the command's own word counts.
             words.insert(1, "-fdiagnostics-color=always".into());
         }
@@ -196,9 +217,9 @@ impl Compiler {
             .stdin(Stdio::null())
             .stdout(stdout.try_clone()?)
             .stderr(stderr.try_clone()?);
+        child::can_end_all()?;
         // What its parts leave running becomes ours, and can be ended and waited for.
         set_child_subreaper(Some(getpid()))?;
-        child::can_end_all()?;
         // In our process group, so that who ends that as a whole ends this.
         let child = Child::spawn(&mut command)?;
         let pid = Pid::from_child(&child.process);
@@ -212,7 +233,7 @@ impl Compiler {
             }
         };
         Ok(Self {
-            child,
+            child: Some(child),
             ends,
             stdout,
             stderr,
@@ -222,15 +243,30 @@ impl Compiler {
 
     /// Ends it and all that it started.
     fn end(self) {
-        self.child.end_all();
+        drop(self);
     }
 
+    /// What it left running is its own affair.
+    fn has_ended(&mut self) {
+        self.child = None;
+    }
+
+    /// Once.
     fn wait(&mut self) -> io::Result<Ended> {
-        let status = self.child.wait_for()?;
+        let child = self.child.as_mut();
+        let status = child.ok_or(io::ErrorKind::NotFound)?.wait_for()?;
         Ok(Ended {
             status,
             stdout: read_from_start(&mut self.stdout)?,
             stderr: read_from_start(&mut self.stderr)?,
         })
+    }
+}
+
+impl Drop for Compiler {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            child.end_all();
+        }
     }
 }

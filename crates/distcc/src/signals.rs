@@ -151,6 +151,11 @@ pub(crate) fn watch(
 }
 
 impl Watched {
+    /// The child was waited for: its number may be another's.
+    pub(crate) fn forget(&self) {
+        self.place.store(0, SeqCst);
+    }
+
     /// Asks the child, or its group, to end.
     pub(crate) fn terminate(&self) {
         // SAFETY: no memory is involved. The child was not waited for, so the pid is its own.

@@ -106,12 +106,36 @@ fn what_ends_here_first_is_the_result_and_the_agent_is_told() {
     assert_eq!(place.text("commands"), ENDED_HERE);
 }
 
+/// A full disk or memory here is not the compile's fault.
 #[test]
-fn an_error_here_is_the_answer_and_is_said_once() {
+fn what_fails_here_is_made_elsewhere() {
+    let place = session();
+    place.script(
+        "bin/gcc",
+        "echo 'error writing to /tmp/cc.s' >&2; echo >failed; exit 1",
+    );
+    let failed = place.path("failed");
+    let agent = agent(&place, move |client| {
+        race(client);
+        wait_until("the compiler here", || failed.exists());
+        thread::sleep(std::time::Duration::from_millis(100));
+        client.write_all(&Answer::Done(done()).encode()).unwrap();
+        end(client);
+    });
+    run(&mut distcc(&place)).assert(0, &["told there"]);
+    agent.join().unwrap();
+    assert_eq!(place.text("a.o"), "OBJECT");
+    assert_eq!(place.text("commands"), ENDED_THERE);
+}
+
+#[test]
+fn an_error_here_is_the_answer_if_there_is_no_other_and_is_said_once() {
     let place = session();
     place.write("a.c", "int x = y;\n");
     let agent = agent(&place, |client| {
         race(client);
+        let away = Answer::Away("far: down".into()).encode();
+        client.write_all(&away).unwrap();
         ended_here(client);
     });
     let outcome = run(&mut distcc(&place));
@@ -119,6 +143,76 @@ fn an_error_here_is_the_answer_and_is_said_once() {
     let here = place.local("gcc -c a.c -MMD");
     assert_eq!((outcome.code, outcome.stderr), (1, here.stderr));
     assert_eq!(place.text("commands"), ENDED_HERE);
+}
+
+/// A shell executes its last command in its own place.
+#[test]
+fn children_of_who_we_were_are_let_alone() {
+    let place = session();
+    place.script("bin/gcc", "echo >begun; sleep 1");
+    let begun = place.path("begun");
+    let agent = agent(&place, move |client| {
+        race(client);
+        thread::sleep(std::time::Duration::from_millis(300));
+        assert!(!begun.exists());
+        client.write_all(&Answer::Done(done()).encode()).unwrap();
+        end(client);
+    });
+    let client = distcc(&place);
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "(sleep 1; echo >child) & exec \"$0\" \"$@\""])
+        .arg(client.get_program())
+        .args(client.get_args())
+        .envs(
+            client
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(client.get_current_dir().unwrap());
+    run(&mut shell).assert(0, &["told there"]);
+    agent.join().unwrap();
+    wait_until("the child's end", || place.exists("child"));
+}
+
+/// The real ones: who was told to end has removed what it had begun.
+#[test]
+fn late_compilers_leave_no_file_of_their_own() {
+    let (place, mut begun) = (session(), 0);
+    place.write(
+        "a.c",
+        "#include <stdio.h>\n#include <stdlib.h>\nint main(void) { return puts(getenv(\"X\")); }\n",
+    );
+    std::fs::create_dir(place.path("temp")).unwrap();
+    for compiler in ["gcc", "clang"] {
+        for delay in 0..40 {
+            let agent = agent(&place, move |client| {
+                race(client);
+                thread::sleep(std::time::Duration::from_millis(delay));
+                let _ = client.write_all(&Answer::Done(done()).encode()); // It may have ended here.
+                let _ = client.read_to_end(&mut Vec::new());
+            });
+            let mut client = place.distcc("far", &format!("{compiler} -O2 -c a.c -MMD"));
+            client
+                .env("INCLUDE_SERVER_PORT", place.path("socket"))
+                .env("INCLUDE_SERVER_ENGINES", "far")
+                .env("DISTCC_VERBOSE", "1")
+                .env("TMPDIR", place.path("temp"));
+            let outcome = run(&mut client);
+            agent.join().unwrap();
+            assert_eq!(outcome.code, 0, "{outcome:?}");
+            begun += usize::from(outcome.stderr.contains("ending the compile here"));
+            std::fs::remove_file(place.path("socket.jobs")).unwrap();
+            let left: Vec<_> = std::fs::read_dir(place.path("temp")).unwrap().collect();
+            assert!(left.is_empty(), "{compiler}: {left:?}");
+            assert_eq!(
+                place.names(),
+                ["a.c", "a.d", "a.o", "commands", "temp"],
+                "{compiler}"
+            );
+        }
+    }
+    assert!(begun > 20, "{begun}");
 }
 
 /// It has written parts of its outputs, and so would what it started, which does not want to end. What it might have
