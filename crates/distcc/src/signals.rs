@@ -124,6 +124,8 @@ impl Drop for Blocked {
 #[derive(Debug)]
 pub(crate) struct Watched {
     place: &'static AtomicI32,
+    /// What stands there; 0 if none was made.
+    child: c_int,
 }
 
 /// Makes a child by `spawn`, and lets it have our deadly signals from its first moment.
@@ -138,34 +140,34 @@ pub(crate) fn watch(
         .expect("there are never more than two children");
     SPAWNING.store(true, SeqCst);
     let spawned = spawn();
-    if let Ok(child) = &spawned {
-        let pid = child.id().cast_signed();
-        place.store(if own_group { -pid } else { pid }, SeqCst);
-    }
+    let pid = spawned.as_ref().map_or(0, |child| child.id().cast_signed());
+    let child = if own_group { -pid } else { pid };
+    place.store(child, SeqCst);
     SPAWNING.store(false, SeqCst);
     match PUT_OFF.load(SeqCst) {
         0 => {}
         signal => die_of(signal),
     }
-    Ok((spawned?, Watched { place }))
+    Ok((spawned?, Watched { place, child }))
 }
 
 impl Watched {
-    /// The child was waited for: its number may be another's.
+    /// The child was waited for: its number may be another's soon.
     pub(crate) fn forget(&self) {
-        self.place.store(0, SeqCst);
+        // Another may have the place by now.
+        let _ = self.place.compare_exchange(self.child, 0, SeqCst, SeqCst);
     }
 
     /// Asks the child, or its group, to end.
     pub(crate) fn terminate(&self) {
         // SAFETY: no memory is involved. The child was not waited for, so the pid is its own.
-        unsafe { libc::kill(self.place.load(SeqCst), libc::SIGTERM) };
+        unsafe { libc::kill(self.child, libc::SIGTERM) };
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.place.store(0, SeqCst);
+        self.forget();
     }
 }
 
