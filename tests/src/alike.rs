@@ -66,7 +66,8 @@ impl Here {
     }
 
     /// Compiles the same below `pump` on an engine. Each compile has to run there, and make the same files, to the byte.
-    /// What gcc itself makes otherwise from time to time (`-gsplit-dwarf` of C++) is told and passed over.
+    /// Where gcc puts debug information of `-gsplit-dwarf` in another order each time, all but the order has to be the same, and it
+    /// is told.
     #[track_caller]
     #[allow(clippy::print_stdout, reason = "it belongs to what was found out")]
     pub fn expect_same_on(&self, engine: &str) {
@@ -93,39 +94,66 @@ impl Here {
         let different = names
             .into_iter()
             .filter(|name| here.get(*name) != there.get(*name));
-        let different: Vec<PathBuf> = different.cloned().collect();
-        let (by_chance, different): (Vec<_>, Vec<_>) = different
-            .iter()
-            .partition(|name| self.follows_addresses(name, &different, &out));
+        let mut different: Vec<PathBuf> = different.cloned().collect();
+        let mut by_chance = different.clone();
+        by_chance.retain(|name| self.follows_addresses(name, &out));
+        // The object has a hash of it.
+        let is_either = |name: &PathBuf| {
+            ["o", "dwo"]
+                .iter()
+                .any(|end| *name == name.with_extension(end))
+        };
+        different
+            .retain(|name| !is_either(name) || !by_chance.contains(&name.with_extension("dwo")));
         assert!(different.is_empty(), "{}: {different:?}", self.what);
         if !by_chance.is_empty() {
-            println!("{}: not the same here either: {by_chance:?}", self.what);
+            println!("{}: in another order here, too: {by_chance:?}", self.what);
         }
         fs::remove_dir_all(out).expect("the folder is ours");
         fs::remove_file(log).expect("the folder is ours");
     }
 
-    /// Whether a file that differs is debug information in which gcc follows its addresses: then compiles here differ
-    /// from each other as well where those are random. (That they are not random makes them equal only within one root:
-    /// locales and other files that are there or not move them.) The object has a hash of it.
-    fn follows_addresses(&self, name: &Path, different: &[PathBuf], out: &Path) -> bool {
-        let dwo = name.with_extension("dwo");
-        let is_either = *name == *dwo || *name == *name.with_extension("o");
-        if !is_either || !self.what.starts_with("gcc") || !different.contains(&dwo) {
+    /// Whether a file that differs is debug information whose order alone is another one, because gcc follows its addresses: then
+    /// compiles here differ from each other as well where those are random. (That they are not random makes them equal only
+    /// within one root: locales and other files that are there or not move them.)
+    fn follows_addresses(&self, name: &Path, out: &Path) -> bool {
+        let is_of_gcc = self.what.starts_with("gcc") && *name == *name.with_extension("dwo");
+        let known = |folder: &Path| self.what_has_no_order(&folder.join(name));
+        if !is_of_gcc || known(&self.tree.join("here")) != known(out) {
             return false;
         }
         let again = || {
-            let object = out.join(&dwo).with_extension("o");
+            let object = out.join(name).with_extension("o");
             let _ = fs::remove_file(&object); // It would not be made again.
             // Without an option it makes addresses random as they usually are.
             let mut random = command("setarch");
             let make = random.arg(std::env::consts::ARCH).arg("make");
             let make = make.args(self.words()).arg(&object);
             run_within(make.current_dir(self.tree.path()), LIMIT).expect_success();
-            fs::read(out.join(&dwo)).expect("it was made")
+            fs::read(out.join(name)).expect("it was made")
         };
         let first = again();
         (0..4).any(|_| again() != first)
+    }
+
+    /// Both files' lengths, the object without debug information, and the sorted strings of that.
+    fn what_has_no_order(&self, dwo: &Path) -> ([u64; 2], Vec<u8>, Vec<String>) {
+        let object = dwo.with_extension("o");
+        let stripped = self.tree.join("stripped");
+        let mut objcopy = command("objcopy");
+        let objcopy = objcopy.arg("--strip-debug").args([&object, &stripped]);
+        run_within(objcopy, LIMIT).expect_success();
+        let mut readelf = command("readelf");
+        let done = run_within(readelf.args(["-p", ".debug_str.dwo"]).arg(dwo), LIMIT);
+        assert_eq!(done.code(), 0, "{}", done.explain());
+        // `  [  offset]  text`
+        let text = |line: &str| line.split_once("]  ").map(|(_, text)| text.to_owned());
+        let (said, _) = done.text();
+        let mut strings: Vec<String> = said.lines().filter_map(text).collect();
+        assert!(!strings.is_empty(), "{said}");
+        strings.sort_unstable();
+        let lengths = [dwo, &*object].map(|file| fs::metadata(file).expect("it was made").len());
+        (lengths, fs::read(stripped).expect("it was made"), strings)
     }
 }
 

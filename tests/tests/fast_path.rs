@@ -466,6 +466,7 @@ fn the_only_server_may_stop_too() {
     let client = project.client(&entry(&server, ",lzo,cpp"));
     // For those that went there the old way.
     let client = client.with_fallback().with("DISTCC_IO_TIMEOUT", "20");
+    let client = client.with("PUMP_RACE", "0");
     let done = project.pump_actions(&client, &script);
     assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
     assert!(project.made() == expected, "{}", project.log());
