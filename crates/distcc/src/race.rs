@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use protocol::jobs::Answer;
+use protocol::jobs::{Answer, ENDED, FAILED};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, getpid, getpriority_process, pidfd_open, set_child_subreaper,
@@ -87,6 +87,8 @@ pub(crate) fn run(
                 true => log.info("", format_args!("it failed here: waiting for elsewhere")),
                 false => log.warning("", format_args!("the compiler here was ended by a signal")),
             }
+            // It may be waiting for us. If it has gone, that is noticed now.
+            let _ = agent.get_mut().write_all(&[FAILED]);
             answer = Some(Answer::read(agent, LIMITS));
         }
         ended = Some(here);
@@ -116,7 +118,7 @@ pub(crate) fn run(
             compiler.has_ended();
             Account::of_race(settings).here(&WhyLocal::EndedFirst);
             output::print(&ended.stdout, &[&ended.stderr]);
-            let _ = agent.get_mut().write_all(b"1"); // It may have gone.
+            let _ = agent.get_mut().write_all(&[ENDED]); // It may have gone.
             Ok(Winner::Here(Exit::of(ended.status)))
         }
         (_, answer) => {

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 
-use protocol::jobs::{Answer, Done, Question};
+use protocol::jobs::{Answer, Done, ENDED, FAILED, Question};
 use protocol::request::Limits;
 use statedir::{HostKey, StateDir};
 use support::{Place, run, wait_until};
@@ -77,7 +77,14 @@ fn done() -> Done {
 fn ended_here(client: &mut UnixStream) {
     let mut said = Vec::new();
     client.read_to_end(&mut said).unwrap();
-    assert_eq!(said, b"1");
+    assert_eq!(said, [ENDED]);
+}
+
+/// The client says that it failed there, as soon as it did.
+fn failed_here(client: &mut UnixStream) {
+    let mut said = [0];
+    client.read_exact(&mut said).unwrap();
+    assert_eq!(said, [FAILED]);
 }
 
 /// Waits until the client has gone, and has said nothing more.
@@ -117,8 +124,8 @@ fn what_fails_here_is_made_elsewhere() {
     let failed = place.path("failed");
     let agent = agent(&place, move |client| {
         race(client);
-        wait_until("the compiler here", || failed.exists());
-        thread::sleep(std::time::Duration::from_millis(100));
+        failed_here(client);
+        assert!(failed.exists());
         client.write_all(&Answer::Done(done()).encode()).unwrap();
         end(client);
     });
@@ -268,16 +275,11 @@ fn what_a_killed_compiler_started_does_not_write_after_us() {
     place.script(
         "bin/gcc",
         "(while :; do echo late >a.o; sleep 0.01; done) & echo $! >late
-         echo $$ >begun.new; mv begun.new begun; kill -9 $$",
+         kill -9 $$",
     );
-    let begun = place.path("begun");
     let agent = agent(&place, move |client| {
         race(client);
-        wait_until("the compiler here has ended", || {
-            let process = std::fs::read_to_string(&begun).ok();
-            process
-                .is_some_and(|process| !std::path::Path::new("/proc").join(process.trim()).exists())
-        });
+        failed_here(client);
         client.write_all(&Answer::Done(done()).encode()).unwrap();
         end(client);
     });
@@ -330,13 +332,10 @@ fn a_compiler_here_that_is_killed_is_no_result() {
         "echo 'gcc: fatal error: Killed signal terminated program cc1' >&2; exit 1",
     ] {
         let place = session();
-        place.script("bin/gcc", &format!("echo >begun; {ending}"));
-        let begun = place.path("begun");
+        place.script("bin/gcc", ending);
         let agent = agent(&place, move |client| {
             race(client);
-            wait_until("the compiler here", || begun.exists());
-            // It has ended by then, or ends soon: both are cases.
-            thread::sleep(std::time::Duration::from_millis(100));
+            failed_here(client);
             client.write_all(&Answer::Done(done()).encode()).unwrap();
             end(client);
         });

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Bodies are as they are; the client writes the files. A client that closes the connection ends its job: so does one
-//! whose own compile has ended first, after one more byte, whichever.
+//! whose own compile has ended first, after one more byte, [`ENDED`]. If its own compile fails, which is no result as long
+//! as another one may come, it says [`FAILED`] and waits on.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -39,6 +40,11 @@ const STAY: Token = Token(*b"STAY");
 const AWAY: Token = Token(*b"AWAY");
 const PASS: Token = Token(*b"PASS");
 const OUTPUT: Token = Token(*b"OUTP");
+
+/// What a client says that was told to run it, too, has its result, and goes.
+pub const ENDED: u8 = b'1';
+/// What it says when it failed there.
+pub const FAILED: u8 = b'0';
 
 /// A command as it was called.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -42,7 +42,7 @@ use here::{Here, Job, Racing};
 use host::{Host, Reach, Standing};
 use listed::{Listed, Way};
 pub use listed::{Surroundings, ssh_words};
-pub use race::Client;
+pub use race::{Client, End};
 pub use shown::Shown;
 use slots::Slots;
 use statedir::StateDir;

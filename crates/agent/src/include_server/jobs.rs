@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use protocol::jobs::{Answer, Done, Question};
+use protocol::jobs::{Answer, Done, ENDED, FAILED, Question};
 use protocol::request::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use super::engine::tree;
 use super::workers::Workers;
 use crate::actions::maker::{Called, Made, Maker, NoAction};
-use crate::actions::placement::{Client, NotRun, Placement, Shown};
+use crate::actions::placement::{Client, End, NotRun, Placement, Shown};
 
 /// For a client to send its question, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -192,9 +192,13 @@ impl Client for Waiting<'_> {
         self.client.write_all(&Answer::Race.encode()).await.is_ok()
     }
 
-    async fn end(&mut self) -> bool {
-        // It says no more than that it has a result.
-        matches!(self.client.read(&mut [0]).await, Ok(1))
+    async fn end(&mut self) -> End {
+        let mut said = [0];
+        match self.client.read(&mut said).await {
+            Ok(1) if said == [ENDED] => End::Done,
+            Ok(1) if said == [FAILED] => End::Failed,
+            _ => End::Gone,
+        }
     }
 }
 

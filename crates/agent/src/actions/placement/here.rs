@@ -36,7 +36,7 @@ const UNMEASURED: (u32, u32) = (4, 512);
 const UNMEASURED_AHEAD: u32 = 3;
 /// Servers get what was begun here after this, and after so many times what the last one took here.
 const HEAD_START: (Duration, u32) = (Duration::from_secs(1), 4);
-/// But after this in any case: it may have failed here, of which nobody tells.
+/// But after this in any case: the last one may have been the longest of all.
 const LONGEST_HEAD_START: Duration = Duration::from_secs(10);
 
 /// This machine.

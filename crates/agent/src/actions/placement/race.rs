@@ -21,8 +21,19 @@ pub trait Client: Send {
     /// Has the client run it, too; whether it can.
     fn begin(&mut self) -> impl Future<Output = bool> + Send;
 
-    /// Waits until the client goes away; whether that is because it has a result of its own.
-    fn end(&mut self) -> impl Future<Output = bool> + Send;
+    /// Waits until the client goes away, or its own compile fails.
+    fn end(&mut self) -> impl Future<Output = End> + Send;
+}
+
+/// What becomes of a client that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It has gone, with a result of its own.
+    Done,
+    /// It has gone, or is to be taken for that.
+    Gone,
+    /// Its own compile failed, and it goes on waiting.
+    Failed,
 }
 
 /// A compile that was begun here.
@@ -31,6 +42,14 @@ struct Begun<'h> {
     /// It had as much time here as elsewhere, or more.
     fairly: bool,
     place: Racing<'h>,
+}
+
+/// A compile here.
+enum Own<'h> {
+    NotYet,
+    Runs(Begun<'h>),
+    /// It may not run here, cannot, or has failed.
+    Never,
 }
 
 impl<W: Reach> Placement<W> {
@@ -42,81 +61,80 @@ impl<W: Reach> Placement<W> {
         client: &mut impl Client,
         may_run_here: bool,
     ) -> Option<Result<(String, Outcome), NotRun>> {
-        let mut begun = match may_run_here {
+        let mut own = match may_run_here {
             true => match self.begin(client).await {
-                Ok(begun) => begun,
+                Ok(own) => own,
                 Err(Gone) => return None,
             },
-            false => None,
+            false => Own::Never,
         };
-        let is_measured = begun.as_ref().is_some_and(|begun| begun.fairly);
         let (sent, job) = (Instant::now(), self.job(client.shown()));
         let mut running = pin!(self.run(order, &job));
-        if begun.is_none() {
-            let place = tokio::select! {
-                ran = &mut running => return Some(ran),
-                _ = client.end() => return None,
-                place = self.race(&job), if may_run_here => place,
-            };
-            begun = begin_in(place, false, client).await;
-        }
-        tokio::select! {
-            ran = &mut running => {
-                if is_measured && ran.is_ok() {
-                    self.here.measured(false);
-                }
-                return Some(ran);
-            }
-            is_done = client.end() => match begun {
-                Some(begun) if is_done => {
-                    let took = begun.since.elapsed();
-                    drop(begun.place);
-                    self.here.took(took);
-                    // A server that is about as fast has it soon.
-                    let limit = sent + took.mul_f64(SLOWER);
-                    let ran = tokio::time::timeout_at(limit, running).await;
-                    // One that failed was not fast.
-                    if ran.is_err() || (is_measured && matches!(ran, Ok(Ok(_)))) {
-                        self.here.measured(ran.is_err());
+        loop {
+            tokio::select! {
+                ran = &mut running => {
+                    if ran.is_ok() && matches!(own, Own::Runs(Begun { fairly: true, .. })) {
+                        self.here.measured(false);
                     }
+                    return Some(ran);
                 }
-                _ => {}
+                end = client.end() => match (end, own) {
+                    (End::Failed, _) => own = Own::Never,
+                    (End::Done, Own::Runs(begun)) => {
+                        let (took, fairly) = (begun.since.elapsed(), begun.fairly);
+                        drop(begun.place);
+                        self.here.took(took);
+                        // A server that is about as fast has it soon.
+                        let limit = sent + took.mul_f64(SLOWER);
+                        let ran = tokio::time::timeout_at(limit, running).await;
+                        // One that failed was not fast.
+                        if ran.is_err() || (fairly && matches!(ran, Ok(Ok(_)))) {
+                            self.here.measured(ran.is_err());
+                        }
+                        return None;
+                    }
+                    _ => return None,
+                },
+                place = self.race(&job), if matches!(own, Own::NotYet) => {
+                    own = begin_in(place, false, client).await;
+                }
             }
         }
-        None
     }
 
     /// Begins a compile here if that is where it is to begin; waits as long as it is to be here only.
-    async fn begin(&self, client: &mut impl Client) -> Result<Option<Begun<'_>>, Gone> {
+    async fn begin(&self, client: &mut impl Client) -> Result<Own<'_>, Gone> {
         let (start, place) = self.here.next();
-        let Some(place) = place else { return Ok(None) };
-        let Some(begun) = begin_in(place, true, client).await else {
-            return Ok(None);
+        let Some(place) = place else {
+            return Ok(Own::NotYet);
         };
-        if let Start::Here(head_start) = start
-            && let Ok(is_done) = tokio::time::timeout(head_start, client.end()).await
-        {
-            if is_done {
+        let own = begin_in(place, true, client).await;
+        let (Own::Runs(begun), Start::Here(head_start)) = (&own, start) else {
+            return Ok(own);
+        };
+        match tokio::time::timeout(head_start, client.end()).await {
+            Ok(End::Failed) => Ok(Own::Never),
+            Ok(End::Done) => {
                 self.here.took(begun.since.elapsed());
+                Err(Gone)
             }
-            return Err(Gone);
+            Ok(End::Gone) => Err(Gone),
+            Err(_) => Ok(own),
         }
-        Ok(Some(begun))
     }
 }
 
 /// The client has gone.
 struct Gone;
 
-async fn begin_in<'h>(
-    place: Racing<'h>,
-    fairly: bool,
-    client: &mut impl Client,
-) -> Option<Begun<'h>> {
+async fn begin_in<'h>(place: Racing<'h>, fairly: bool, client: &mut impl Client) -> Own<'h> {
     let begun = Begun {
         since: Instant::now(),
         fairly,
         place,
     };
-    client.begin().await.then_some(begun)
+    match client.begin().await {
+        true => Own::Runs(begun),
+        false => Own::Never,
+    }
 }

@@ -587,6 +587,9 @@ async fn what_waits_for_a_place_or_for_a_local_slot_is_not_begun_here() {
 struct Compiles {
     takes: Duration,
     begun: Option<Instant>,
+    /// It does so, and waits on.
+    fails: bool,
+    failed: bool,
     /// Told of its end.
     ended: Arc<Notify>,
 }
@@ -598,13 +601,18 @@ impl Client for Compiles {
         true
     }
 
-    async fn end(&mut self) -> bool {
+    async fn end(&mut self) -> End {
         match self.begun {
+            Some(_) if self.failed => std::future::pending().await,
             Some(begun) => tokio::time::sleep_until(begun + self.takes).await,
             None => std::future::pending().await,
         }
+        if self.fails {
+            self.failed = true;
+            return End::Failed;
+        }
         self.ended.notify_one();
-        true
+        End::Done
     }
 }
 
@@ -631,6 +639,8 @@ async fn build_by_both(
                 let mut client = Compiles {
                     takes: Duration::from_millis(takes),
                     begun: None,
+                    fails: false,
+                    failed: false,
                     ended: Arc::clone(&ended),
                 };
                 placement.prospect().await.unwrap();
@@ -718,6 +728,8 @@ async fn nothing_begins_here_without_leave_and_place() {
     let mut client = Compiles {
         takes: SECOND,
         begun: None,
+        fails: false,
+        failed: false,
         ended: Arc::default(),
     };
     *a.takes.lock().unwrap() = Some(60 * SECOND);
@@ -729,4 +741,30 @@ async fn nothing_begins_here_without_leave_and_place() {
         assert_eq!(ran.unwrap().unwrap().0, "a");
     }
     assert!(client.begun.is_none());
+}
+
+/// Nobody waits for what is not made any more, nor is its place kept.
+#[tokio::test(start_paused = true)]
+async fn what_fails_here_goes_to_a_server_at_once() {
+    let a = server(5000);
+    let placement = with_two_processors(&[(&a, 8)]);
+    build_by_both(&placement, 100, 2, 100).await; // This machine is ahead now.
+    *a.takes.lock().unwrap() = Some(Duration::from_millis(300));
+    for _ in 0..20 {
+        let mut client = Compiles {
+            takes: Duration::from_millis(100),
+            begun: None,
+            fails: true,
+            failed: false,
+            ended: Arc::default(),
+        };
+        let began = Instant::now();
+        let ran = placement.compile(&order(), &mut client, true).await;
+        assert_eq!(ran.unwrap().unwrap().0, "a");
+        assert!(client.failed);
+        let took = began.elapsed().as_millis();
+        assert!((300..=410).contains(&took), "{took}");
+        let places = [(); 2].map(|()| placement.here.place());
+        assert!(places.iter().all(Option::is_some));
+    }
 }
