@@ -24,6 +24,9 @@ use crate::reading::Job;
 pub(crate) const MESSAGE: usize = 4 << 20;
 /// Bytes of blobs in one message at most: the rest is for their names.
 pub(crate) const BATCH: usize = MESSAGE - (256 << 10);
+/// Bytes of a file within a result at most. Whoever fetches a longer one by itself can have it packed, which is worth more
+/// than the question that it saves.
+pub(crate) const INLINE: u64 = 64 << 10;
 
 /// A server of the API. Clones are the same server.
 #[derive(Clone)]

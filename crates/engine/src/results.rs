@@ -7,7 +7,7 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::content::blocking;
-use crate::engine::{BATCH, Engine};
+use crate::engine::{BATCH, Engine, INLINE};
 use crate::{fault, folders};
 
 #[tonic::async_trait]
@@ -84,7 +84,7 @@ impl Engine {
         Some(all)
     }
 
-    /// Puts contents into the result itself as far as a message has room: what is short saves a question.
+    /// Puts contents into the result itself that are short, as far as a message has room: that saves a question.
     pub(crate) fn put_inline(
         &self,
         result: &mut ActionResult,
@@ -95,10 +95,10 @@ impl Engine {
             match digest {
                 Some(digest) => {
                     let digest = fault::digest(Some(digest))?;
-                    let Some(left) = room.checked_sub(digest.size) else {
-                        return Ok(Vec::new());
-                    };
-                    room = left;
+                    match room.checked_sub(digest.size) {
+                        Some(left) if digest.size <= INLINE => room = left,
+                        _ => return Ok(Vec::new()),
+                    }
                     match self.shared.store.read(digest) {
                         // Its client asks for it, and learns that it is gone.
                         Err(store::Error::Missing(_)) => Ok(Vec::new()),

@@ -126,12 +126,32 @@ impl Server {
     }
 
     async fn read_stream(&self, digest: Digest) -> Result<Vec<u8>, Trouble> {
+        if !self.offers.zstd_in_streams {
+            let content = self.read_pieces("blobs", digest, digest.size).await?;
+            return Ok(content);
+        }
+        // What does not pack gets longer, a little.
+        let most = digest.size + (digest.size >> 6) + (1 << 16);
+        let packed = self
+            .read_pieces("compressed-blobs/zstd", digest, most)
+            .await?;
+        // That may take a second.
+        let unpacked =
+            tokio::task::spawn_blocking(move || packing::unpack(&packed, digest.size)).await;
+        match unpacked {
+            Ok(content) => content.map_err(|error| Trouble::Liar(format!("{digest}: {error}"))),
+            Err(error) => Err(Trouble::Broken(error.to_string())),
+        }
+    }
+
+    /// All that comes under a name of this kind, which may be so many bytes.
+    async fn read_pieces(&self, kind: &str, digest: Digest, most: u64) -> Result<Vec<u8>, Trouble> {
         let instance = match &*self.instance {
             "" => String::new(),
             instance => format!("{instance}/"),
         };
         let request = ReadRequest {
-            resource_name: format!("{instance}blobs/{digest}"),
+            resource_name: format!("{instance}{kind}/{digest}"),
             ..ReadRequest::default()
         };
         let mut client = ByteStreamClient::new(self.channel.clone())
@@ -140,7 +160,7 @@ impl Server {
         let mut content = Vec::new();
         while let Some(piece) = stream.message().await.map_err(gone)? {
             content.extend(piece.data);
-            if content.len() as u64 > digest.size {
+            if content.len() as u64 > most {
                 return Err(Trouble::Liar(format!("{digest} has more bytes than that")));
             }
         }

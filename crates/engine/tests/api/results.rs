@@ -119,3 +119,33 @@ async fn failures_and_what_must_not_be_kept_run_again() {
     assert_eq!(result.exit_code, 3);
     assert!(result.output_files.is_empty());
 }
+
+/// Who fetches it by itself can have it packed.
+#[tokio::test]
+async fn what_is_long_is_not_in_the_result_itself() {
+    let running = start().await;
+    for (bytes, is_inline) in [(65_536, true), (65_537, false)] {
+        let action = shell(&format!("head -c {bytes} /dev/zero >out.txt"), false);
+        running.put_action(&action).await;
+        let done = running.execute(&action).await.unwrap().result.unwrap();
+        let request = GetActionResultRequest {
+            action_digest: Some(action.packed.digest.message()),
+            inline_output_files: vec!["out.txt".into()],
+            ..Default::default()
+        };
+        let mut cache = ActionCacheClient::new(running.channel.clone());
+        let known = cache.get_action_result(request).await.unwrap().into_inner();
+        for result in [done, known] {
+            let [file] = &*result.output_files else {
+                panic!("{result:?}")
+            };
+            let inline = if is_inline {
+                vec![0; bytes]
+            } else {
+                Vec::new()
+            };
+            assert!(file.contents == inline);
+            assert_eq!(file.digest, Some(Digest::of(&vec![0; bytes]).message()));
+        }
+    }
+}

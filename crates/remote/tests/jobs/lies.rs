@@ -6,18 +6,29 @@ use action::Digest;
 use action::messages::action_cache_server::{ActionCache, ActionCacheServer};
 use action::messages::capabilities_server::{Capabilities, CapabilitiesServer};
 use action::messages::{
-    ActionResult, GetActionResultRequest, GetCapabilitiesRequest, OutputFile, OutputSymlink,
-    ServerCapabilities, UpdateActionResultRequest,
+    ActionResult, CacheCapabilities, GetActionResultRequest, GetCapabilitiesRequest, OutputFile,
+    OutputSymlink, ServerCapabilities, UpdateActionResultRequest, compressor,
+};
+use bazel_remote_apis::google::bytestream::byte_stream_server::{ByteStream, ByteStreamServer};
+use bazel_remote_apis::google::bytestream::{
+    QueryWriteStatusRequest, QueryWriteStatusResponse, ReadRequest, ReadResponse, WriteRequest,
+    WriteResponse,
 };
 use remote::Trouble;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::{connect, order};
 
 /// A server that answers each question for a result with this one.
-#[derive(Clone)]
-struct Liar(ActionResult);
+#[derive(Clone, Default)]
+struct Liar {
+    result: ActionResult,
+    /// It sends blobs packed.
+    packs: bool,
+    /// What it sends for each blob, in pieces.
+    sends: Vec<u8>,
+}
 
 #[tonic::async_trait]
 impl Capabilities for Liar {
@@ -25,7 +36,49 @@ impl Capabilities for Liar {
         &self,
         _: Request<GetCapabilitiesRequest>,
     ) -> Result<Response<ServerCapabilities>, Status> {
-        Ok(Response::new(ServerCapabilities::default()))
+        let zstd = self.packs.then(|| compressor::Value::Zstd.into());
+        Ok(Response::new(ServerCapabilities {
+            cache_capabilities: Some(CacheCapabilities {
+                max_batch_total_size_bytes: 1000,
+                supported_compressors: zstd.into_iter().collect(),
+                ..CacheCapabilities::default()
+            }),
+            ..ServerCapabilities::default()
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl ByteStream for Liar {
+    type ReadStream = tokio_stream::Iter<std::vec::IntoIter<Result<ReadResponse, Status>>>;
+
+    async fn read(
+        &self,
+        request: Request<ReadRequest>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
+        let name = request.into_inner().resource_name;
+        assert_eq!(name.contains("/compressed-blobs/zstd/"), self.packs);
+        let piece = |data: &[u8]| {
+            Ok(ReadResponse {
+                data: data.to_vec(),
+            })
+        };
+        let pieces: Vec<_> = self.sends.chunks(1000).map(piece).collect();
+        Ok(Response::new(tokio_stream::iter(pieces)))
+    }
+
+    async fn write(
+        &self,
+        _: Request<Streaming<WriteRequest>>,
+    ) -> Result<Response<WriteResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn query_write_status(
+        &self,
+        _: Request<QueryWriteStatusRequest>,
+    ) -> Result<Response<QueryWriteStatusResponse>, Status> {
+        Err(Status::unimplemented(""))
     }
 }
 
@@ -35,7 +88,7 @@ impl ActionCache for Liar {
         &self,
         _: Request<GetActionResultRequest>,
     ) -> Result<Response<ActionResult>, Status> {
-        Ok(Response::new(self.0.clone()))
+        Ok(Response::new(self.result.clone()))
     }
 
     async fn update_action_result(
@@ -47,11 +100,19 @@ impl ActionCache for Liar {
 }
 
 async fn told(result: ActionResult) -> Result<remote::Outcome, Trouble> {
+    let liar = Liar {
+        result,
+        ..Liar::default()
+    };
+    told_by(liar).await
+}
+
+async fn told_by(liar: Liar) -> Result<remote::Outcome, Trouble> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let liar = Liar(result);
     let serving = tonic::transport::Server::builder()
         .add_service(CapabilitiesServer::new(liar.clone()))
+        .add_service(ByteStreamServer::new(liar.clone()))
         .add_service(ActionCacheServer::new(liar))
         .serve_with_incoming(TcpListenerStream::new(listener));
     let task = tokio::spawn(serving);
@@ -139,4 +200,39 @@ async fn lies_are_found_out() {
         ..ActionResult::default()
     };
     assert_eq!(told(missing).await.unwrap_err(), Trouble::CacheOnly);
+}
+
+#[tokio::test]
+async fn what_comes_in_pieces_is_checked_and_bounded() {
+    let content = vec![7; 100_000];
+    let longer = vec![7; 100_001];
+    let pack = |content: &[u8]| zstd::encode_all(content, 1).unwrap();
+    let cut = |content: &[u8]| content[..content.len() - 1].to_vec();
+    for (packs, sends, is_right) in [
+        (false, content.clone(), true),
+        (false, longer.clone(), false),
+        (false, cut(&content), false),
+        (true, pack(&content), true),
+        (true, pack(&longer), false),
+        (true, pack(&cut(&content)), false),
+        (true, cut(&pack(&content)), false),
+        (true, content.clone(), false),
+        (true, vec![7; 10 << 20], false),
+    ] {
+        let liar = Liar {
+            result: ActionResult {
+                output_files: vec![file("o", Digest::of(&content), b"")],
+                ..ActionResult::default()
+            },
+            packs,
+            sends,
+        };
+        match told_by(liar).await {
+            Ok(outcome) => assert!(is_right && outcome.files[0].content == content),
+            Err(trouble) => assert!(
+                !is_right && matches!(trouble, Trouble::Liar(_)),
+                "{trouble}"
+            ),
+        }
+    }
 }

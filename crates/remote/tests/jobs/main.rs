@@ -342,6 +342,19 @@ async fn large_contents_go_and_come_in_pieces() {
 }
 
 #[tokio::test]
+async fn results_come_packed() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    // In one message, and in pieces.
+    for bytes in [1 << 20, 9 << 20] {
+        let (order, _) = order(2, &vec![b'x'; bytes], &["o"]);
+        let outcome = server.run(&order).await.unwrap();
+        assert_eq!(outcome.files[0].content.len(), 2 * bytes + 1);
+        assert!(outcome.received < 100_000, "{}", outcome.received);
+    }
+}
+
+#[tokio::test]
 async fn each_blob_is_read_and_sent_once() {
     let running = start().await;
     let server = connect(running.address).await;
