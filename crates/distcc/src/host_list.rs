@@ -6,14 +6,14 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hosts::{Host, HostError, HostList, Transport};
 
-use crate::log::Log;
+use crate::log::{Log, Reason};
 use crate::settings::Settings;
 
 /// The hosts file of the whole machine.
@@ -33,6 +33,8 @@ pub(crate) enum NoHosts {
     Bad(HostError),
     /// It is longer than any host list.
     TooLong(PathBuf),
+    /// It is a folder, say.
+    Unreadable(PathBuf, io::Error),
 }
 
 /// Where a host list stood.
@@ -66,6 +68,10 @@ impl NoHosts {
                 format_args!("{source} contained no hosts; can't distribute work"),
             ),
             Self::Bad(error) => log.error("dcc_parse_hosts", format_args!("{}", error.message)),
+            Self::Unreadable(path, error) => log.error(
+                "dcc_load_file_string",
+                format_args!("failed to read {}: {}", path.display(), Reason(error)),
+            ),
             Self::TooLong(path) => log.error(
                 "dcc_parse_hosts",
                 format_args!("{} is longer than {MAX_FILE_BYTES} bytes", path.display()),
@@ -168,11 +174,12 @@ fn find(settings: &Settings) -> Result<(Source, Vec<u8>), NoHosts> {
 
 /// The file's content; `None` if it is not there or not for us to read.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, NoHosts> {
+    let Ok(file) = File::open(path) else {
+        return Ok(None);
+    };
     let mut text = Vec::new();
-    let read =
-        File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text));
-    match read {
-        Err(_) => Ok(None),
+    match file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text) {
+        Err(error) => Err(NoHosts::Unreadable(path.to_owned(), error)),
         Ok(_) if text.len() as u64 > MAX_FILE_BYTES => Err(NoHosts::TooLong(path.to_owned())),
         Ok(_) => Ok(Some(text)),
     }
@@ -232,5 +239,7 @@ mod tests {
         std::fs::write(&path, vec![b' '; (1 << 20) + 1]).unwrap();
         assert!(matches!(read_file(&path), Err(NoHosts::TooLong(_))));
         assert!(read_file(&dir.path().join("none")).unwrap().is_none());
+        let folder = read_file(dir.path());
+        assert!(matches!(folder, Err(NoHosts::Unreadable(_, _))));
     }
 }

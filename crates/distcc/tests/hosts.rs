@@ -259,6 +259,25 @@ fn without_a_file_of_the_users_the_machines_counts() {
     assert_eq!(shown(OURS), shown(PACKAGED));
 }
 
+/// The machine's file is not read in its place: its hosts are others.
+#[test]
+fn a_folder_is_no_hosts_file() {
+    for program in [OURS, PACKAGED] {
+        let place = Place::new();
+        fs::create_dir_all(place.path("state-dir/hosts")).unwrap();
+        let folder = place.path("state-dir/hosts");
+        let complaint = format!("failed to read {}: Is a directory", folder.display());
+        for option in ["-j", "--show-hosts"] {
+            let outcome = run(place.command(program).arg(option));
+            assert_eq!(
+                outcome.stdout.lines().filter(|line| *line != "0").count(),
+                0
+            );
+            outcome.assert_says(0, &complaint);
+        }
+    }
+}
+
 #[test]
 fn a_hosts_file_without_hosts_is_named() {
     for program in [OURS, PACKAGED] {
