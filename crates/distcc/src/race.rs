@@ -70,6 +70,7 @@ pub(crate) fn run(
         Ok(compiler) => compiler,
         Err(error) => {
             log.info("", format_args!("not run here, too: {}", Reason(&error)));
+            let _ = agent.get_mut().write_all(&[FAILED]); // It may be waiting for us.
             return Ok(there(Answer::read(agent, LIMITS)?, false));
         }
     };

@@ -81,9 +81,12 @@ impl ContentAddressableStorage for Engine {
             .iter()
             .map(|digest| fault::digest(Some(digest)));
         let digests = digests.collect::<Result<Vec<Digest>, Status>>()?;
-        let size: u64 = digests.iter().map(|digest| digest.size).sum();
-        if size > BATCH as u64 {
-            let text = format!("{size} bytes are asked for at once; {BATCH} is the most");
+        // Nothing is known of these numbers.
+        let size = digests
+            .iter()
+            .try_fold(0, |sum: u64, digest| sum.checked_add(digest.size));
+        if size.is_none_or(|size| size > BATCH as u64) {
+            let text = format!("more bytes are asked for at once than {BATCH}");
             return Err(Status::invalid_argument(text));
         }
         let zstd = i32::from(compressor::Value::Zstd);

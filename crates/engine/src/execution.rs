@@ -64,7 +64,7 @@ impl Execution for Engine {
                 .accept(client, &job)
                 .map_err(|refusal| match refusal {
                     Refusal::Never(text) => Status::invalid_argument(text),
-                    Refusal::Busy(text) => Status::resource_exhausted(text),
+                    Refusal::Busy(text) => fault::later(&text),
                 })?;
             Ok(Found::Job(Box::new(job), taken))
         });
@@ -127,8 +127,8 @@ impl Engine {
                     (true, _) | (false, None) => job.digest,
                     (false, Some(surroundings)) => results::within(job.digest, surroundings),
                 };
-                let kept = engine.shared.results.put(name, &result.encode_to_vec());
-                kept.map_err(|error| Status::unavailable(format!("the store's disk: {error}")))?;
+                // One that cannot be kept is a result all the same.
+                let _ = engine.shared.results.put(name, &result.encode_to_vec());
             }
             drop(taken);
             Ok(result)

@@ -1,12 +1,17 @@
 //! Errors as the API wants them.
 
+use std::time::Duration;
+
 use action::Digest;
 use bazel_remote_apis::google::rpc;
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
 
-/// An action whose blobs are not all here: the client shall send these and ask again.
+/// How many missing blobs are named: all have to fit into the header of an answer, of which many clients take 8 KiB.
+const MOST_MISSING: usize = 32;
+
+/// An action whose blobs are not all here: the client shall send these, or the first of them, and ask again.
 pub(crate) fn missing(digests: &[Digest]) -> Status {
     let text = format!(
         "{} blobs of the action are not here, {} for one",
@@ -15,7 +20,7 @@ pub(crate) fn missing(digests: &[Digest]) -> Status {
     );
     let missing =
         |digest: &Digest| PreconditionViolation::new("MISSING", format!("blobs/{digest}"), "");
-    let violations = digests.iter().map(missing).collect::<Vec<_>>();
+    let violations: Vec<_> = digests.iter().take(MOST_MISSING).map(missing).collect();
     let details = ErrorDetails::with_precondition_failure(violations);
     Status::with_error_details(Code::FailedPrecondition, text, details)
 }
@@ -29,6 +34,12 @@ pub(crate) fn store(error: store::Error) -> Status {
         store::Error::Missing(_) => Status::not_found(text),
         store::Error::Disk(_) => Status::unavailable(text),
     }
+}
+
+/// Not now: the client shall ask again in a second.
+pub fn later(why: &str) -> Status {
+    let again = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
+    Status::with_error_details(Code::ResourceExhausted, why, again)
 }
 
 /// A digest of a message.

@@ -27,4 +27,5 @@ mod results;
 pub use engine::{
     Client, Engine, Executed, Executor, Failure, Folder, Found, Output, Refusal, Slot, Stop,
 };
+pub use fault::later;
 pub use reading::{Entry, Job};

@@ -1,7 +1,7 @@
 //! What is being run, and who waits for it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub(crate) struct Operation {
     pub(crate) action: Digest,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) stop: Stop,
+    /// How many wait for it. Receivers tell less: of two that leave at the same moment each may see the other's.
+    waiting: AtomicUsize,
 }
 
 /// All operations, by name, and those that others may join by their action.
@@ -68,6 +70,7 @@ impl Operations {
             action,
             progress: watch::Sender::new(Progress::At(execution_stage::Value::Queued)),
             stop: Stop::default(),
+            waiting: AtomicUsize::new(0),
         });
         state
             .by_name
@@ -87,7 +90,9 @@ impl Operations {
             .map(|operation| self.wait(Arc::clone(operation)))
     }
 
+    /// Under the lock.
     fn wait(&self, operation: Arc<Operation>) -> Waiting {
+        operation.waiting.fetch_add(1, Ordering::SeqCst);
         Waiting {
             progress: operation.progress.subscribe(),
             operation,
@@ -114,8 +119,7 @@ fn close(state: &mut State, operation: &Arc<Operation>) {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // The receiver of this one still counts.
-        if self.operation.progress.receiver_count() > 1 {
+        if self.operation.waiting.fetch_sub(1, Ordering::SeqCst) > 1 {
             return;
         }
         let (operation, state) = (Arc::clone(&self.operation), Arc::clone(&self.state));
@@ -126,11 +130,63 @@ impl Drop for Waiting {
             tokio::time::sleep(PATIENCE).await;
             let mut state = lock(&state);
             // Joined again meanwhile? Under the lock nobody can come in between.
-            if operation.progress.receiver_count() == 0 {
+            if operation.waiting.load(Ordering::SeqCst) == 0 {
                 close(&mut state, &operation);
                 state.by_name.remove(&operation.name);
                 operation.stop.stop();
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_last_ends_it_a_little_later() {
+        let operations = Operations::default();
+        let name = {
+            let (first, is_new) = operations.enter(Digest::of(b"a"), true);
+            let (_second, is_new_too) = operations.enter(Digest::of(b"a"), true);
+            assert!(is_new && !is_new_too);
+            first.operation.name.clone()
+        };
+        tokio::time::sleep(PATIENCE / 2).await;
+        // Who comes back in time keeps it.
+        let kept = operations.join(&name);
+        assert!(kept.is_some());
+        tokio::time::sleep(2 * PATIENCE).await;
+        assert!(operations.join(&name).is_some());
+        drop(kept);
+        tokio::time::sleep(2 * PATIENCE).await;
+        assert!(operations.join(&name).is_none());
+    }
+
+    #[test]
+    fn of_all_who_leave_at_once_one_is_the_last() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let operations = Operations::default();
+        let handle = runtime.handle().clone();
+        for number in 0..500u32 {
+            let digest = Digest::of(&number.to_le_bytes());
+            let both = [(); 2].map(|()| operations.enter(digest, true).0);
+            let begin = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                for waiting in both {
+                    scope.spawn(|| {
+                        let _within = handle.enter();
+                        begin.wait();
+                        drop(waiting);
+                    });
+                }
+            });
+        }
+        runtime.block_on(async { tokio::time::sleep(2 * PATIENCE).await });
+        assert!(lock(&operations.state).by_name.is_empty());
     }
 }

@@ -9,8 +9,8 @@ use tonic::{Code, Status};
 use crate::server::Server;
 use crate::trouble::Trouble;
 
-/// More than any compile makes.
-const LARGEST: u64 = 4 << 30;
+/// More than any compile makes, and the most that clients can be told.
+const LARGEST: u64 = u32::MAX as u64;
 
 /// Something that the server made.
 pub(crate) struct Wanted {

@@ -88,6 +88,7 @@ impl Server {
         // Where contents are new, so is what would come of them; and to run it is to look once more.
         let may_be_known = !self.offers.executes || !self.held.lacked_any(&order.blobs);
         let mut is_to_be_noted = order.cached && may_be_known;
+        let mut may_be_cached = order.cached;
         if is_to_be_noted && (!self.offers.executes || self.lookups.are_worth_it()) {
             let known = self.known(order).await?;
             is_to_be_noted = false;
@@ -95,7 +96,7 @@ impl Server {
             if let Some(result) = known {
                 // What the cache names may have gone; then it is made anew.
                 match self.take(result, order, true).await {
-                    Err(Trouble::Broken(_)) => {}
+                    Err(Trouble::Broken(_)) => may_be_cached = false,
                     other => return other,
                 }
             }
@@ -106,18 +107,29 @@ impl Server {
         let mut was_forgotten = false;
         for _ in 0..TRIES {
             self.provide(&order.blobs, &order.contents).await?;
-            match self.execute(order).await? {
+            let tried = match self.execute(order, may_be_cached).await {
+                Err(trouble @ Trouble::Broken(_)) => {
+                    // Who knows what of it was lost.
+                    self.held.forget(&order.blobs);
+                    return Err(trouble);
+                }
+                tried => tried?,
+            };
+            match tried {
                 Tried::Done(response) => {
-                    let status = response.status.unwrap_or_default();
-                    if status.code != 0 {
-                        return Err(Status::new(Code::from(status.code), status.message).into());
+                    if let Some(trouble) = response.status.as_ref().and_then(of_action) {
+                        return Err(trouble);
                     }
-                    if is_to_be_noted {
+                    if std::mem::take(&mut is_to_be_noted) {
                         self.lookups.note(response.cached_result);
                     }
                     let none = || Trouble::Liar("it is done, and gives no result".to_owned());
                     let result = response.result.ok_or_else(none)?;
-                    return self.take(result, order, response.cached_result).await;
+                    match self.take(result, order, response.cached_result).await {
+                        // What was known may have gone meanwhile; then it is made anew.
+                        Err(Trouble::Broken(_)) if response.cached_result => may_be_cached = false,
+                        other => return other,
+                    }
                 }
                 Tried::Missing(digests) => {
                     // Below a folder that is missing it cannot know what else is.
@@ -156,13 +168,13 @@ impl Server {
         }
     }
 
-    async fn execute(&self, order: &Order) -> Result<Tried, Trouble> {
+    async fn execute(&self, order: &Order, may_be_cached: bool) -> Result<Tried, Trouble> {
         let mut client = ExecutionClient::new(self.channel.clone())
             .max_decoding_message_size(crate::server::MESSAGE);
         let request = ExecuteRequest {
             instance_name: self.instance.clone(),
             action_digest: Some(order.action.message()),
-            skip_cache_lookup: !order.cached,
+            skip_cache_lookup: !may_be_cached,
             ..ExecuteRequest::default()
         };
         let mut stream = match client.execute(request).await {
@@ -254,6 +266,20 @@ fn links(result: &ActionResult) -> impl Iterator<Item = &String> {
         .chain(&result.output_file_symlinks)
         .chain(&result.output_directory_symlinks);
     links.map(|link| &link.path)
+}
+
+/// What went wrong with an action that a server took. One that needs more than it may have will do so again.
+fn of_action(status: &bazel_remote_apis::google::rpc::Status) -> Option<Trouble> {
+    if status.code == 0 {
+        return None;
+    }
+    let details = status.encode_to_vec().into();
+    let code = Code::from(status.code);
+    let status = Status::with_details(code, status.message.clone(), details);
+    Some(match Trouble::from(status) {
+        Trouble::Busy { said, again: None } => Trouble::Refused(said),
+        other => other,
+    })
 }
 
 impl Tried {

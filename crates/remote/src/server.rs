@@ -206,6 +206,8 @@ pub(crate) fn address(authority: &str, name: &str) -> Result<Address, Trouble> {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
+        // What is missing is told in one: some hundred names at once.
+        .http2_max_header_list_size(1 << 20)
         .tcp_nodelay(true))
 }
 

@@ -28,6 +28,8 @@ const QUESTION: usize = 20_000;
 const PIECE: usize = 1 << 20;
 /// Smaller ones gain nothing.
 const WORTH_PACKING: usize = 128;
+/// What a blob takes of a message besides its content, or more: its digest, in hexadecimal digits, and a compressor.
+const NAMING: u64 = 128;
 
 /// A blob to be sent.
 #[derive(Debug)]
@@ -148,14 +150,14 @@ impl Server {
         contents: &Arc<dyn Contents>,
     ) -> Result<(), Trouble> {
         digests.sort_unstable_by_key(|digest| digest.size);
-        let small = |digest: &Digest| digest.size <= self.offers.batch as u64;
+        let small = |digest: &Digest| digest.size + NAMING <= self.offers.batch as u64;
         let split = digests.partition_point(small);
         let (small, large) = digests.split_at(split);
         let mut at = 0;
         while at < small.len() {
             let mut bytes = 0;
             let fits = |digest: &&Digest| {
-                bytes += digest.size;
+                bytes += digest.size + NAMING;
                 bytes <= self.offers.batch as u64
             };
             let count = small[at..].iter().take_while(fits).count();
@@ -212,7 +214,8 @@ impl Server {
         for response in answer.responses {
             let status = response.status.unwrap_or_default();
             if status.code != 0 {
-                return Err(Status::new(Code::from(status.code), status.message).into());
+                let status = Status::new(Code::from(status.code), status.message);
+                return Err(untaken(status));
             }
         }
         Ok(())
@@ -255,7 +258,8 @@ impl Server {
         });
         let mut client = ByteStreamClient::new(self.channel.clone());
         // A server that has it meanwhile may say so before all has come.
-        client.write(tokio_stream::iter(pieces)).await?;
+        let written = client.write(tokio_stream::iter(pieces)).await;
+        written.map_err(untaken)?;
         Ok(())
     }
 
@@ -288,6 +292,15 @@ impl Server {
             true => client.accept_compressed(CompressionEncoding::Zstd),
             false => client,
         }
+    }
+}
+
+/// What it means that a server does not take a blob: one without room for it that does not say when to come again keeps
+/// nothing of what comes, and is no busy one.
+fn untaken(status: Status) -> Trouble {
+    match Trouble::from(status) {
+        Trouble::Busy { said, again: None } => Trouble::Forgetful(said),
+        other => other,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The operations of a store.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
@@ -159,12 +160,12 @@ impl Store {
             shared: Arc::clone(&self.shared),
             digests: Vec::new(),
         };
-        let mut missing = Vec::new();
+        let (mut missing, mut seen) = (Vec::new(), HashSet::new());
         let mut state = self.shared.state();
         for digest in digests {
             if state.index.hold(digest, self.owner) {
                 hold.digests.push(digest);
-            } else if !missing.contains(&digest) {
+            } else if seen.insert(digest) {
                 missing.push(digest);
             }
         }

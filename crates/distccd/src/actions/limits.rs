@@ -91,7 +91,7 @@ where
             false => &self.limits.requests,
         };
         let Some(part) = shares.take(client, 1) else {
-            let status = Status::resource_exhausted("too many requests of this client at once");
+            let status = engine::later("too many requests of this client at once");
             return Box::pin(async { Ok(status.into_http()) });
         };
         let held = Arc::new(Mutex::new(Held {
@@ -130,7 +130,7 @@ where
 }
 
 fn no_memory() -> Status {
-    Status::resource_exhausted("no memory for more requests of this client now")
+    engine::later("no memory for more requests of this client now")
 }
 
 /// What a request has until it is answered.

@@ -66,6 +66,35 @@ async fn blobs_come_and_go_in_batches() {
     }
 }
 
+/// Sizes are what a client says, and their sum has to fit into a message.
+#[tokio::test]
+async fn more_than_a_message_can_hold_is_not_read() {
+    let running = start().await;
+    let large = vec![7; 1 << 20];
+    let digest = Digest::of(&large);
+    assert_eq!(running.put(vec![(digest, large)], false).await, [0]);
+    let mut client = ContentAddressableStorageClient::new(running.channel.clone());
+    let invented = |size| Digest { size, ..digest };
+    let most = i64::MAX as u64;
+    let wraps = [most, u64::MAX - most - (64 << 20) + 1].map(invented);
+    for (also, times, is_read) in [
+        (&wraps[..0], 3, true),
+        (&[], 64, false),
+        (&wraps, 64, false),
+    ] {
+        let digests = std::iter::repeat_n(&digest, times).chain(also);
+        let request = BatchReadBlobsRequest {
+            digests: digests.map(Digest::message).collect(),
+            ..Default::default()
+        };
+        let answer = client.batch_read_blobs(request).await;
+        match is_read {
+            true => assert_eq!(answer.unwrap().into_inner().responses.len(), times),
+            false => assert_eq!(answer.unwrap_err().code(), Code::InvalidArgument),
+        }
+    }
+}
+
 #[tokio::test]
 async fn one_clients_flood_leaves_what_others_use() {
     let running = start().await;

@@ -464,3 +464,82 @@ async fn files_that_change_are_not_sent() {
     assert!(matches!(trouble, Trouble::Unreadable(_)), "{trouble}");
     assert_eq!(running.peer.runs(), 0);
 }
+
+/// What is no longer there has to be made again, and not found again.
+#[tokio::test]
+async fn a_known_result_whose_files_are_gone_is_made_anew() {
+    let running = start().await;
+    let (order, _) = order(1, b"x", &["o"]);
+    let run = async || connect(running.address).await.run(&order).await.unwrap();
+    run().await;
+    running.peer.lose(&Digest::of(b"xo"));
+    let outcome = run().await;
+    assert!(!outcome.cached && running.peer.runs() == 2);
+    // Found when it is executed: where inputs are missing the result is not asked for.
+    running.peer.forget_blobs();
+    let outcome = run().await;
+    assert!(!outcome.cached && running.peer.runs() == 3);
+    assert_eq!(outcome.files[0].content, b"xo");
+}
+
+/// A thousand names are more than a header usually has room for.
+#[tokio::test]
+async fn all_that_a_server_has_forgotten_is_sent_again() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    let files: Vec<(String, Vec<u8>)> = (0..1000)
+        .map(|number| (format!("/w/{number}.h"), format!("{number}").into_bytes()))
+        .collect();
+    let files: Vec<(&str, &[u8])> = files
+        .iter()
+        .map(|(path, text)| (&**path, &**text))
+        .collect();
+    let (order, blobs) = order_of(2, &files, &["o"]);
+    let order = blobs.for_order(order);
+    for runs in [1, 2] {
+        server.run(&order).await.unwrap();
+        assert_eq!(running.peer.runs(), runs);
+        running.peer.forget();
+    }
+}
+
+/// Their names take as much as they do.
+#[tokio::test]
+async fn thousands_of_small_files_go_in_messages_that_a_server_takes() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    for (count, repeated) in [(20_000, 6), (5000, 24)] {
+        // Nothing that packs well.
+        let files: Vec<(String, Vec<u8>)> = (0..count)
+            .map(|number| {
+                let parts =
+                    (0..repeated).map(|part| Digest::of(format!("{number} {part}").as_bytes()));
+                (
+                    format!("/w/{number}.h"),
+                    parts.flat_map(|part| part.hash).collect(),
+                )
+            })
+            .collect();
+        let files: Vec<(&str, &[u8])> = files
+            .iter()
+            .map(|(path, text)| (&**path, &**text))
+            .collect();
+        let (order, blobs) = order_of(2, &files, &["o"]);
+        server.run(&blobs.for_order(order)).await.unwrap();
+    }
+}
+
+/// It would need as much the next time, and others need less.
+#[tokio::test]
+async fn what_needs_too_much_is_refused_and_no_sign_of_a_busy_server() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    let (small, _) = order(2, b"x", &["o"]);
+    running.peer.is_short_of(false);
+    let trouble = server.run(&small).await.unwrap_err();
+    assert_eq!(trouble, Trouble::Refused("too many processes".to_owned()));
+    let (other, _) = order(2, b"y", &["o"]);
+    running.peer.is_short_of(true);
+    let trouble = server.run(&other).await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Forgetful(_)), "{trouble}");
+}

@@ -93,6 +93,10 @@ pub(crate) struct Peer {
     sent: Arc<AtomicUsize>,
     /// Questions for results.
     looked_up: Arc<AtomicUsize>,
+    /// It has no room for blobs.
+    no_room: Arc<AtomicBool>,
+    /// Commands need more than they may have.
+    exceeds: Arc<AtomicBool>,
     /// What it says it lacks, whatever it is asked.
     wants: Arc<Mutex<Option<Digest>>>,
     /// The task that ends the last execution; it tells whether the client still listened.
@@ -134,6 +138,22 @@ impl Peer {
         self.results.lock().unwrap().clear();
     }
 
+    /// All blobs are gone; results are not.
+    pub(crate) fn forget_blobs(&self) {
+        self.blobs.lock().unwrap().clear();
+    }
+
+    /// One blob is gone.
+    pub(crate) fn lose(&self, digest: &Digest) {
+        self.blobs.lock().unwrap().remove(digest).unwrap();
+    }
+
+    /// From now on it has no room for anything, and says so, or runs what needs too much.
+    pub(crate) fn is_short_of(&self, room: bool) {
+        let short = if room { &self.no_room } else { &self.exceeds };
+        short.store(true, Ordering::SeqCst);
+    }
+
     /// From now on it says that it has taken what it is sent, and keeps nothing.
     pub(crate) fn fill(&self) {
         self.full.store(true, Ordering::SeqCst);
@@ -171,7 +191,18 @@ impl Peer {
         let command: Command = self.message(action.command_digest.as_ref())?;
         let root: Directory = self.message(action.input_root_digest.as_ref())?;
         let folder: Directory = self.message(root.directories[0].digest.as_ref())?;
-        let input = self.blob(&named(folder.files[0].digest.as_ref())?)?;
+        let files = folder.files.iter();
+        let files: Vec<_> = files
+            .map(|file| named(file.digest.as_ref()).unwrap())
+            .collect();
+        let blobs = self.blobs.lock().unwrap();
+        let lacks = files.iter().filter(|digest| !blobs.contains_key(digest));
+        let lacks: Vec<_> = lacks.collect();
+        if !lacks.is_empty() {
+            return Err(all_missing(&lacks));
+        }
+        drop(blobs);
+        let input = self.blob(&files[0])?;
         self.runs.fetch_add(1, Ordering::SeqCst);
         let times: usize = command.arguments[0].parse().unwrap();
         let output = |path: &String| {
@@ -202,9 +233,15 @@ fn named(digest: Option<&action::messages::Digest>) -> Result<Digest, Status> {
 }
 
 fn missing(digest: &Digest) -> Status {
-    let violation = PreconditionViolation::new("MISSING", format!("blobs/{digest}"), "");
-    let details = ErrorDetails::with_precondition_failure(vec![violation]);
-    Status::with_error_details(Code::FailedPrecondition, "not here", details)
+    all_missing(&[digest])
+}
+
+fn all_missing(digests: &[&Digest]) -> Status {
+    let violations = digests
+        .iter()
+        .map(|digest| PreconditionViolation::new("MISSING", format!("blobs/{digest}"), ""));
+    let details = ErrorDetails::with_precondition_failure(violations.collect::<Vec<_>>());
+    Status::with_error_details(Code::FailedPrecondition, "missing", details)
 }
 
 fn unused<T>() -> Result<Response<T>, Status> {
@@ -270,9 +307,13 @@ impl ContentAddressableStorage for Peer {
         let put = |request: action::messages::batch_update_blobs_request::Request| {
             let digest = self.put(unpacked(request.data, request.compressor));
             assert_eq!(Some(digest.message()), request.digest);
+            let status = bazel_remote_apis::google::rpc::Status {
+                code: Code::ResourceExhausted.into(),
+                ..Default::default()
+            };
             batch_update_blobs_response::Response {
                 digest: request.digest,
-                status: None,
+                status: self.no_room.load(Ordering::SeqCst).then_some(status),
             }
         };
         let responses = request.into_inner().requests.into_iter().map(put).collect();
@@ -429,7 +470,13 @@ impl Execution for Peer {
         let digest = named(request.action_digest.as_ref())?;
         let known = self.results.lock().unwrap().get(&digest).cloned();
         let known = known.filter(|_| !request.skip_cache_lookup);
+        let exceeded = bazel_remote_apis::google::rpc::Status {
+            code: Code::ResourceExhausted.into(),
+            message: "too many processes".to_owned(),
+            ..Default::default()
+        };
         let response = ExecuteResponse {
+            status: self.exceeds.load(Ordering::SeqCst).then_some(exceeded),
             cached_result: known.is_some(),
             result: Some(match known {
                 Some(known) => known,
