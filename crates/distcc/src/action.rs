@@ -19,6 +19,7 @@ use protocol::request::Limits;
 
 use crate::account::Account;
 use crate::colours;
+use crate::diagnosis::blames_source;
 use crate::exit::Exit;
 use crate::log::Reason;
 use crate::output;
@@ -34,6 +35,8 @@ pub(crate) enum Attempt {
     Done(Exit),
     /// The agent says that it is no compile for any other machine; why.
     Stays(OsString),
+    /// It failed on this host, which may be to blame: the compiler here knows better.
+    Doubtful(OsString),
     NotDone(NotDone),
 }
 
@@ -98,6 +101,9 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         Err(error) => (Err(error), false),
     };
     match answer {
+        Ok(Answer::Done(done)) if is_doubtful(&done, settings) => {
+            Some(Attempt::Doubtful(done.host))
+        }
         Ok(Answer::Done(done)) => Some(match conclude(&done, raced, settings) {
             Ok(exit) => Attempt::Done(exit),
             Err(why) => {
@@ -209,8 +215,16 @@ fn find(text: &[u8], what: &[u8]) -> bool {
 }
 
 /// Whether this is what becomes of the compile, or else the compiler here knows better.
-pub(crate) fn is_result(done: &Done) -> bool {
-    !was_killed(done) && (!lacks_output(done) || is_special(&done.output))
+pub(crate) fn is_result(done: &Done, settings: &Settings) -> bool {
+    !was_killed(done)
+        && !is_doubtful(done, settings)
+        && (!lacks_output(done) || is_special(&done.output))
+}
+
+/// Whether it failed there, and would not for all that is known of it here: of another machine's disk and memory nothing is.
+fn is_doubtful(done: &Done, settings: &Settings) -> bool {
+    let may_ask_here = settings.fallback && !settings.skip_local_retry;
+    may_ask_here && done.exit_code != 0 && !was_killed(done) && !blames_source(&done.stderr)
 }
 
 /// Whether the compiler was ended by a signal: by too little memory there, say, of which there may be enough elsewhere.
@@ -221,7 +235,7 @@ fn was_killed(done: &Done) -> bool {
 
 /// The same of a compiler with this exit code, that said this.
 pub(crate) fn was_ended_by_signal(exit_code: u8, stderr: &[u8]) -> bool {
-    exit_code >= 128 || find(stderr, b" signal terminated program ")
+    exit_code >= 128 || (exit_code != 0 && find(stderr, b" signal terminated program "))
 }
 
 /// Whether a compile succeeded and did not make what it was to make.

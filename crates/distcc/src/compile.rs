@@ -5,7 +5,7 @@
 //! (`schedule`), five records (`monitor`), two writes and a few reads (`remote`), one
 //! rename (`output`). What becomes of a job is in [`crate::conclusion`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 
@@ -52,6 +52,7 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
     let not_done = match action::attempt(words, settings) {
         Attempt::Done(exit) => return exit,
         Attempt::Stays(why) => return run_here(words, &WhyLocal::NoAction(why), settings),
+        Attempt::Doubtful(host) => return make_sure_here(words, &host, settings),
         Attempt::NotDone(why) => why,
     };
     match look_at(words, settings) {
@@ -132,6 +133,21 @@ fn folder_would_be_lost(compile: &Compile) -> Option<LocalOption> {
 
 /// What a preprocessor says of the folder stands within the first bytes.
 const START: u64 = 64 << 10;
+
+/// Runs a command that failed on a host, for no reason that the source gave.
+#[cold]
+fn make_sure_here(words: &[OsString], host: &OsStr, settings: &Settings) -> Exit {
+    let host = host.display();
+    let why = format!("it failed on {host}, without an error in the source");
+    let exit = run_here(words, &WhyLocal::NoAction(why.into()), settings);
+    if exit == Exit::SUCCESS {
+        let text = format_args!(
+            "it failed on {host}, and does not here: is its disk full, or its memory?"
+        );
+        settings.log.warning("", text);
+    }
+    exit
+}
 
 /// Runs a command that was never to be distributed.
 fn run_here(words: &[OsString], why: &WhyLocal, settings: &Settings) -> Exit {

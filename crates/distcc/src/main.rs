@@ -45,6 +45,7 @@ mod text;
 mod transport;
 mod tree;
 
+mod diagnosis;
 mod discrepancy;
 mod fresh_files;
 mod mail;

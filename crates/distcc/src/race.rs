@@ -95,7 +95,7 @@ pub(crate) fn run(
         ended = Some(here);
     }
     if let Some(Ok(Answer::Done(done))) = &answer
-        && action::is_result(done)
+        && action::is_result(done, settings)
     {
         if ended.is_none() {
             let host = done.host.display();

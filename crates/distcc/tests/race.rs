@@ -73,6 +73,17 @@ fn done() -> Done {
     }
 }
 
+/// What becomes of a compile where the disk is full.
+fn without_room() -> Done {
+    Done {
+        exit_code: 1,
+        stderr: b"a.c:1: fatal error: error writing to /tmp/x.s: No space left on device\n"
+            .to_vec(),
+        files: Vec::new(),
+        ..done()
+    }
+}
+
 /// The client says that it has a result.
 fn ended_here(client: &mut UnixStream) {
     let mut said = Vec::new();
@@ -160,7 +171,7 @@ fn children_of_who_we_were_are_let_alone() {
     let begun = place.path("begun");
     let agent = agent(&place, move |client| {
         race(client);
-        thread::sleep(std::time::Duration::from_millis(300));
+        failed_here(client); // It says so at once.
         assert!(!begun.exists());
         client.write_all(&Answer::Done(done()).encode()).unwrap();
         end(client);
@@ -302,7 +313,8 @@ fn without_a_result_from_elsewhere_the_one_from_here_counts() {
         })
         .encode()
     };
-    for answer in [away(), killed(), Vec::new()] {
+    let no_room = || Answer::Done(without_room()).encode();
+    for answer in [away(), killed(), no_room(), Vec::new()] {
         let place = session();
         // It ends only when the agent has answered.
         place.script(
@@ -431,5 +443,60 @@ fn who_ends_the_group_of_the_client_ends_the_compile_here() {
         let is_gone =
             || std::fs::read_to_string(&status).map_or(true, |stat| stat.contains(") Z "));
         wait_until("its end", is_gone);
+    }
+}
+
+/// The same command may well succeed here, and what a server says of itself is no help to anybody.
+#[test]
+fn a_failure_without_an_error_in_the_source_is_made_sure_of_here() {
+    let fails_there = |place: &Place, stderr: &[u8]| {
+        let failed = Done {
+            stderr: stderr.to_vec(),
+            ..without_room()
+        };
+        agent(place, move |client| {
+            client.write_all(&Answer::Done(failed).encode()).unwrap();
+            end(client);
+        })
+    };
+    let stderr = without_room().stderr;
+    let place = session();
+    let serving = fails_there(&place, &stderr);
+    let outcome = run(&mut distcc(&place));
+    serving.join().unwrap();
+    outcome.assert_says(
+        0,
+        "it failed on far, and does not here: is its disk full, or its memory?",
+    );
+    assert!(!outcome.stderr.contains("No space left"), "{outcome:?}");
+    assert_as_here(&place);
+    let record = "here 0 0 0 it failed on far, without an error in the source\n";
+    assert_eq!(place.text("commands"), record);
+    // A command that fails here, too, has failed.
+    place.write("a.c", "#include \"none.h\"\n");
+    std::fs::remove_file(place.path("socket.jobs")).unwrap();
+    let serving = fails_there(&place, b"a.c:1:10: fatal error: none.h: No such file\n");
+    let outcome = run(&mut distcc(&place));
+    serving.join().unwrap();
+    assert_eq!(outcome.code, 1);
+    assert_eq!(
+        outcome.stderr.matches("fatal error: none.h").count(),
+        1,
+        "{outcome:?}"
+    );
+    assert!(!outcome.stderr.contains("disk full"), "{outcome:?}");
+    // Nothing is asked here of an error in the source, nor where nothing is to run here.
+    for (variable, value, stderr) in [
+        ("X", "", &b"a.c:1:2: error: no\n"[..]),
+        ("DISTCC_FALLBACK", "0", &stderr),
+        ("DISTCC_SKIP_LOCAL_RETRY", "1", &stderr),
+    ] {
+        let place = session();
+        let serving = fails_there(&place, stderr);
+        let outcome = run(distcc(&place).env(variable, value));
+        serving.join().unwrap();
+        assert_eq!(outcome.code, 1);
+        assert_eq!(outcome.stderr.as_bytes(), stderr, "{variable}");
+        assert_eq!(place.text("commands"), "pump 0 7 9 far:3632\n");
     }
 }

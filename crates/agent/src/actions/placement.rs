@@ -106,8 +106,8 @@ impl<W: Reach> Drop for Taken<W> {
 /// Where the next action goes.
 enum Choice<W: Reach> {
     Take(Taken<W>),
-    /// All places are taken.
-    Full,
+    /// All places are taken; until then another server is left alone, if any is.
+    Full(Option<Instant>),
     /// All servers are left alone, the first until then.
     Until(Instant),
     /// Nobody has said yet whether it runs actions.
@@ -254,8 +254,10 @@ impl<W: Reach> Placement<W> {
             let now = Instant::now();
             let wait = match self.choose(now, None) {
                 Choice::Take(taken) => Ok(taken),
-                Choice::Full => Err(self.pause()),
-                Choice::Until(time) => Err(self.pause().min(time.saturating_duration_since(now))),
+                Choice::Full(None) => Err(self.pause()),
+                Choice::Full(Some(time)) | Choice::Until(time) => {
+                    Err(self.pause().min(time.saturating_duration_since(now)))
+                }
                 Choice::Nobody | Choice::Unknown => return Err(self.nobody()),
             };
             let taken = match wait {
@@ -333,17 +335,24 @@ impl<W: Reach> Placement<W> {
                 return Err((one, gone));
             }
         };
-        let (failed, other) = tokio::select! {
+        // Both count: one that fails has failed, whatever becomes of the other.
+        let note = |(host, trouble): (Arc<Host<W>>, Trouble)| host.failed(trouble, Instant::now());
+        tokio::select! {
             done = &mut running => match done {
-                Ok(done) => return Ok(done),
-                Err(failed) => (failed, second.as_mut()),
+                Ok(done) => Ok(done),
+                Err(failed) => {
+                    note(failed);
+                    second.await
+                }
             },
             done = &mut second => match done {
-                Ok(done) => return Ok(done),
-                Err(failed) => return running.await.map_err(|_| failed),
+                Ok(done) => Ok(done),
+                Err(failed) => {
+                    note(failed);
+                    running.await
+                }
             },
-        };
-        other.await.map_err(|_| failed)
+        }
     }
 
     /// When an action is late that begins now.
@@ -389,7 +398,7 @@ impl<W: Reach> Placement<W> {
             full = true; // Others have them.
         }
         match (full, first, unasked) {
-            (true, ..) => Choice::Full,
+            (true, first, _) => Choice::Full(first),
             (_, Some(time), _) => Choice::Until(time),
             (.., true) => Choice::Unknown,
             _ => Choice::Nobody,

@@ -212,7 +212,7 @@ async fn the_server_with_the_smallest_part_taken_is_next_and_the_first_in_the_li
     assert_eq!(names, "abbabb");
     assert!(matches!(
         placement.choose(Instant::now(), None),
-        Choice::Full
+        Choice::Full(_)
     ));
     drop(taken);
     assert_eq!(run(&placement).await.unwrap(), "a");
@@ -767,4 +767,27 @@ async fn what_fails_here_goes_to_a_server_at_once() {
         let places = [(); 2].map(|()| placement.here.place());
         assert!(places.iter().all(Option::is_some));
     }
+}
+
+/// While others have all places of one server, another that was busy is there again.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_time_again_is_asked_though_all_others_are_full() {
+    let (a, b) = (server(30_000), server(10));
+    let placement = Arc::new(placement(&[(&a, 1), (&b, 1)]));
+    *b.trouble.lock().unwrap() = Some(Trouble::Busy {
+        said: "full".to_owned(),
+        again: Some(Duration::from_secs(5)),
+    });
+    let first = Arc::clone(&placement);
+    let first = tokio::spawn(async move { run(&first).await });
+    tokio::time::sleep(SECOND / 10).await;
+    let second = Arc::clone(&placement);
+    let began = Instant::now();
+    let second = tokio::spawn(async move { run(&second).await });
+    tokio::time::sleep(SECOND).await;
+    *b.trouble.lock().unwrap() = None;
+    assert_eq!(second.await.unwrap().unwrap(), "b");
+    let took = began.elapsed();
+    assert!((5 * SECOND..6 * SECOND).contains(&took), "{took:?}");
+    assert!(first.await.unwrap().is_ok());
 }
