@@ -554,3 +554,33 @@ fn a_server_that_was_stopped_before_the_build_keeps_no_compile_waiting() {
         }
     }
 }
+
+/// Whoever else opens a pipe takes from it what is the compiler's, or waits for ever.
+#[test]
+fn pipes_are_read_by_the_compile_alone() {
+    let (project, server) = (Project::new(1), Setup::of(Side::Ours).start());
+    let script = "mkfifo pipe.c pipe.h; echo '#include \"pipe.h\"' >b.c
+        text='int f;'
+        gcc -c -o here.o -x c - <<<$text
+        for words in pipe.c b.c '-include pipe.h f0.c' '-x c /dev/fd/3'; do
+            for pipe in pipe.c pipe.h; do
+                case $words in *$pipe*|b.c) ;; *) continue; esac
+                case $words in b.c) pipe=pipe.h; esac
+                echo $text >$pipe & break
+            done
+            timeout 30 distcc gcc -c $words -o there.o 3< <(echo $text)
+            wait
+            nm there.o | grep ' f$'
+        done
+        timeout 30 distcc gcc -c f0.c";
+    for actions in ["0", "1"] {
+        let client = project.client(&entry(&server, ",lzo,cpp")).with_fallback();
+        let client = client.with("PUMP_ACTIONS", actions);
+        let script = format!("bash -ec '{}'", script.replace('\'', "'\\''"));
+        let script = format!("rm -f pipe.*; {script}");
+        let done = project.pump(&client, &script);
+        assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+        let (said, _) = done.text();
+        assert_eq!(said.matches(" f\n").count(), 4, "{said}");
+    }
+}

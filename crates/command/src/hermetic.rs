@@ -115,6 +115,9 @@ pub fn hermetic(argv: &[OsString]) -> Result<Hermetic, NotHermetic> {
         let word = words.find(|word| word.as_bytes().ends_with(b"=native"));
         return Err(local(word.unwrap_or(&argv[0]), Why::Unmodelled));
     }
+    if let Some(word) = argv.iter().find(|word| converts(word.as_bytes())) {
+        return Err(local(word, Why::Reads));
+    }
     let files::Named {
         reads,
         reads_within,
@@ -132,6 +135,23 @@ pub fn hermetic(argv: &[OsString]) -> Result<Hermetic, NotHermetic> {
         plugin_arguments,
         tools: tools::tools(argv, &words.input),
         writes,
+    })
+}
+
+/// Whether an option has the compiler convert from or to another character set than its own: by modules of the C library, which
+/// finds them by tables of the machine's. It may stand within a `-Wp,`, too.
+fn converts(word: &[u8]) -> bool {
+    let names = [
+        &b"-finput-charset="[..],
+        b"-fexec-charset=",
+        b"-fwide-exec-charset=",
+    ];
+    names.iter().any(|name| {
+        let at = word.windows(name.len()).position(|part| part == *name);
+        let set = at.map(|at| &word[at + name.len()..]);
+        set.is_some_and(|set| {
+            !set.eq_ignore_ascii_case(b"utf-8") && !set.eq_ignore_ascii_case(b"utf8")
+        })
     })
 }
 
@@ -373,6 +393,13 @@ mod tests {
             ("-nowhere", "-nowhere", Why::Unknown),
             ("-iplugindir=x", "-iplugindir=x", Why::Executes),
             ("-march=native", "-march=native", Why::Unmodelled),
+            ("-finput-charset=L1", "-finput-charset=L1", Why::Reads),
+            ("-fexec-charset=x", "-fexec-charset=x", Why::Reads),
+            (
+                "-fwide-exec-charset=UTF-16",
+                "-fwide-exec-charset=UTF-16",
+                Why::Reads,
+            ),
         ] {
             let option = option.into();
             let expected = Err(NotHermetic::Option(LocalOption { option, why }));

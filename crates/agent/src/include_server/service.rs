@@ -10,7 +10,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -123,6 +125,10 @@ impl Service {
         let job = self.understand(compile, cwd)?;
         match self.by_engine(copies, &job)? {
             Ok(answer) => Ok(answer),
+            Err(includes::Refusal::NoInput(name)) if is_pipe(&job, &name) => {
+                let name = Path::new(OsStr::from_bytes(&name));
+                Err(Refusal::NotRegular(cwd.join(name)))
+            }
             Err(refusal) => {
                 self.refusals.count(&refusal);
                 self.by_list(copies, &job, refusal)
@@ -304,4 +310,11 @@ fn once_more(refusal: Refusal) -> Result<Refusal, Refusal> {
         again @ (Refusal::Unsettled | Refusal::Missing(_)) => Ok(again),
         refusal => Err(refusal),
     }
+}
+
+/// Whether a file of the compile is a pipe, of which a compiler that is asked for a list would leave nothing to the one that
+/// compiles.
+fn is_pipe(job: &Job<'_>, name: &[u8]) -> bool {
+    let found = fs::metadata(job.cwd.join(OsStr::from_bytes(name)));
+    found.is_ok_and(|found| found.file_type().is_fifo())
 }

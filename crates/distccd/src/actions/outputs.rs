@@ -110,6 +110,13 @@ impl Places {
                 return Err(format!("{path:?} is no path of an output"));
             }
             let folder = walk(&root, cwd.clone(), folder)?;
+            let is_file = matches!(find(&root, &[name.to_owned()]), Some(Entry::File { .. }));
+            if folder.is_empty() && is_file {
+                // It would be seen as it is around the job, which is empty.
+                return Err(format!(
+                    "the output {path:?} is a file at the top of the input root"
+                ));
+            }
             let known = folders.iter().position(|known| *known == folder);
             let number = known.unwrap_or_else(|| {
                 root = with_folder(&root, &folder, salt);
@@ -138,6 +145,10 @@ impl Places {
     pub(crate) fn take(&self, folders: &[OwnedFd]) -> Result<Vec<(String, Output)>, Failure> {
         let mut all = Vec::new();
         for place in &self.outputs {
+            let path = self.folders.get(place.folder);
+            if path.is_some_and(|path| path == Path::new("/dev")) {
+                continue; // What stands there are devices, and nothing comes of them.
+            }
             let folder = folders.get(place.folder).ok_or_else(|| {
                 Failure::Broken("the sandbox has not opened all folders".to_owned())
             })?;
@@ -499,6 +510,26 @@ mod tests {
         assert!(places("/etc", &["x"]).is_err());
         assert!(places("home/src/a.c", &["x"]).is_err());
         assert!(places("", &["x"; 1025]).is_err());
+    }
+
+    /// Such a file is mounted alone, over an empty one.
+    #[test]
+    fn inputs_at_the_top_are_no_outputs() {
+        let file = Entry::File {
+            digest: Digest::of(b"in"),
+            executable: false,
+        };
+        let root = folder(&[("in", file.clone()), ("d", folder(&[("in", file)]))]);
+        let declared = |cwd: &str, path: &str| Places::find(&root, cwd, &[path.to_owned()], &SALT);
+        for (cwd, path) in [("", "in"), ("d", "../in"), ("", "d/.././in")] {
+            let why = declared(cwd, path).unwrap_err();
+            assert!(
+                why.ends_with("is a file at the top of the input root"),
+                "{why}"
+            );
+        }
+        assert!(declared("", "d/in").is_ok() && declared("", "d").is_ok());
+        assert!(declared("", "out").is_ok());
     }
 
     #[test]

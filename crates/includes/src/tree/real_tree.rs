@@ -7,12 +7,12 @@
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, statx};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::tree::watcher::Watcher;
@@ -149,12 +149,18 @@ impl Tree for RealTree {
 
     fn read_into(&self, file: &[u8], bytes: &mut Vec<u8>) -> Option<Stamp> {
         for last in (0..READS).rev() {
-            let mut file = std::fs::File::open(path(file)).ok()?;
-            let before = file.metadata().ok()?;
-            // Neither a folder nor something without an end or near it is a header.
-            if before.is_dir() || before.size() > LONGEST_FILE {
+            let before = std::fs::metadata(path(file)).ok()?;
+            // Neither a folder nor something without an end or near it is a header; and what is taken from a pipe the compiler
+            // lacks, whom to open it would wait for besides.
+            let kind = before.file_type();
+            let is_other = kind.is_dir() || kind.is_fifo() || kind.is_socket();
+            if is_other || before.size() > LONGEST_FILE {
                 return None;
             }
+            // Another thing may stand there by now.
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+            let opened = retry_on_intr(|| rustix::fs::open(path(file), flags, Mode::empty()));
+            let mut file = std::fs::File::from(opened.ok()?);
             let mut stamp_before = stamp(&before);
             let size = usize::try_from(before.size()).unwrap_or(0);
             bytes.clear();
@@ -306,5 +312,19 @@ mod tests {
         let remove = || std::fs::remove_file(path(&other)).expect("ours");
         assert_eq!(told(&remove), entry(&other));
         assert_eq!(told(&|| set_mode(0o1700)), entry(&shared));
+    }
+
+    /// Whoever opens a pipe waits for its other end, and what it takes is gone for the compiler.
+    #[test]
+    fn a_pipe_is_neither_opened_nor_read() {
+        let folder = tempfile::tempdir().expect("the temporary folder is writable");
+        let pipe = folder.path().join("a.h");
+        rustix::fs::mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).expect("ours");
+        let tree = RealTree::watched().expect("there is inotify");
+        assert!(tree.read(pipe.as_os_str().as_bytes()).is_none());
+        // Nobody has it open: a writer would not have to wait otherwise.
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+        let opened = rustix::fs::open(&pipe, flags, Mode::empty());
+        assert_eq!(opened.err(), Some(Errno::NXIO));
     }
 }
