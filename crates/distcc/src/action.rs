@@ -48,6 +48,8 @@ pub(crate) enum NotDone {
     Nobody,
     /// The engines that the list names are away, or failed at it; which, in words.
     Away(OsString),
+    /// Just now the client's own ways are better; why, in words.
+    Passed(OsString),
     /// The session goes on, and its agent has ended, or does so at this question.
     Gone,
 }
@@ -118,7 +120,7 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         Ok(Answer::Stay(why)) => Some(Attempt::Stays(why)),
         Ok(Answer::Pass(why)) => {
             log.info("", format_args!("not as an action: {}", why.display()));
-            None
+            Some(Attempt::NotDone(NotDone::Passed(why)))
         }
         Ok(Answer::Away(why)) => {
             log.warning("", format_args!("{}", why.display()));

@@ -60,6 +60,16 @@ pub(crate) fn run(words: &[OsString], settings: &Settings) -> Exit {
             distribute(words, &colours::asked_for(compile), not_done, settings)
         }
         Ok(compile) => distribute(words, &compile, not_done, settings),
+        // An action might have done it: that there was none is the reason, too.
+        Err(why @ WhyLocal::Option(_)) => match not_done {
+            NotDone::Away(first) | NotDone::Passed(first) => {
+                let both = format!("{}; and otherwise: {why}", first.display());
+                run_here(words, &WhyLocal::NoAction(both.into()), settings)
+            }
+            NotDone::Refused(_) | NotDone::Nobody | NotDone::Gone => {
+                run_here(words, &why, settings)
+            }
+        },
         Err(why) => run_here(words, &why, settings),
     }
 }
@@ -191,7 +201,7 @@ fn distribute(
                 return run_here(words, &WhyLocal::NoAction(why), settings);
             }
             NotDone::Away(why) => away = Some(WhyLocal::NoAction(why)),
-            NotDone::Nobody | NotDone::Gone => {}
+            NotDone::Passed(_) | NotDone::Nobody | NotDone::Gone => {}
         }
     }
     let mut here = Here {

@@ -500,3 +500,24 @@ fn a_failure_without_an_error_in_the_source_is_made_sure_of_here() {
         assert_eq!(place.text("commands"), "pump 0 7 9 far:3632\n");
     }
 }
+
+/// That servers of the old protocol cannot do it is half of the reason.
+#[test]
+fn why_there_was_no_action_is_told_of_what_only_an_action_can_do() {
+    for answer in [
+        Answer::Pass("far: gone".into()),
+        Answer::Away("far: gone".into()),
+    ] {
+        let place = session();
+        let agent = agent(&place, move |client| {
+            client.write_all(&answer.encode()).unwrap();
+            end(client);
+        });
+        let outcome = run(distcc(&place).arg("-gsplit-dwarf"));
+        agent.join().unwrap();
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+        let why =
+            "far: gone; and otherwise: -gsplit-dwarf writes a file that servers do not send back";
+        assert_eq!(place.text("commands"), format!("here 0 0 0 {why}\n"));
+    }
+}
