@@ -25,6 +25,7 @@ use crate::account::Account;
 use crate::action::{self, LIMITS};
 use crate::child::{self, Child};
 use crate::colours;
+use crate::diagnosis::blames_source;
 use crate::exit::Exit;
 use crate::host_list;
 use crate::local::WhyLocal;
@@ -81,8 +82,8 @@ pub(crate) fn run(
     let mut ended = None;
     if answer.is_none() {
         let here = compiler.wait();
-        let is_done = here.as_ref().is_ok_and(|here| here.status.success());
-        if !is_done {
+        let is_certain = here.as_ref().is_ok_and(Ended::is_certain);
+        if !is_certain {
             // A disk or a memory that is full here is not the compile's fault. If it is, the same is said elsewhere.
             match here.as_ref().is_ok_and(Ended::is_result) {
                 true => log.info("", format_args!("it failed here: waiting for elsewhere")),
@@ -202,6 +203,11 @@ impl Ended {
     /// It ended by itself.
     fn is_result(&self) -> bool {
         !action::was_ended_by_signal(Exit::of(self.status).code(), &self.stderr)
+    }
+
+    /// It would have ended so anywhere else, too.
+    fn is_certain(&self) -> bool {
+        self.status.success() || (self.is_result() && blames_source(&self.stderr))
     }
 }
 

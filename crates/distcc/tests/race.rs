@@ -163,6 +163,22 @@ fn an_error_here_is_the_answer_if_there_is_no_other_and_is_said_once() {
     assert_eq!(place.text("commands"), ENDED_HERE);
 }
 
+/// No other machine would find another one.
+#[test]
+fn an_error_in_the_source_that_is_found_here_waits_for_nobody() {
+    let place = session();
+    place.write("a.c", "int x = y;\n");
+    let agent = agent(&place, |client| {
+        race(client);
+        ended_here(client);
+    });
+    let outcome = run(&mut distcc(&place));
+    agent.join().unwrap();
+    let here = place.local("gcc -c a.c -MMD");
+    assert_eq!((outcome.code, outcome.stderr), (1, here.stderr));
+    assert_eq!(place.text("commands"), ENDED_HERE);
+}
+
 /// A shell executes its last command in its own place.
 #[test]
 fn children_of_who_we_were_are_let_alone() {
