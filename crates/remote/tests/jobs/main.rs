@@ -482,20 +482,25 @@ async fn a_known_result_whose_files_are_gone_is_made_anew() {
     assert_eq!(outcome.files[0].content, b"xo");
 }
 
-/// A thousand names are more than a header usually has room for.
-#[tokio::test]
-async fn all_that_a_server_has_forgotten_is_sent_again() {
-    let running = start().await;
-    let server = connect(running.address).await;
-    let files: Vec<(String, Vec<u8>)> = (0..1000)
-        .map(|number| (format!("/w/{number}.h"), format!("{number}").into_bytes()))
+/// An action with so many headers.
+fn order_with_headers(count: u32, content: impl Fn(u32) -> Vec<u8>) -> Order {
+    let files: Vec<(String, Vec<u8>)> = (0..count)
+        .map(|number| (format!("/w/{number}.h"), content(number)))
         .collect();
     let files: Vec<(&str, &[u8])> = files
         .iter()
         .map(|(path, text)| (&**path, &**text))
         .collect();
     let (order, blobs) = order_of(2, &files, &["o"]);
-    let order = blobs.for_order(order);
+    blobs.for_order(order)
+}
+
+/// A thousand names are more than a header usually has room for.
+#[tokio::test]
+async fn all_that_a_server_has_forgotten_is_sent_again() {
+    let running = start().await;
+    let server = connect(running.address).await;
+    let order = order_with_headers(1000, |number| number.to_string().into_bytes());
     for runs in [1, 2] {
         server.run(&order).await.unwrap();
         assert_eq!(running.peer.runs(), runs);
@@ -510,22 +515,11 @@ async fn thousands_of_small_files_go_in_messages_that_a_server_takes() {
     let server = connect(running.address).await;
     for (count, repeated) in [(20_000, 6), (5000, 24)] {
         // Nothing that packs well.
-        let files: Vec<(String, Vec<u8>)> = (0..count)
-            .map(|number| {
-                let parts =
-                    (0..repeated).map(|part| Digest::of(format!("{number} {part}").as_bytes()));
-                (
-                    format!("/w/{number}.h"),
-                    parts.flat_map(|part| part.hash).collect(),
-                )
-            })
-            .collect();
-        let files: Vec<(&str, &[u8])> = files
-            .iter()
-            .map(|(path, text)| (&**path, &**text))
-            .collect();
-        let (order, blobs) = order_of(2, &files, &["o"]);
-        server.run(&blobs.for_order(order)).await.unwrap();
+        let order = order_with_headers(count, |number| {
+            let part = |part: u32| Digest::of(format!("{number} {part}").as_bytes()).hash;
+            (0..repeated).flat_map(part).collect()
+        });
+        server.run(&order).await.unwrap();
     }
 }
 
