@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Bodies are as they are; the client writes the files. A client that closes the connection ends its job: so does one
-//! whose own compile has ended first, after one more byte, [`ENDED`]. If its own compile fails, which is no result as long
-//! as another one may come, it says [`FAILED`] and waits on.
+//! whose own compile has ended first, after one more byte, [`ENDED`]. If its own compile does not begin, or fails without
+//! an error in the source, which is no result as long as another one may come, it says [`FAILED`] and waits on.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -43,7 +43,7 @@ const OUTPUT: Token = Token(*b"OUTP");
 
 /// What a client says that was told to run it, too, has its result, and goes.
 pub const ENDED: u8 = b'1';
-/// What it says when it failed there.
+/// What it says when there is no result of its own, and it waits for the other.
 pub const FAILED: u8 = b'0';
 
 /// A command as it was called.

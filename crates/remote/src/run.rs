@@ -18,7 +18,7 @@ use tonic_types::StatusExt as _;
 
 use crate::fetch::Wanted;
 use crate::server::Server;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, said_within};
 use crate::upload::Contents;
 
 /// So often is sent anew what a server has forgotten, or an execution begun anew that it has.
@@ -273,10 +273,7 @@ fn of_action(status: &bazel_remote_apis::google::rpc::Status) -> Option<Trouble>
     if status.code == 0 {
         return None;
     }
-    let details = status.encode_to_vec().into();
-    let code = Code::from(status.code);
-    let status = Status::with_details(code, status.message.clone(), details);
-    Some(match Trouble::from(status) {
+    Some(match Trouble::from(said_within(status)) {
         Trouble::Busy { said, again: None } => Trouble::Refused(said),
         other => other,
     })
@@ -286,11 +283,7 @@ impl Tried {
     fn of(response: ExecuteResponse) -> Result<Tried, Trouble> {
         let status = response.status.as_ref();
         match status.filter(|status| status.code == i32::from(Code::FailedPrecondition)) {
-            Some(status) => {
-                let details = status.encode_to_vec().into();
-                let code = Code::FailedPrecondition;
-                missing(Status::with_details(code, status.message.clone(), details))
-            }
+            Some(status) => missing(said_within(status)),
             None => Ok(Tried::Done(Box::new(response))),
         }
     }
@@ -311,14 +304,7 @@ async fn follow(
                 let odd = |error| Status::internal(format!("its answer makes no sense: {error}"));
                 return response.map(Some).map_err(odd);
             }
-            Some(operation::Result::Error(status)) => {
-                let details = status.encode_to_vec().into();
-                return Err(Status::with_details(
-                    Code::from(status.code),
-                    status.message,
-                    details,
-                ));
-            }
+            Some(operation::Result::Error(status)) => return Err(said_within(&status)),
             None if message.done => return Err(Status::internal("it is done, without a result")),
             None => {}
         }

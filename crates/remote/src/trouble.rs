@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use bazel_remote_apis::google::rpc;
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -66,6 +68,12 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         last = source;
     }
     last.to_string()
+}
+
+/// A status that is part of an answer, with all that it says.
+pub(crate) fn said_within(status: &rpc::Status) -> Status {
+    let details = status.encode_to_vec().into();
+    Status::with_details(Code::from(status.code), status.message.clone(), details)
 }
 
 impl From<Status> for Trouble {

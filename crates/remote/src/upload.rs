@@ -14,13 +14,13 @@ use action::messages::{
 use action::{Digest, packing};
 use bazel_remote_apis::google::bytestream::WriteRequest;
 use bazel_remote_apis::google::bytestream::byte_stream_client::ByteStreamClient;
+use tonic::Status;
 use tonic::codec::CompressionEncoding;
-use tonic::{Code, Status};
 
 use crate::held::Claim;
 use crate::packed::Packed;
 use crate::server::Server;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, said_within};
 
 /// Digests in one question: some 70 bytes each.
 const QUESTION: usize = 20_000;
@@ -214,8 +214,7 @@ impl Server {
         for response in answer.responses {
             let status = response.status.unwrap_or_default();
             if status.code != 0 {
-                let status = Status::new(Code::from(status.code), status.message);
-                return Err(untaken(status));
+                return Err(untaken(said_within(&status)));
             }
         }
         Ok(())
