@@ -38,7 +38,9 @@ impl Worker {
 
     /// Lets others take the answers that are kept, if all changes that matter to them were told up to now.
     pub(crate) fn vouch_for_answers(&mut self) {
-        let are_told = self.folders.unwatched.is_empty() && self.compared.is_empty();
+        let are_told = self.folders.unwatched.is_empty()
+            && self.folders.passed.is_empty()
+            && self.compared.is_empty();
         self.answers.have_looked(are_told.then_some(self.position));
     }
 
@@ -77,6 +79,7 @@ impl Worker {
                 .compared
                 .iter()
                 .all(|(path, before)| same(path, before));
+        stale = stale || self.folders.has_other_ways();
         stale = stale || !changed.iter().all(|entry| self.is_only_content(entry));
         if !stale && !changed.is_empty() {
             match self.renew_contents(&changed) {

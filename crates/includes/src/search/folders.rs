@@ -59,10 +59,15 @@ pub(crate) struct Folders {
     by_path: FastMap<Box<[u8]>, FolderId>,
     list: Vec<Folder>,
     by_real: FastMap<Arc<[u8]>, Vec<FolderId>>,
-    /// Real folders already watched.
-    watched: FastMap<Vec<u8>, ()>,
-    /// Real folders and programs that cannot be watched, and their stamps.
+    /// Real folders met, and whether changes in them are told.
+    told: FastMap<Vec<u8>, bool>,
+    /// Real folders that cannot be watched and whose entries matter, and programs, with their stamps.
     pub(crate) unwatched: Vec<(Vec<u8>, Option<Stamp>)>,
+    /// The folders among them.
+    compared: FastMap<Vec<u8>, ()>,
+    /// Entries on the way in folders that cannot be watched. What else comes and goes beside them does not matter: in `/tmp`
+    /// something always does.
+    pub(crate) passed: FastMap<Vec<u8>, Found>,
     /// Every entry, without links before it, whose change can change an answer.
     interest: FastMap<Box<[u8]>, ()>,
     /// Real folders all of whose entries matter.
@@ -89,8 +94,10 @@ impl Folders {
             by_path: FastMap::default(),
             list: Vec::new(),
             by_real: FastMap::default(),
-            watched: FastMap::default(),
+            told: FastMap::default(),
             unwatched: Vec::new(),
+            compared: FastMap::default(),
+            passed: FastMap::default(),
             interest: FastMap::default(),
             interest_below: FastMap::default(),
             programs: FastMap::default(),
@@ -172,14 +179,28 @@ impl Folders {
         id
     }
 
-    fn watch(&mut self, folder: &[u8]) {
-        if !self.watched.contains_key(folder) {
-            if !self.tree.watch(folder) {
-                self.unwatched
-                    .push((folder.to_vec(), self.tree.stamp(folder)));
-            }
-            self.watched.insert(folder.to_vec(), ());
+    /// Has changes of entries of this folder told. False: they cannot be.
+    fn watch(&mut self, folder: &[u8]) -> bool {
+        if let Some(&is_told) = self.told.get(folder) {
+            return is_told;
         }
+        let is_told = self.tree.watch(folder);
+        self.told.insert(folder.to_vec(), is_told);
+        is_told
+    }
+
+    /// Has changes of all entries of this folder noticed.
+    fn watch_all(&mut self, folder: &[u8]) {
+        if !self.watch(folder) && self.compared.insert(folder.to_vec(), ()).is_none() {
+            self.unwatched
+                .push((folder.to_vec(), self.tree.stamp(folder)));
+        }
+    }
+
+    /// Whether an entry met on the way is another now, in a folder that is not watched.
+    pub(crate) fn has_other_ways(&self) -> bool {
+        let mut passed = self.passed.iter();
+        passed.any(|(entry, before)| self.tree.look(entry) != *before)
     }
 
     /// The stamp of what stands at this path, if anything does; a change there is one that matters from now on, also
@@ -188,7 +209,7 @@ impl Folders {
         let walk = self.walk(path);
         match walk.last {
             Found::Folder => {
-                self.watch(&walk.real.clone());
+                self.watch_all(&walk.real);
                 self.interest_below.insert(walk.real.as_slice().into(), ());
             }
             Found::File => {
@@ -233,11 +254,14 @@ impl Folders {
                 _ => {}
             }
             let real = walk.real.clone();
-            self.watch(&real);
+            let is_told = self.watch(&real);
             let next = join(&real, &part);
             self.looks += 1;
             self.weight += 8;
             walk.last = self.tree.look(&next);
+            if !is_told && !self.passed.contains_key(next.as_slice()) {
+                self.passed.insert(next.clone(), walk.last.clone());
+            }
             self.interest.insert(next.as_slice().into(), ());
             match &walk.last {
                 Found::Absent => return walk,
@@ -271,7 +295,7 @@ impl Folders {
         let walk = self.walk(path);
         let exists = walk.last == Found::Folder;
         let entries = if exists {
-            self.watch(&walk.real.clone());
+            self.watch_all(&walk.real);
             self.tree.list(&walk.real, LIST_LIMIT).map(|list| {
                 list.into_iter()
                     .map(|(name, kind)| (name.into_boxed_slice(), kind))

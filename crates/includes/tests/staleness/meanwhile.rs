@@ -292,3 +292,59 @@ fn several_threads_see_each_edit_that_was_made_before_they_asked() {
         done.store(true, Ordering::SeqCst);
     });
 }
+
+/// A tree without inotify, in which each look at an entry finds the folder above the project changed: compilers' temporary
+/// files come and go in `/tmp`.
+struct Beside(RealTree);
+
+impl Tree for Beside {
+    fn read(&self, path: &[u8]) -> Option<(Vec<u8>, Stamp)> {
+        self.0.read(path)
+    }
+    fn look(&self, path: &[u8]) -> Found {
+        drop(tempfile::NamedTempFile::new().expect("temporary folder"));
+        // Longer than the clock of file systems needs to go on.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        self.0.look(path)
+    }
+    fn stamp(&self, path: &[u8]) -> Option<Stamp> {
+        self.0.stamp(path)
+    }
+    fn list(&self, path: &[u8], limit: usize) -> Option<Vec<(Vec<u8>, EntryKind)>> {
+        self.0.list(path, limit)
+    }
+    fn watch(&self, folder: &[u8]) -> bool {
+        self.0.watch(folder)
+    }
+    fn watch_file(&self, file: &[u8]) -> bool {
+        self.0.watch_file(file)
+    }
+    fn drain(&self) -> u64 {
+        self.0.drain()
+    }
+    fn changes_since(&self, position: u64) -> Changes {
+        self.0.changes_since(position)
+    }
+}
+
+#[test]
+fn what_happens_beside_the_way_to_a_project_is_no_change() {
+    let project = Project::new(&[
+        ("main.c", "#include <in/x.h>\n"),
+        ("first/in/x.h", ""),
+        ("second/in/x.h", ""),
+    ])
+    .with_engines(vec![("beside", Arc::new(Beside(RealTree::compared())))]);
+    let found = |path| headers(&[path]);
+    project.check("at first", &found("first/in/x.h"));
+    let engine = project.engines().next().expect("the one");
+    let before = engine.statistics();
+    // Folders on the way are young still, and what is young is not trusted once.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    project.check("still", &found("first/in/x.h"));
+    project.check("and still", &found("first/in/x.h"));
+    let now = engine.statistics();
+    assert!(now.answers_repeated > before.answers_repeated, "{now:?}");
+    project.rename("first", "away");
+    project.check("changed", &found("second/in/x.h"));
+}
