@@ -20,6 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::options::{self, Class};
 use crate::{Compile, extension, option};
 
 pub use dependencies::Dependencies;
@@ -42,6 +43,8 @@ impl std::error::Error for WpWithoutFile {}
 
 /// Splits each `-Wp,a,b,c` into words; `-MD,FILE` and `-MMD,FILE` become `-MD -MF FILE`.
 ///
+/// A word with an option among them that the driver looks at, too, stays as it is: `-g` is not `-Wp,-g`.
+///
 /// gcc makes the dependency file's target from the source's name then: see
 /// [`Compile::with_target_of_wp`].
 ///
@@ -54,6 +57,10 @@ pub fn expand_wp(argv: &[OsString]) -> Result<Vec<OsString>, WpWithoutFile> {
             words.push(word.clone());
             continue;
         };
+        if list.split(|&byte| byte == b',').any(is_for_compiler) {
+            words.push(word.clone());
+            continue;
+        }
         let mut parts = list.split(|&byte| byte == b',');
         while let Some(part) = parts.next() {
             words.push(OsString::from_vec(part.to_vec()));
@@ -65,6 +72,14 @@ pub fn expand_wp(argv: &[OsString]) -> Result<Vec<OsString>, WpWithoutFile> {
         }
     }
     Ok(words)
+}
+
+/// Whether the driver would do more with this word than hand it to the preprocessor, and with it to the compiler.
+fn is_for_compiler(part: &[u8]) -> bool {
+    matches!(
+        options::class(part),
+        Some(Class::Compile | Class::CompilePath)
+    )
 }
 
 /// Leaves out clang's precompiled header where the header's own text is asked for behind it, in the
@@ -84,6 +99,24 @@ pub fn without_precompiled_header(argv: Vec<OsString>) -> Vec<OsString> {
     let mut argv = argv;
     if let Some(start) = found {
         argv.drain(start..start + 4);
+    }
+    argv
+}
+
+/// Writes `-fexceptions` for `--exceptions`, which gcc reads so (clang does not): whoever looks for an option finds it in one
+/// spelling.
+#[must_use]
+pub fn in_usual_words(argv: Vec<OsString>) -> Vec<OsString> {
+    let begins = |word: &OsString| word.as_bytes().starts_with(b"--");
+    if !argv.iter().any(begins) || local_option::calls_clang(&argv) {
+        return argv;
+    }
+    let mut argv = argv;
+    let found: Vec<_> = option::options_of(&argv)
+        .filter_map(|index| Some((index, options::usual(argv[index].as_bytes())?)))
+        .collect();
+    for (index, word) in found {
+        argv[index] = OsString::from_vec(word);
     }
     argv
 }
@@ -163,6 +196,7 @@ mod tests {
         // 3.4 passes empty words on as well.
         check_wp("cc -Wp,-DX,,-DY,", "cc -DX  -DY ");
         check_wp("cc -Wp -Wpedantic", "cc -Wp -Wpedantic");
+        check_wp("cc -Wp,-DX,-O2 -c", "cc -Wp,-DX,-O2 -c");
     }
 
     #[test]
@@ -188,6 +222,24 @@ mod tests {
             "cc -xHost -xcore-avx2 -c a.c",
         );
         check("-xc -c a.c", "-xc -c a.c");
+    }
+
+    #[test]
+    fn flags_have_one_spelling() {
+        let check = |command: &str, expected: &str| {
+            assert_eq!(in_usual_words(argv(command)), argv(expected), "{command}");
+        };
+        check(
+            "gcc --no-working-directory -c a.c --opt-info-all=x",
+            "gcc -fno-working-directory -c a.c -fopt-info-all=x",
+        );
+        for command in [
+            "gcc -D --exceptions -c a.c --param x=y",
+            "gcc -c -- --pic",
+            "clang --exceptions -c a.c",
+        ] {
+            check(command, command);
+        }
     }
 
     #[test]

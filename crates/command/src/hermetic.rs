@@ -14,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::client::{LocalOption, Why, judge, native};
+use crate::client::{LocalOption, Why, in_usual_words, judge, native};
 use crate::extension::{basename, replaced};
 use crate::option;
 use crate::options;
@@ -96,6 +96,7 @@ impl From<WhyLocal> for NotHermetic {
 /// # Errors
 /// [`NotHermetic`]: it has to run where it was called.
 pub fn hermetic(argv: &[OsString]) -> Result<Hermetic, NotHermetic> {
+    let argv = &in_usual_words(argv.to_vec())[..];
     let words = Words::read(argv)?;
     let mut files = files::Files::new(argv, &words);
     for index in option::options_of(argv) {

@@ -87,19 +87,46 @@ const fn option(name: &'static str, form: Form, class: Class) -> Entry {
 #[must_use]
 pub fn find(word: &[u8]) -> Option<&'static Entry> {
     match word {
-        [b'-', b'-', rest @ ..] => LONG.longest(word).or_else(|| {
-            // gcc reads `--plugin=x` as `-fplugin=x`, and so on. Not `--` alone.
-            let first = rest.first()?;
-            let as_flag = [b"-f", rest].concat();
-            first
-                .is_ascii_alphanumeric()
-                .then(|| FAMILY.longest(&as_flag))?
-        }),
+        [b'-', b'-', ..] => LONG.longest(word).or_else(|| in_other_words(word)),
         [b'-', b'f' | b'g' | b'm' | b'W' | b'O', ..] => {
             FAMILY.longest(word).or_else(|| SHORT.longest(word))
         }
         _ => SHORT.longest(word),
     }
+}
+
+/// A word with two dashes that is not in the table. gcc takes a beginning of a long option for that option (`--coverag`), and
+/// any other word for the `-f` option of that name (`--plugin=x`).
+fn in_other_words(word: &[u8]) -> Option<&'static Entry> {
+    static BEGUN: Entry = option("--", Form::Glued, Class::Unmodelled);
+    let first = word.get(2)?;
+    if !first.is_ascii_alphanumeric() {
+        return None;
+    }
+    let mut begun = long::TABLE.iter();
+    let mut begun = begun
+        .by_ref()
+        .filter(|entry| entry.name.as_bytes().starts_with(word));
+    match begun.next() {
+        None => FAMILY.longest(&as_flag(word)),
+        // What no server must obey it has to know in any form. All else stays with who wrote it so.
+        Some(entry) if entry.class == Class::Executes => Some(entry),
+        Some(_) => begun
+            .find(|entry| entry.class == Class::Executes)
+            .or(Some(&BEGUN)),
+    }
+}
+
+/// `--exceptions` as `-fexceptions`.
+fn as_flag(word: &[u8]) -> Vec<u8> {
+    [b"-f", word.get(2..).unwrap_or_default()].concat()
+}
+
+/// The usual spelling of an option, if this is another one: `-fexceptions` for `--exceptions`.
+pub(crate) fn usual(word: &[u8]) -> Option<Vec<u8>> {
+    let is_other = word.starts_with(b"--") && LONG.longest(word).is_none();
+    let name = in_other_words(word).filter(|_| is_other)?.name;
+    name.starts_with("-f").then(|| as_flag(word))
 }
 
 /// All entries, for those who check them.
@@ -250,7 +277,7 @@ mod tests {
         check("-fstack-usage", Some("-fstack-usage"));
         check("-fstack-usage-x", Some("-f"));
         check("-fdump-tree-all", Some("-fdump"));
-        check("-gsplit-dwarf=single", Some("-gsplit-dwarf=single"));
+        check("-gsplit-dwarf=single", Some("-gsplit-dwarf"));
         check("-gsplit-dwarf=split", Some("-gsplit-dwarf"));
         check("-Wa,-x", Some("-Wa,"));
         check("-Wall", Some("-W"));
@@ -270,12 +297,20 @@ mod tests {
     }
 
     #[test]
-    fn two_dashes_may_stand_for_a_flag() {
+    fn long_options_have_other_words() {
         check("--plugin=x", Some("-fplugin"));
         check("--stack-usage", Some("-fstack-usage"));
         check("--exceptions", Some("-f"));
+        check("--prefi", Some("--prefix"));
+        check("--spec", Some("--specs"));
+        check("--coverag", Some("--"));
+        check("--lang", Some("--"));
         check("--", Some("--"));
         check("---", None);
+        assert_eq!(usual(b"--opt-info=x"), Some(b"-fopt-info=x".to_vec()));
+        for word in [&b"--debug"[..], b"--coverag", b"--", b"-fpic", b"a"] {
+            assert_eq!(usual(word), None);
+        }
     }
 
     #[test]

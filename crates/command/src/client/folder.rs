@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use super::local_option::calls_clang;
+use super::local_option::{calls_clang, debugs};
 use crate::{Compile, option};
 
 /// In words that every version of clang understands. It applies the command's own maps to the folder.
@@ -58,10 +58,8 @@ impl Compile {
             let mut words = self.argv.iter();
             words.any(|word| word.as_bytes().starts_with(start.as_bytes()))
         };
-        let debugs = |word: &OsString| {
-            word.as_bytes().starts_with(b"-g") && *word != "-g0" && *word != "-gcc-toolchain"
-        };
-        self.argv.iter().any(debugs)
+        let mut words = self.argv.iter();
+        words.any(|word| debugs(word.as_bytes()))
             && !says("-fdebug-compilation-dir")
             && !says("-ffile-compilation-dir")
     }
@@ -93,6 +91,7 @@ mod tests {
             assert_eq!(compile(words).needs_folder(), expected, "{words}");
         };
         check("clang -g -c a.c", true);
+        check("clang --debug -c a.c", true);
         check("clang -gcc-toolchain /x -c a.c", false);
         check("gcc -g -c a.c", false);
     }

@@ -71,20 +71,30 @@ impl Compile {
     /// it takes the folder that the text names, or else the one where it runs.
     #[must_use]
     pub fn notes_folder(&self) -> Option<LocalOption> {
-        let names_level = |word: &[u8]| matches!(word.last(), Some(b'0'));
-        let is_debug = |word: &[u8]| {
-            matches!(word, b"-g" | b"-g1" | b"-g2" | b"-g3")
-                || word.starts_with(b"-ggdb")
-                || word.starts_with(b"-gdwarf")
-        };
         let mut options = option::options_of(&self.argv).map(|index| &self.argv[index]);
-        let option =
-            options.find(|word| is_debug(word.as_bytes()) && !names_level(word.as_bytes()))?;
+        let option = options.find(|word| debugs(word.as_bytes()))?;
         Some(LocalOption {
             option: option.clone(),
             why: Why::Unmodelled,
         })
     }
+}
+
+/// Whether an option asks for debug information: all that begin as such options do, but for those that switch it off or
+/// only say what it looks like.
+pub(super) fn debugs(word: &[u8]) -> bool {
+    const OTHERS: &[&[u8]] = &[
+        b"-gno-",
+        b"-gcc-toolchain",
+        b"-gen-",
+        b"-gnat",
+        b"-grecord-",
+        b"-gcolumn-info",
+        b"-gz",
+    ];
+    let is_other = OTHERS.iter().any(|other| word.starts_with(other));
+    let is_none = matches!(word, b"-g0" | b"-ggdb0" | b"--debug=0" | b"--debug0");
+    (word.starts_with(b"-g") || word.starts_with(b"--debug")) && !is_other && !is_none
 }
 
 fn local_option(argv: &[OsString], names_output: bool) -> Option<LocalOption> {
@@ -175,6 +185,12 @@ pub(crate) fn judge(argv: &[OsString], index: usize, names_output: bool) -> Opti
             parts.any(is_assembler_writer).then_some(Why::Writes)
         }
         "-Xclang" if is_inner_value(argv, index) => None,
+        // The folder would be the server's, unless the driver knows of debug information, too.
+        "-Xclang" | "-Xclang=" if value().starts_with(b"-debug-info-kind") => {
+            let mut words = argv.iter();
+            let is_known = words.any(|word| debugs(word.as_bytes()));
+            (!is_known).then_some(Why::Unmodelled)
+        }
         "-Xclang" | "-Xclang=" => inner(value()),
         "-mllvm" | "-mllvm=" => is_llvm_writer(value()).then_some(Why::Writes),
         // The preprocessor would not do its work; what is preprocessed already may say so.
@@ -239,6 +255,8 @@ fn preprocessor_word(word: &[u8]) -> Option<Why> {
     }
     match options::class(word) {
         None if word.starts_with(b"-") => Some(Why::Unknown),
+        // gcc and clang preprocess within the compiler, which obeys it without a word of the driver's.
+        Some(Class::Compile | Class::CompilePath) => Some(Why::Unmodelled),
         class => class.and_then(local_class),
     }
 }
@@ -271,7 +289,6 @@ fn inner(word: &[u8]) -> Option<Why> {
         b"-tune-cpu",
         b"-triple",
         b"-vectorize-",
-        b"-debug-info-kind",
         b"-debugger-tuning",
         b"-dwarf-",
         b"-analyzer-",
@@ -301,16 +318,16 @@ fn is_assembler_writer(option: &[u8]) -> bool {
 fn is_llvm_writer(option: &[u8]) -> bool {
     let name = option.strip_prefix(b"-").unwrap_or(option);
     let name = name.strip_prefix(b"-").unwrap_or(name);
-    [
-        &b"pass-remarks-output"[..],
-        b"info-output-file",
-        b"lto-pass-remarks-output",
-        b"dot-",
-        b"view-",
-        b"o=",
-    ]
-    .iter()
-    .any(|writer| name.starts_with(writer))
+    let end = name.iter().position(|&byte| byte == b'=');
+    let (name, value) = name.split_at(end.unwrap_or(name.len()));
+    // There are hundreds of these options, and they come and go with versions: by their words.
+    const WORDS: &[&[u8]] = &[
+        b"output", b"file", b"files", b"write", b"dump", b"dot", b"view", b"path", b"dir", b"log",
+    ];
+    let mut words = name.split(|&byte| byte == b'-');
+    name.starts_with(b"print-changed")
+        || (name == b"o" && !value.is_empty())
+        || words.any(|word| WORDS.contains(&word))
 }
 
 /// gcc's `-d` and letters: a dump each, but for the ones that only annotate or that concern
@@ -337,10 +354,20 @@ mod tests {
             let found = compile(&format!("gcc -c a.i {words}")).notes_folder();
             found.map(|found| found.option)
         };
-        for word in ["-g", "-g3", "-ggdb", "-gdwarf-5"] {
+        for word in [
+            "-g",
+            "-g3",
+            "-ggdb",
+            "-gdwarf-5",
+            "-gtoggle",
+            "-gbtf",
+            "--debug",
+            "--debug=3",
+        ] {
             assert_eq!(option(word), Some(word.into()));
         }
-        for word in ["-O2", "-g0", "-ggdb0", "-gno-record-gcc-switches"] {
+        assert_eq!(option("-g0 -gbtf"), Some("-gbtf".into()));
+        for word in ["-O2", "-g0", "-ggdb0", "-gno-record-gcc-switches", "-gz"] {
             assert_eq!(option(word), None, "{word}");
         }
     }
@@ -382,6 +409,7 @@ mod tests {
         for word in [
             "-gsplit-dwarf",
             "-gsplit-dwarf=split",
+            "-gsplit-dwarf=single",
             "-save-temps",
             "-save-temps=obj",
             "--save-temps",
@@ -487,13 +515,26 @@ mod tests {
             Why::Unknown,
         );
         check_local("-Xclang=-verify", "-Xclang=-verify", Why::Unknown);
-        check_local("-mllvm --info-output-file=x", "-mllvm", Why::Writes);
+        for option in [
+            "--info-output-file=x",
+            "-print-changed=dot-cfg",
+            "-orderfile-write-mapping=x",
+            "-dot-cfg-mssa=x",
+            "-o=x",
+        ] {
+            check_local(&format!("-mllvm {option}"), "-mllvm", Why::Writes);
+        }
+        let kind = "-debug-info-kind=limited";
+        check_local(&format!("-Xclang {kind}"), kind, Why::Unmodelled);
+        let counted = "-fprofile-instrument=clang";
+        check_local(&format!("-Xclang {counted}"), counted, Why::Unmodelled);
         for words in [
             "-Xclang -disable-llvm-passes",
             "-Xclang -target-feature -Xclang +avx2",
             "-Xclang -target-feature -Xclang -avx512pf -Xclang -disable-x",
             "-Xclang -fno-validate-pch -Xclang -include -Xclang x.hxx",
             "-Xclang -mllvm -Xclang -instcombine-x=0",
+            "-g -Xclang -debug-info-kind=limited",
             "-fpreprocessed -fdirectives-only b.i",
             "-mllvm -unroll-count=2 -mllvm -inline-threshold=3",
             "-Xpreprocessor -DX -Xassembler -march=all -Xlinker -o",
@@ -552,7 +593,6 @@ mod tests {
     fn leaves_what_goes_into_the_object_or_to_standard_error() {
         for words in [
             "-O2 -g -Wall",
-            "-gsplit-dwarf=single",
             "-dD -dM -dI -dN -dU -dA -dp",
             "-dynamic",
             "-fopt-info",
@@ -590,5 +630,11 @@ mod tests {
             check(words, option);
         }
         check_local("-Xpreprocessor -qbogus", "-Xpreprocessor", Why::Unknown);
+        for option in ["-fshort-enums", "-O2", "-g", "-Wall"] {
+            let words = format!("-Xpreprocessor {option}");
+            check_local(&words, "-Xpreprocessor", Why::Unmodelled);
+            let word = format!("-Wp,{option}");
+            check_local(&word, &word, Why::Unmodelled);
+        }
     }
 }

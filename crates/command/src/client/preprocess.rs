@@ -83,6 +83,8 @@ fn stripped(argv: &[OsString]) -> Vec<OsString> {
             }
             // gcc needs it for `__builtin_FILE`; clang has no use for it, and says so.
             _ if bytes.starts_with(b"-fmacro-prefix-map=") => clang,
+            // clang has no use for it, either; gcc looks for its own files there.
+            _ if bytes.starts_with(b"-isysroot") => clang,
             _ => {
                 concerns_preprocessor(bytes)
                     || options::class(bytes) == Some(Class::Linker)

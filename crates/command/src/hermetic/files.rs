@@ -345,6 +345,7 @@ mod tests {
         written("-fdump-rtl-expand=out/x -fdump-noaddr", "out/x");
         written("-fdump-ipa-all=stderr -fdump-passes", "");
         written("-fopt-info-vec=x -fopt-info", "x");
+        written("--opt-info-vec=x", "x");
         written("-Wa,-adhln=l,-MD,d", "l d");
         written("-Wa,-al", "");
         written(

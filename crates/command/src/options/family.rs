@@ -45,6 +45,8 @@ pub(super) const TABLE: &[Entry] = &[
     option("-fjson", Glued, Writes),
     option("-flat_namespace", Alone, Linker),
     option("-fltrans", Glued, Reads),
+    // Only for `-E`, clang says; beside a preprocessor's `-E` it would not.
+    option("-fminimize-whitespace", Alone, Unmodelled),
     option("-fmodule-file", Glued, Reads),
     option("-fmodule-header", Glued, Writes),
     option("-fmodule-map-file", Glued, Reads),
@@ -71,6 +73,7 @@ pub(super) const TABLE: &[Entry] = &[
     // It keeps the source's name, which is another one where preprocessed text is compiled.
     option("-fprofile-instr-generate", Glued, Unmodelled),
     option("-fprofile-instr-use", Glued, Reads),
+    option("-fprofile-instrument", Glued, Unmodelled),
     option("-fprofile-list", Glued, Reads),
     option("-fprofile-note", Glued, Writes),
     option("-fprofile-remapping-file", Glued, Reads),
@@ -116,7 +119,6 @@ pub(super) const TABLE: &[Entry] = &[
     option("-gnatO", Either, Unmodelled),
     option("-grecord-command-line", Alone, Unmodelled),
     option("-gsplit-dwarf", Glued, Writes),
-    option("-gsplit-dwarf=single", Alone, Compile),
     option("-m", Glued, Compile),
     option("-meabi", Next, Compile),
     option("-mllvm", Next, Carrier),

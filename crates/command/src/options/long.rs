@@ -1,4 +1,4 @@
-//! Options with two dashes. What is not here, gcc reads as the `-f` option of that name.
+//! Options with two dashes. What is not here, gcc reads as the beginning of one that is, or as the `-f` option of that name.
 
 use super::Class::*;
 use super::Form::*;

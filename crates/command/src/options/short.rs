@@ -194,6 +194,9 @@ pub(super) const TABLE: &[Entry] = &[
     option("-prebind_all_twolevel_modules", Alone, Linker),
     option("-preload", Alone, Linker),
     option("-print-", Glued, Answers),
+    // Behind `-mllvm`.
+    option("-print-changed-diff-path", Glued, Executes),
+    option("-print-changed-dot-path", Glued, Executes),
     option("-print-ivar-layout", Alone, Compile),
     option("-private_bundle", Alone, Linker),
     option("-profile", Alone, Compile),
