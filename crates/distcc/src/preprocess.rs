@@ -16,7 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
-use command::{Compile, extension};
+use command::Compile;
 
 use crate::child::{self, Child};
 use crate::log::{Reason, Words};
@@ -65,12 +65,7 @@ impl fmt::Display for PreprocessError {
 
 /// What is sent with the source.
 pub(crate) fn command_to_send(job: &Compile, settings: &Settings) -> Vec<OsString> {
-    // 3.4 would take a folder with such a name for a file of the compile.
-    let is_harmless = |folder: &OsString| {
-        !folder.as_encoded_bytes().ends_with(b".o") && extension::source(folder).is_none()
-    };
-    let folder = job.needs_folder().then(|| folder(settings)).flatten();
-    match folder.filter(is_harmless) {
+    match job.needs_folder().then(|| folder(settings)).flatten() {
         Some(folder) => job.stripped_command_in(&folder),
         None => job.stripped_command(),
     }

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::local_option::{calls_clang, debugs};
-use crate::{Compile, option};
+use crate::{Compile, extension, option};
 
 /// In words that every version of clang understands. It applies the command's own maps to the folder.
 const CLANGS_WORDS: [&str; 3] = ["-Xclang", "-fdebug-compilation-dir", "-Xclang"];
@@ -25,6 +25,12 @@ impl Compile {
     #[must_use]
     pub fn stripped_command_in(&self, folder: &OsStr) -> Vec<OsString> {
         let mut argv = self.stripped_command();
+        // 3.4 would take a word of such a name for a file of the compile. Older versions of clang do not know this one.
+        if folder.as_bytes().ends_with(b".o") || extension::source(folder).is_some() {
+            let word = [b"-fdebug-compilation-dir=", folder.as_bytes()].concat();
+            option::append(&mut argv, [OsString::from_vec(word)]);
+            return argv;
+        }
         let words = CLANGS_WORDS.map(OsStr::new);
         option::append(&mut argv, words.into_iter().chain([folder]));
         argv
@@ -94,6 +100,18 @@ mod tests {
         check("clang --debug -c a.c", true);
         check("clang -gcc-toolchain /x -c a.c", false);
         check("gcc -g -c a.c", false);
+    }
+
+    #[test]
+    fn servers_are_told_the_folder() {
+        let check = |folder: &str, added: &str| {
+            let told = compile("clang -g -c a.c -o a.o").stripped_command_in(folder.as_ref());
+            assert_eq!(told, argv(&format!("clang -g -c a.c -o a.o {added}")));
+        };
+        check("/p", "-Xclang -fdebug-compilation-dir -Xclang /p");
+        for folder in ["/p/proj.c", "/p/x.o"] {
+            check(folder, &format!("-fdebug-compilation-dir={folder}"));
+        }
     }
 
     #[test]
