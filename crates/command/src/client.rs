@@ -105,8 +105,7 @@ pub fn without_precompiled_header(argv: Vec<OsString>) -> Vec<OsString> {
 
 /// Writes `-fexceptions` for `--exceptions`, which gcc reads so (clang does not): whoever looks for an option finds it in one
 /// spelling.
-#[must_use]
-pub fn in_usual_words(argv: Vec<OsString>) -> Vec<OsString> {
+pub(crate) fn in_usual_words(argv: Vec<OsString>) -> Vec<OsString> {
     let begins = |word: &OsString| word.as_bytes().starts_with(b"--");
     if !argv.iter().any(begins) || local_option::calls_clang(&argv) {
         return argv;

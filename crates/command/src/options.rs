@@ -96,25 +96,34 @@ pub fn find(word: &[u8]) -> Option<&'static Entry> {
 }
 
 /// A word with two dashes that is not in the table. gcc takes a beginning of a long option for that option (`--coverag`), and
-/// any other word for the `-f` option of that name (`--plugin=x`).
+/// any other word for the `-f` option of that name (`--plugin=x`). Hardly anybody writes so: what would go along in its
+/// usual words stays here, because all who look for an option look for those.
 fn in_other_words(word: &[u8]) -> Option<&'static Entry> {
-    static BEGUN: Entry = option("--", Form::Glued, Class::Unmodelled);
-    let first = word.get(2)?;
-    if !first.is_ascii_alphanumeric() {
+    static STAYS: Entry = option("--", Form::Glued, Class::Unmodelled);
+    if !word.get(2)?.is_ascii_alphanumeric() {
         return None;
     }
-    let mut begun = long::TABLE.iter();
-    let mut begun = begun
-        .by_ref()
-        .filter(|entry| entry.name.as_bytes().starts_with(word));
-    match begun.next() {
-        None => FAMILY.longest(&as_flag(word)),
-        // What no server must obey it has to know in any form. All else stays with who wrote it so.
-        Some(entry) if entry.class == Class::Executes => Some(entry),
-        Some(_) => begun
-            .find(|entry| entry.class == Class::Executes)
-            .or(Some(&BEGUN)),
-    }
+    let mut begun = long::TABLE
+        .iter()
+        .filter(|entry| entry.name.as_bytes().starts_with(word))
+        .peekable();
+    let mut found = match begun.peek() {
+        Some(_) => begun.collect(),
+        None => Vec::from_iter(FAMILY.longest(&as_flag(word))),
+    };
+    // Servers have to see these in any words.
+    let severity = |entry: &&Entry| match entry.class {
+        Class::Executes => 0,
+        Class::Writes | Class::Answers => 1,
+        _ => 2,
+    };
+    found.sort_by_key(severity);
+    Some(
+        found
+            .into_iter()
+            .find(|entry| severity(entry) < 2)
+            .unwrap_or(&STAYS),
+    )
 }
 
 /// `--exceptions` as `-fexceptions`.
@@ -124,9 +133,12 @@ fn as_flag(word: &[u8]) -> Vec<u8> {
 
 /// The usual spelling of an option, if this is another one: `-fexceptions` for `--exceptions`.
 pub(crate) fn usual(word: &[u8]) -> Option<Vec<u8>> {
-    let is_other = word.starts_with(b"--") && LONG.longest(word).is_none();
-    let name = in_other_words(word).filter(|_| is_other)?.name;
-    name.starts_with("-f").then(|| as_flag(word))
+    let mut table = long::TABLE.iter();
+    let is_flag = word.starts_with(b"--")
+        && word.get(2).is_some_and(u8::is_ascii_alphanumeric)
+        && LONG.longest(word).is_none()
+        && !table.any(|entry| entry.name.as_bytes().starts_with(word));
+    is_flag.then(|| as_flag(word))
 }
 
 /// All entries, for those who check them.
@@ -289,7 +301,7 @@ mod tests {
     fn long_options_have_their_value_behind_an_equals_sign() {
         check("--sysroot", Some("--sysroot"));
         check("--sysroot=/x", Some("--sysroot"));
-        check("--sysroots", Some("-f"));
+        check("--sysroots", Some("--"));
         check(
             "--include-directory-after=x",
             Some("--include-directory-after"),
@@ -300,10 +312,10 @@ mod tests {
     fn long_options_have_other_words() {
         check("--plugin=x", Some("-fplugin"));
         check("--stack-usage", Some("-fstack-usage"));
-        check("--exceptions", Some("-f"));
+        check("--exceptions", Some("--"));
         check("--prefi", Some("--prefix"));
         check("--spec", Some("--specs"));
-        check("--coverag", Some("--"));
+        check("--coverag", Some("--coverage"));
         check("--lang", Some("--"));
         check("--", Some("--"));
         check("---", None);

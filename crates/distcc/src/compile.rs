@@ -10,8 +10,7 @@ use std::fs::File;
 use std::io::Read;
 
 use command::client::{
-    LocalOption, WpWithoutFile, expand_wp, in_usual_words, native, separate_language,
-    without_precompiled_header,
+    LocalOption, WpWithoutFile, expand_wp, native, separate_language, without_precompiled_header,
 };
 use command::{Compile, Plan, extension, plan};
 use hosts::{Host, Transport};
@@ -93,7 +92,7 @@ fn look_at_expanded(words: &[OsString], settings: &Settings) -> Result<Compile, 
         );
         WhyLocal::WpWithoutFile
     })?;
-    let words = without_precompiled_header(separate_language(in_usual_words(words)));
+    let words = without_precompiled_header(separate_language(words));
     if !native::asks_for_this_machine(&words) {
         return planned(&words, settings);
     }
