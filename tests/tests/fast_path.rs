@@ -209,6 +209,20 @@ fn a_compiler_that_is_a_script_runs_here() {
     );
 }
 
+/// Builds that make their own compiler have its folder in front from the start.
+#[test]
+fn a_compiler_that_comes_to_stand_earlier_in_the_path_is_the_one() {
+    let (project, server) = (Project::new(1), Setup::of(Side::Ours).start());
+    let script = "mkdir bin; PATH=$PWD/bin:$PATH
+        distcc gcc -c f0.c -o there.o; gcc -c f0.c -o here.o; cmp here.o there.o
+        ln -s \"$(command -v clang)\" bin/gcc; hash -r
+        distcc gcc -c f0.c -o there2.o; gcc -c f0.c -o here2.o; cmp here2.o there2.o
+        ! cmp -s here.o here2.o";
+    let done = project.pump_actions(&project.client(&entry(&server, "")), script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert_eq!(project.actions(), 2, "{}", project.log());
+}
+
 #[test]
 fn a_compile_that_must_fail_says_what_the_compiler_says_here() {
     let (project, server) = (Project::new(1), Setup::of(Side::Ours).start());

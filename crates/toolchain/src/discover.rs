@@ -82,6 +82,8 @@ pub struct Toolchain {
     pub driver: PathBuf,
     /// All files, links and folders.
     pub places: Places,
+    /// Where in `PATH` its programs were looked for in vain: with programs there it would be made of those.
+    pub passed: Vec<PathBuf>,
     /// Why each of them belongs to it.
     pub reasons: BTreeMap<PathBuf, String>,
     /// Its libraries are found by `LD_LIBRARY_PATH`, which has to be set where it runs.
@@ -127,6 +129,7 @@ fn look(wanted: &Wanted, around: &Surroundings) -> Result<Toolchain, Unsuitable>
         family,
         version: version.to_owned(),
         target: target.unwrap_or_default().to_owned(),
+        passed: around.passed(&wanted.name, &driver).collect(),
         driver,
         places,
         reasons: BTreeMap::new(),
@@ -203,7 +206,9 @@ impl Toolchain {
         let path = self.ask(&with(options, &format!("-print-prog-name={name}")), around)?;
         let lacks = || Unsuitable::Lacks(self.driver.clone(), name.to_owned());
         // A bare name is left to PATH.
-        let path = around.program(&path).map_err(|_| lacks())?;
+        let name_in_path = path;
+        let path = around.program(&name_in_path).map_err(|_| lacks())?;
+        self.passed.extend(around.passed(&name_in_path, &path));
         let real = self.places.add_program(&path, around)?;
         self.note(&real, &format!("the driver starts it as {name}"));
         Ok(())

@@ -45,15 +45,27 @@ impl Surroundings {
         found.next().map(|(_, value)| &**value)
     }
 
+    /// Where a program of that name could stand, in the order of `PATH`.
+    fn candidates(&self, name: &OsStr) -> impl Iterator<Item = PathBuf> {
+        let path = self.variable("PATH").unwrap_or_default();
+        std::env::split_paths(path).map(move |folder| self.folder.join(folder).join(name))
+    }
+
     /// Programs of that name in `PATH`, in its order.
     fn in_path(&self, name: &OsStr) -> impl Iterator<Item = PathBuf> {
-        let path = self.variable("PATH").unwrap_or_default();
-        let candidates =
-            std::env::split_paths(path).map(move |folder| self.folder.join(folder).join(name));
+        let candidates = self.candidates(name);
         candidates
             .filter(|candidate| is_program(candidate))
             .collect::<Vec<_>>()
             .into_iter()
+    }
+
+    /// Where in `PATH` there is no program of that name in front of the one that was found, or a launcher.
+    pub(crate) fn passed(&self, name: &OsStr, found: &Path) -> impl Iterator<Item = PathBuf> {
+        let is_looked_for = !name.as_bytes().contains(&b'/');
+        let candidates = is_looked_for.then(|| self.candidates(name));
+        let candidates = candidates.into_iter().flatten();
+        candidates.take_while(move |candidate| candidate != found)
     }
 
     /// The program that starts when this name is called.

@@ -28,6 +28,8 @@ pub(super) struct Found {
     pub(super) toolchain: Toolchain,
     /// Of all its files and links, in the order of its places.
     pub(super) stamps: Vec<(PathBuf, Option<Identity>)>,
+    /// Where in `PATH` its programs did not stand, and what did.
+    passed: Vec<(PathBuf, Option<Identity>)>,
 }
 
 /// All compilers met.
@@ -97,11 +99,19 @@ impl Found {
             .iter()
             .filter(|(_, place)| !matches!(place, Place::Folder));
         let stamps = paths.map(|(path, _)| (path.clone(), stamp(path))).collect();
-        Self { toolchain, stamps }
+        let passed = toolchain.passed.iter();
+        let passed = passed.map(|path| (path.clone(), stamp_behind(path)));
+        Self {
+            stamps,
+            passed: passed.collect(),
+            toolchain,
+        }
     }
 
     fn is_as_it_was(&self) -> bool {
+        let mut passed = self.passed.iter();
         self.stamps.iter().all(|(path, was)| stamp(path) == *was)
+            && passed.all(|(path, was)| stamp_behind(path) == *was)
     }
 }
 
@@ -119,6 +129,11 @@ fn stamp(path: &Path) -> Option<Identity> {
     fs::symlink_metadata(path)
         .ok()
         .map(|found| Identity::of(&found))
+}
+
+/// Of what a link leads to.
+fn stamp_behind(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|found| Identity::of(&found))
 }
 
 fn of(language: Language) -> toolchain::Language {
