@@ -209,6 +209,35 @@ fn a_compiler_that_is_a_script_runs_here() {
     );
 }
 
+/// As Buildroot has its cross compilers.
+#[test]
+fn a_compiler_that_a_program_starts_with_options_of_its_own_comes_along() {
+    let (project, server) = (Project::new(1), Setup::of(Side::Ours).start());
+    project.tree.write(
+        "w/wrapper.c",
+        "#include <unistd.h>
+        int main(int count, char **words) {
+            char *all[count + 2];
+            all[0] = REAL; all[1] = \"-DWRAPPED\";
+            for (int at = 1; at <= count; at++) all[at + 1] = words[at];
+            execv(all[0], all);
+            return 1;
+        }\n",
+    );
+    project
+        .tree
+        .write("w/a.c", "#ifdef WRAPPED\n#include \"b.h\"\n#endif\n");
+    project.tree.write("w/b.h", "int right;\n");
+    let script = "mkdir bin
+        gcc -DREAL=\"\\\"$(command -v gcc)\\\"\" -o bin/cross-gcc wrapper.c
+        PATH=$PWD/bin:$PATH
+        cross-gcc -g -c a.c -o here.o; distcc cross-gcc -g -c a.c -o there.o
+        cmp here.o there.o; nm there.o | grep right";
+    let done = project.pump_actions(&project.client(&entry(&server, "")), script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert_eq!(project.actions(), 1, "{}", project.log());
+}
+
 /// Builds that make their own compiler have its folder in front from the start.
 #[test]
 fn a_compiler_that_comes_to_stand_earlier_in_the_path_is_the_one() {

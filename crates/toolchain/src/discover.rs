@@ -136,6 +136,9 @@ fn look(wanted: &Wanted, around: &Surroundings) -> Result<Toolchain, Unsuitable>
         needs_library_path: false,
     };
     toolchain.note(&real, "the driver");
+    if family == Family::Gcc {
+        toolchain.add_driver_behind(&said, &real, around)?;
+    }
     match family {
         Family::Gcc => toolchain.add_gcc(wanted, around)?,
         Family::Clang => toolchain.add_clang(&said, wanted, around)?,
@@ -147,6 +150,31 @@ fn look(wanted: &Wanted, around: &Surroundings) -> Result<Toolchain, Unsuitable>
 }
 
 impl Toolchain {
+    /// The driver that the program called as one starts with more options: cross compilers come like that. gcc says by
+    /// which name it was started.
+    fn add_driver_behind(
+        &mut self,
+        said: &str,
+        called: &Path,
+        around: &Surroundings,
+    ) -> Result<(), Unsuitable> {
+        let mut lines = said.lines();
+        let Some(name) = lines.find_map(|line| line.strip_prefix("COLLECT_GCC=")) else {
+            return Ok(());
+        };
+        let Ok(behind) = around.program(OsStr::new(name)) else {
+            return Ok(());
+        };
+        if behind.canonicalize().is_ok_and(|real| real == called) {
+            return Ok(());
+        }
+        let real = self.places.add_program(&behind, around)?;
+        self.note(&real, &format!("{} starts it", called.display()));
+        let passed = around.passed(OsStr::new(name), &behind);
+        self.passed.extend(passed);
+        Ok(())
+    }
+
     fn add_gcc(&mut self, wanted: &Wanted, around: &Surroundings) -> Result<(), Unsuitable> {
         let options = &wanted.options;
         for program in wanted.language.program().into_iter().chain(["as"]) {
