@@ -5,9 +5,11 @@
 //!
 //! Reading order: [`extension`] (what a file name says), [`options`] (what an option is about), [`mod@plan`] (can this command be
 //! distributed?), [`client`] (the commands a client runs or sends), [`server`] (the commands a
-//! server runs), [`mod@hermetic`] (what a compile needs in a root of its own), [`makefile`] (dependency files).
+//! server runs), [`mod@hermetic`] (what a compile needs in a root of its own), [`makefile`] (dependency files),
+//! [`assembler_text`] (what assembler text in a source reads).
 #![forbid(unsafe_code)]
 
+pub mod assembler_text;
 pub mod client;
 mod compile;
 pub mod extension;

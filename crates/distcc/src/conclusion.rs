@@ -173,10 +173,14 @@ impl Here<'_> {
         Exit::IO_ERROR
     }
 
-    /// Where the source cannot be preprocessed, no host is to blame: the compiler says why, once.
+    /// Where the source cannot be preprocessed, or not sent, no host is to blame: the compiler says why, once.
     #[cold]
     pub(crate) fn without_source(&mut self, host: &Host, error: PreprocessError) -> Exit {
         let settings = self.settings;
+        // No host was ever to have it, as with options that keep a command here.
+        if matches!(error, PreprocessError::Assembler) {
+            return self.run(&WhyLocal::Source(error));
+        }
         // A source that cannot be read is no compiler's failure.
         let skip = settings.skip_local_retry
             && !matches!(error, PreprocessError::Io(_) | PreprocessError::TooLong(_));
@@ -202,7 +206,7 @@ impl Here<'_> {
                 failed(format_args!(" failed with exit code {}", code.code()));
                 code
             }
-            PreprocessError::Io(_) | PreprocessError::TooLong(_) => {
+            PreprocessError::Io(_) | PreprocessError::TooLong(_) | PreprocessError::Assembler => {
                 failed(format_args!(" failed: {error}"));
                 Exit::IO_ERROR
             }

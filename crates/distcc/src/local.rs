@@ -34,7 +34,7 @@ pub(crate) enum WhyLocal {
     NoAction(OsString),
     /// The host list put this machine first.
     Chosen,
-    /// The source cannot be preprocessed; the compiler will say why.
+    /// The source cannot be preprocessed, and the compiler will say why; or only an assembler here can make of it what is meant.
     Source(PreprocessError),
     /// There is no host list, or none that makes sense.
     NoHostList,

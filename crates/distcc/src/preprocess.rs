@@ -17,6 +17,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use command::Compile;
+use command::assembler_text::reads_files;
 
 use crate::child::{self, Child};
 use crate::log::{Reason, Words};
@@ -48,6 +49,8 @@ pub(crate) enum PreprocessError {
     Io(io::Error),
     /// The text is longer than we send.
     TooLong(usize),
+    /// The text has the assembler read files, which would be a server's.
+    Assembler,
 }
 
 impl fmt::Display for PreprocessError {
@@ -59,6 +62,7 @@ impl fmt::Display for PreprocessError {
             }
             Self::Io(error) => write!(f, "cannot read the source: {}", Reason(error)),
             Self::TooLong(bytes) => write!(f, "{bytes} bytes of source are too many to send"),
+            Self::Assembler => f.write_str(".incbin or .include in the source reads files here"),
         }
     }
 }
@@ -190,16 +194,22 @@ impl Running {
         }
         let text = Text::written_to(self.stdout).map_err(PreprocessError::Io)?;
         Ok(Preprocessed {
-            text: bounded(text)?,
+            text: fit_to_send(text)?,
             stderr,
         })
     }
 }
 
-fn bounded(text: Text) -> Result<Text, PreprocessError> {
-    match text.len() {
-        bytes if bytes > MAX_SOURCE_BYTES => Err(PreprocessError::TooLong(bytes)),
-        _ => Ok(text),
+/// A text that means the same on a server.
+fn fit_to_send(text: Text) -> Result<Text, PreprocessError> {
+    let bytes = text.len();
+    if bytes > MAX_SOURCE_BYTES {
+        return Err(PreprocessError::TooLong(bytes));
+    }
+    let reads_files = reads_files(&text.read().map_err(PreprocessError::Io)?);
+    match reads_files {
+        true => Err(PreprocessError::Assembler),
+        false => Ok(text),
     }
 }
 
@@ -207,7 +217,7 @@ fn bounded(text: Text) -> Result<Text, PreprocessError> {
 fn read_preprocessed(input: &OsStr) -> Result<Preprocessed, PreprocessError> {
     let text = std::fs::read(input).map_err(PreprocessError::Io)?;
     Ok(Preprocessed {
-        text: bounded(Text::Bytes(text))?,
+        text: fit_to_send(Text::Bytes(text))?,
         stderr: Vec::new(),
     })
 }

@@ -16,12 +16,11 @@ mod text;
 
 use std::fmt;
 
+use command::assembler_text::reads_files;
+
 pub(crate) use has_include::{Asked, asked_through};
 use has_include::{asked_by_operator, is_only_named};
-use text::{
-    Mention, ends_as_directive, find, is_name_byte, may_be_directive, mentions, splice, trim_start,
-    words,
-};
+use text::{ends_as_directive, find, may_be_directive, splice, trim_start, words};
 
 /// What was found in one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +86,7 @@ pub(crate) fn scan(content: &[u8]) -> Facts {
         }
     };
     block(asks_for_embed(text), Blocker::Embed);
-    block(assembler_reads(text), Blocker::Assembler);
+    block(reads_files(text), Blocker::Assembler);
     let times = [&b"__TIMESTAMP__"[..], b"__DATE__", b"__TIME__"];
     let asks_for_time = times.iter().any(|name| find(text, name).is_some());
     block(asks_for_time, Blocker::Time);
@@ -145,32 +144,6 @@ fn asks_for_embed(text: &[u8]) -> bool {
     words(text, b"embed").any(|at| ends_as_directive(at.before))
         || words(text, b"__has_embed")
             .any(|at| may_be_directive(at.before) && !is_only_named(at.before))
-}
-
-fn assembler_reads(text: &[u8]) -> bool {
-    let is_directive = |at: &Mention<'_>| {
-        !is_member(at.before) && !at.after.first().copied().is_some_and(is_name_byte)
-    };
-    mentions(text, b".incbin").any(|at| is_directive(&at))
-        || mentions(text, b".include").any(|at| {
-            // A string must follow, in a string: other things are initialisers and the like.
-            is_directive(&at)
-                && at
-                    .after
-                    .trim_ascii_start()
-                    .first()
-                    .is_none_or(|byte| matches!(byte, b'"' | b'\\' | b'%' | b'{'))
-        })
-}
-
-/// Whether a dot behind `before` selects a member. The letter of an escape (`"\n.incbin"`) is
-/// not the end of a name.
-fn is_member(before: &[u8]) -> bool {
-    match before {
-        [.., b'\\', _] => false,
-        [.., last] => is_name_byte(*last) || matches!(last, b')' | b']'),
-        [] => false,
-    }
 }
 
 /// Names as they stand in directives.
