@@ -1,11 +1,11 @@
 //! The commands that a client runs itself or sends, made from a [`Compile`].
 //!
-//! Seven questions, a file each: what the preprocessor is called with and what is left for the
+//! Eight questions, a file each: what the preprocessor is called with and what is left for the
 //! server (`preprocess.rs`), how the compiler is asked for the files a compile opens
 //! (`closure.rs`), which dependency file a compile writes (`dependencies.rs`), and which
 //! options keep a command here (`local_option.rs`), which only seem to (`tools_chosen.rs`), what
-//! asks for this very machine (`native.rs`), and which working folder debug information names
-//! (`folder.rs`). Here is what comes before a plan: words that stand for
+//! asks for this very machine (`native.rs`), which working folder debug information names
+//! (`folder.rs`), and what becomes of an old output (`output.rs`). Here is what comes before a plan: words that stand for
 //! other words.
 
 mod closure;
@@ -13,6 +13,7 @@ mod dependencies;
 mod folder;
 mod local_option;
 pub mod native;
+mod output;
 mod preprocess;
 pub(crate) mod tools_chosen;
 
@@ -26,6 +27,7 @@ use crate::{Compile, extension, option};
 pub use dependencies::Dependencies;
 pub(crate) use local_option::judge;
 pub use local_option::{LocalOption, Why, lost_output};
+pub use output::Manner;
 pub use tools_chosen::Choice;
 
 /// A `-Wp,-MD` or `-Wp,-MMD` without the file name that has to follow it.

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use command::client::native;
+use command::client::{Manner, native};
 use protocol::include::Query;
 use protocol::jobs::{Answer, Done, Question, socket_beside};
 use protocol::request::Limits;
@@ -106,13 +106,15 @@ fn asked(words: &[OsString], settings: &Settings) -> Option<Attempt> {
         Ok(Answer::Done(done)) if is_doubtful(&done, settings) => {
             Some(Attempt::Doubtful(done.host))
         }
-        Ok(Answer::Done(done)) => Some(match conclude(&done, raced, settings) {
-            Ok(exit) => Attempt::Done(exit),
-            Err(why) => {
-                log.warning("", format_args!("{why}; going on without it"));
-                Attempt::NotDone(NotDone::Away(why.into()))
-            }
-        }),
+        Ok(Answer::Done(done)) => Some(
+            match conclude(&done, &question.query.argv, raced, settings) {
+                Ok(exit) => Attempt::Done(exit),
+                Err(why) => {
+                    log.warning("", format_args!("{why}; going on without it"));
+                    Attempt::NotDone(NotDone::Away(why.into()))
+                }
+            },
+        ),
         Ok(Answer::Here(why)) => {
             log.info("", format_args!("no action: {}", why.display()));
             Some(Attempt::NotDone(NotDone::Refused(why)))
@@ -254,11 +256,16 @@ fn is_special(file: &OsStr) -> bool {
     fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// Writes what was made, and says what the compiler said.
+/// Writes what was made by `argv`, and says what the compiler said.
 ///
 /// # Errors
 /// There is no result, or it cannot be written; in words. Then the compiler here knows better.
-fn conclude(done: &Done, raced: bool, settings: &Settings) -> Result<Exit, String> {
+fn conclude(
+    done: &Done,
+    argv: &[OsString],
+    raced: bool,
+    settings: &Settings,
+) -> Result<Exit, String> {
     let host = done.host.display();
     if was_killed(done) {
         return Err(format!("the compiler was ended by a signal on {host}"));
@@ -277,7 +284,11 @@ fn conclude(done: &Done, raced: bool, settings: &Settings) -> Result<Exit, Strin
         }
     }
     for (name, content) in &done.files {
-        if let Err(error) = output::write(name, content) {
+        let manner = match *name == done.output {
+            true => Manner::of(argv),
+            false => Manner::InPlace,
+        };
+        if let Err(error) = output::write(name, content, manner) {
             let name = name.display();
             return Err(format!(
                 "failed to write {name} from {host}: {}",

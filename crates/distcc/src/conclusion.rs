@@ -5,6 +5,7 @@
 use std::ffi::{OsStr, OsString};
 
 use command::Compile;
+use command::client::Manner;
 use hosts::Host;
 use protocol::Version;
 
@@ -105,8 +106,8 @@ impl Here<'_> {
 
     /// Writes the files of a successful answer; else which one could not be written, and why.
     fn write(&self, answer: &Answer) -> Result<(), (OsString, std::io::Error)> {
-        let write = |path: &OsStr, content: &[u8]| {
-            output::write(path, content).map_err(|error| (path.to_owned(), error))
+        let write = |path: &OsStr, content: &[u8], manner| {
+            output::write(path, content, manner).map_err(|error| (path.to_owned(), error))
         };
         let compile = self.compile;
         let wanted = match answer.version {
@@ -115,9 +116,10 @@ impl Here<'_> {
         };
         // First: a new object means that all is well, also to the next `make`.
         if let Some(wanted) = wanted.as_ref().filter(|wanted| !wanted.append) {
-            write(&wanted.file, &answer.dependencies)?;
+            write(&wanted.file, &answer.dependencies, Manner::InPlace)?;
         }
-        write(compile.output(), &answer.object)?;
+        let manner = Manner::of(compile.argv());
+        write(compile.output(), &answer.object, manner)?;
         match wanted {
             // Last: it could be added twice otherwise.
             Some(wanted) if wanted.append => output::append(&wanted.file, &answer.dependencies)

@@ -4,14 +4,18 @@
 //! deadly signals held back for this short time, so that neither half a file nor a temporary one
 //! is left by us or by a signal.
 //!
-//! Targets that are no regular files are treated as the compiler would (gcc with GNU as): a link
-//! to a file with content is replaced, one to an empty or missing file is followed, and devices
-//! are written to. An empty file, which may be one of `mktemp`, gives its rights to the result.
+//! What stands at the place of a result is treated as the compiler would ([`Manner`]), and devices are written to. What the
+//! compiler would fail at is an error here.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use command::client::Manner;
+use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 
 use crate::signals::Blocked;
 
@@ -19,12 +23,15 @@ use crate::signals::Blocked;
 const MAX_NAMES: u32 = 100;
 
 /// Writes a result. Its folder has to exist.
-pub(crate) fn write(target: &OsStr, content: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// Whatever the system says; also where it says nothing, but to a compiler of this manner.
+pub(crate) fn write(target: &OsStr, content: &[u8], manner: Manner) -> io::Result<()> {
     let target = Path::new(target);
-    match kind(target)? {
-        Target::Absent => put(target, content, None),
-        Target::Replaced(found) => put(target, content, Some(&found)),
-        Target::WrittenTo => File::create(target)?.write_all(content),
+    match place(target, manner)? {
+        Place::Free => put(target, content, None),
+        Place::Taken(rights) => put(target, content, Some(rights)),
+        Place::Kept => File::create(target)?.write_all(content),
     }
 }
 
@@ -35,47 +42,64 @@ pub(crate) fn append(target: &OsStr, content: &[u8]) -> io::Result<()> {
 }
 
 /// What is at the place of a result.
-enum Target {
-    Absent,
-    /// Something that makes room for a new file.
-    Replaced(Metadata),
-    /// Something that stays.
-    WrittenTo,
+enum Place {
+    /// Nothing.
+    Free,
+    /// Something that makes room for a new file, to which it may leave its rights.
+    Taken(Option<Permissions>),
+    /// Something that is written to.
+    Kept,
 }
 
-fn kind(target: &Path) -> io::Result<Target> {
+fn place(target: &Path, manner: Manner) -> io::Result<Place> {
     let found = match fs::symlink_metadata(target) {
         Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Target::Absent),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Place::Free),
         Err(error) => return Err(error),
     };
-    let is_replaced = if found.is_symlink() {
-        fs::metadata(target).is_ok_and(|end| end.is_file() && end.len() > 0)
-    } else {
-        found.is_file()
+    // Nothing, at the end of a link that leads nowhere.
+    let end = match found.is_symlink() {
+        true => fs::metadata(target).ok(),
+        false => Some(found.clone()),
     };
-    Ok(match is_replaced {
-        true => Target::Replaced(found),
-        false => Target::WrittenTo,
+    let is_file = end.as_ref().is_none_or(Metadata::is_file);
+    let is_full = end.as_ref().is_some_and(|end| end.len() > 0);
+    Ok(match manner {
+        Manner::Assembler if is_full && (is_file || found.is_symlink()) => Place::Taken(None),
+        Manner::Renamed if is_file => {
+            if end.is_some() {
+                access(target, Access::WRITE_OK)?;
+            }
+            Place::Taken(None)
+        }
+        // Where nobody can tell, a whole file takes the place of one that would be written to.
+        Manner::Assembler | Manner::InPlace if found.is_file() && is_ours_alone(&found) => {
+            access(target, Access::WRITE_OK)?;
+            Place::Taken(Some(found.permissions()))
+        }
+        _ => Place::Kept,
     })
 }
 
-/// Makes a new file in the place of what was `found` there.
-fn put(target: &Path, content: &[u8], found: Option<&Metadata>) -> io::Result<()> {
+/// Whether a file has this name only, and the owner that we would give it.
+fn is_ours_alone(found: &Metadata) -> bool {
+    found.nlink() == 1 && found.uid() == geteuid().as_raw()
+}
+
+/// Makes a new file, in the place of what was `taken`, with the rights that it left.
+fn put(target: &Path, content: &[u8], taken: Option<Option<Permissions>>) -> io::Result<()> {
     let _blocked = Blocked::new();
     let (temporary, mut file) = create_beside(target)?;
-    let empty = found.filter(|found| found.is_file() && found.len() == 0);
-    let written = empty
-        .map_or(Ok(()), |empty| file.set_permissions(empty.permissions()))
+    let is_taken = taken.is_some();
+    let written = taken
+        .flatten()
+        .map_or(Ok(()), |rights| file.set_permissions(rights))
         .and_then(|()| file.write_all(content))
         // ext4 writes a file to the disk at once when it is renamed over another, which took as
         // long as all else in here. Removed first, as compilers do.
-        .and_then(|()| {
-            if found.is_some() {
-                fs::remove_file(target)
-            } else {
-                Ok(())
-            }
+        .and_then(|()| match is_taken {
+            true => fs::remove_file(target),
+            false => Ok(()),
         })
         .and_then(|()| fs::rename(&temporary, target));
     if written.is_err() {
@@ -117,7 +141,7 @@ pub(crate) fn print(stdout: &[u8], stderr: &[&[u8]]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::PathBuf;
 
     struct Case {
@@ -135,78 +159,119 @@ mod tests {
         Case { dir, target }
     }
 
+    const ALL: [Manner; 3] = [Manner::Assembler, Manner::InPlace, Manner::Renamed];
+
     impl Case {
         /// Writes to `name`; what `t` holds then.
-        fn write(&self, name: &str) -> String {
-            write(self.dir.path().join(name).as_os_str(), b"new").unwrap();
-            fs::read_to_string(&self.target).unwrap()
+        fn write(&self, name: &str, manner: Manner) -> String {
+            write(self.dir.path().join(name).as_os_str(), b"new", manner).unwrap();
+            fs::read_to_string(&self.target).unwrap_or_default()
         }
 
         fn files(&self) -> usize {
             fs::read_dir(self.dir.path()).unwrap().count()
         }
-    }
 
-    #[test]
-    fn absent_and_regular_targets_become_new_files() {
-        let absent = case(None);
-        assert_eq!(absent.write("t"), "new");
-        let before = absent.target.metadata().unwrap().ino();
-        assert_eq!(absent.write("t"), "new");
-        assert_ne!(absent.target.metadata().unwrap().ino(), before);
-        assert_eq!(absent.files(), 1);
-    }
-
-    #[test]
-    fn an_empty_file_gives_its_rights_to_the_result() {
-        for (content, kept) in [("", true), ("old", false)] {
-            let case = case(Some(content));
-            let private = fs::Permissions::from_mode(0o601);
-            fs::set_permissions(&case.target, private).unwrap();
-            assert_eq!(case.write("t"), "new");
-            let mode = case.target.metadata().unwrap().permissions().mode();
-            assert_eq!(mode & 0o777 == 0o601, kept, "{mode:o}");
+        fn link(&self, target: &str) -> PathBuf {
+            let link = self.dir.path().join("l");
+            symlink(target, &link).unwrap();
+            link
         }
     }
 
     #[test]
-    fn a_link_to_content_is_replaced() {
-        let case = case(Some("old"));
-        let link = case.dir.path().join("l");
-        symlink("t", &link).unwrap();
-        assert_eq!(case.write("l"), "old");
-        assert!(link.symlink_metadata().unwrap().is_file());
-        assert_eq!(fs::read(&link).unwrap(), b"new");
+    fn absent_and_regular_targets_become_new_files() {
+        for manner in ALL {
+            let absent = case(None);
+            assert_eq!(absent.write("t", manner), "new");
+            let before = absent.target.metadata().unwrap().ino();
+            assert_eq!(absent.write("t", manner), "new");
+            assert_ne!(absent.target.metadata().unwrap().ino(), before);
+            assert_eq!(absent.files(), 1);
+        }
     }
 
     #[test]
-    fn a_link_to_nothing_is_followed() {
-        for content in [Some(""), None] {
+    fn what_would_be_written_to_gives_its_rights_to_the_result() {
+        for (manner, content, kept) in [
+            (Manner::Assembler, "", true),
+            (Manner::Assembler, "old", false),
+            (Manner::InPlace, "", true),
+            (Manner::InPlace, "old", true),
+            (Manner::Renamed, "", false),
+            (Manner::Renamed, "old", false),
+        ] {
+            let case = case(Some(content));
+            let private = fs::Permissions::from_mode(0o601);
+            fs::set_permissions(&case.target, private).unwrap();
+            assert_eq!(case.write("t", manner), "new");
+            let mode = case.target.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777 == 0o601, kept, "{manner:?} {content} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn links_are_followed_or_replaced() {
+        for (manner, content, followed) in [
+            (Manner::Assembler, Some("old"), false),
+            (Manner::Assembler, Some(""), true),
+            (Manner::Assembler, None, true),
+            (Manner::InPlace, Some("old"), true),
+            (Manner::InPlace, Some(""), true),
+            (Manner::InPlace, None, true),
+            (Manner::Renamed, Some("old"), false),
+            (Manner::Renamed, Some(""), false),
+            (Manner::Renamed, None, false),
+        ] {
             let case = case(content);
-            let link = case.dir.path().join("l");
-            symlink("t", &link).unwrap();
-            assert_eq!(case.write("l"), "new");
-            assert!(link.symlink_metadata().unwrap().is_symlink());
+            let link = case.link("t");
+            let expected = if followed {
+                "new"
+            } else {
+                content.unwrap_or("")
+            };
+            assert_eq!(case.write("l", manner), expected, "{manner:?} {content:?}");
+            assert_eq!(link.symlink_metadata().unwrap().is_symlink(), followed);
+            assert_eq!(fs::read(&link).unwrap(), b"new");
+        }
+    }
+
+    #[test]
+    fn other_names_of_a_file_that_is_written_to_stay_so() {
+        for (manner, content, expected) in [
+            (Manner::Assembler, "", "new"),
+            (Manner::Assembler, "old", "old"),
+            (Manner::InPlace, "old", "new"),
+            (Manner::Renamed, "old", "old"),
+        ] {
+            let case = case(Some(content));
+            fs::hard_link(&case.target, case.dir.path().join("l")).unwrap();
+            assert_eq!(case.write("l", manner), expected, "{manner:?} {content}");
         }
     }
 
     #[test]
     fn devices_are_written_to() {
-        write("/dev/null".as_ref(), b"new").unwrap();
-        assert!(!Path::new("/dev/null").is_file());
+        for manner in ALL {
+            let case = case(None);
+            let link = case.link("/dev/null");
+            case.write("l", manner);
+            assert!(link.symlink_metadata().unwrap().is_symlink());
+            assert!(!Path::new("/dev/null").is_file());
+        }
     }
 
     #[test]
     fn failures_leave_nothing() {
-        let case = case(None);
-        let below = case.dir.path().join("none/t");
-        assert_eq!(
-            write(below.as_os_str(), b"new").unwrap_err().kind(),
-            ErrorKind::NotFound
-        );
-        fs::create_dir(&case.target).unwrap();
-        assert!(write(case.target.as_os_str(), b"new").is_err());
-        assert_eq!(case.files(), 1);
+        for manner in ALL {
+            let case = case(None);
+            let below = case.dir.path().join("none/t");
+            let error = write(below.as_os_str(), b"new", manner).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound);
+            fs::create_dir(&case.target).unwrap();
+            assert!(write(case.target.as_os_str(), b"new", manner).is_err());
+            assert_eq!(case.files(), 1);
+        }
     }
 
     #[test]
@@ -214,7 +279,7 @@ mod tests {
         let case = case(None);
         let leftover = format!(".distcc-{}-0.tmp", std::process::id());
         fs::write(case.dir.path().join(&leftover), "half").unwrap();
-        assert_eq!(case.write("t"), "new");
+        assert_eq!(case.write("t", Manner::Assembler), "new");
         assert_eq!(case.files(), 2);
     }
 }

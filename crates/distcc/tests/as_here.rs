@@ -3,8 +3,11 @@
 
 mod support;
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
 use protocol::Version;
-use support::{FakeServer, Place, run, success};
+use support::{Distccd, FakeServer, Place, run, success};
 
 /// A command with a source that no server can compile: it runs here, for this reason, and all is as without distcc.
 #[track_caller]
@@ -46,5 +49,84 @@ fn files_that_the_assembler_reads_are_those_here() {
         "gcc -c c.i -o x.o",
     ] {
         stays(fill, words, why, "x.o");
+    }
+}
+
+/// What stands where the output goes.
+const OLD: [(&str, fn(&Place)); 11] = [
+    ("nothing", |_| {}),
+    ("a link to nothing", |place| link("t", place)),
+    ("a link to an empty file", |place| {
+        place.write("t", "");
+        link("t", place);
+    }),
+    ("a link to a file", |place| {
+        place.write("t", "old");
+        link("t", place);
+    }),
+    ("a link to a link", |place| {
+        place.write("t", "old");
+        symlink("t", place.path("u")).unwrap();
+        link("u", place);
+    }),
+    ("a link to a folder", |place| {
+        place.write("t/file", "");
+        link("t", place);
+    }),
+    ("a link to a device", |place| link("/dev/null", place)),
+    ("a link to nowhere", |place| link("no/t", place)),
+    ("a folder", |place| place.write("x/file", "")),
+    ("an empty file", |place| rights("", place)),
+    ("a file", |place| rights("old", place)),
+];
+
+fn link(target: &str, place: &Place) {
+    symlink(target, place.path("x")).unwrap();
+}
+
+fn rights(content: &str, place: &Place) {
+    place.write("x", content);
+    fs::set_permissions(place.path("x"), fs::Permissions::from_mode(0o610)).unwrap();
+}
+
+/// Kind, rights and content of what a name leads to, and whether by a link.
+fn seen(place: &Place, name: &str) -> Option<(bool, u32, Vec<u8>)> {
+    let is_link = place.path(name).symlink_metadata().ok()?.is_symlink();
+    let end = place.path(name).metadata().ok()?;
+    let content = if end.is_file() {
+        place.read(name)
+    } else {
+        Vec::new()
+    };
+    Some((is_link, end.permissions().mode(), content))
+}
+
+#[test]
+fn what_stands_in_an_outputs_place_is_treated_as_the_compiler_does() {
+    let server = Distccd::start();
+    let host = format!("127.0.0.1:{}", server.port);
+    for words in [
+        "gcc -c a.c -o x",
+        "gcc -S a.c -o x",
+        "clang -c a.c -o x",
+        "clang -S a.c -o x",
+        "clang -fno-integrated-as -c a.c -o x",
+    ] {
+        for (what, fill) in OLD {
+            let (place, reference) = (Place::new(), Place::new());
+            fill(&place);
+            fill(&reference);
+            let local = reference.local(words);
+            let outcome = run(&mut place.distcc(&host, words));
+            assert_eq!(outcome.code, local.code, "{words}, {what}: {outcome:?}");
+            assert_eq!(place.names(), reference.names(), "{words}, {what}");
+            for name in ["x", "t"] {
+                let (ours, theirs) = (seen(&place, name), seen(&reference, name));
+                assert!(
+                    ours == theirs,
+                    "{words}, {what}: {name} {ours:?}\n{theirs:?}"
+                );
+            }
+        }
     }
 }
