@@ -1,16 +1,17 @@
 //! The commands that a client runs itself or sends, made from a [`Compile`].
 //!
-//! Eight questions, a file each: what the preprocessor is called with and what is left for the
+//! Nine questions, a file each: what the preprocessor is called with and what is left for the
 //! server (`preprocess.rs`), how the compiler is asked for the files a compile opens
-//! (`closure.rs`), which dependency file a compile writes (`dependencies.rs`), and which
+//! (`closure.rs`), which dependency file a compile writes (`dependencies.rs`), which
 //! options keep a command here (`local_option.rs`), which only seem to (`tools_chosen.rs`), what
 //! asks for this very machine (`native.rs`), which working folder debug information names
-//! (`folder.rs`), and what becomes of an old output (`output.rs`). Here is what comes before a plan: words that stand for
-//! other words.
+//! (`folder.rs`), what becomes of an old output (`output.rs`), and which language the source is
+//! in (`language.rs`). Here is what comes before a plan: words that stand for other words.
 
 mod closure;
 mod dependencies;
 mod folder;
+mod language;
 mod local_option;
 pub mod native;
 mod output;
@@ -22,7 +23,7 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::options::{self, Class};
-use crate::{Compile, extension, option};
+use crate::{extension, option};
 
 pub use dependencies::Dependencies;
 pub(crate) use local_option::judge;
@@ -152,18 +153,10 @@ pub fn response_file(argv: &[OsString]) -> Option<&OsStr> {
     options.find(|word| word.as_bytes().starts_with(b"@"))
 }
 
-impl Compile {
-    /// Whether the source is preprocessed already, so that only protocols 1 and 2 can send it.
-    #[must_use]
-    pub fn input_is_preprocessed(&self) -> bool {
-        extension::source(self.input()).is_some_and(|source| source.preprocessed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{argv, compile};
+    use crate::testing::argv;
 
     fn check_wp(command: &str, expected: &str) {
         assert_eq!(expand_wp(&argv(command)), Ok(argv(expected)), "{command}");
@@ -248,11 +241,5 @@ mod tests {
         assert_eq!(response_file(&argv("cc -c a.c")), None);
         assert_eq!(response_file(&argv("@cc -c x@y")), None);
         assert_eq!(response_file(&argv("cc -c @x @y")), Some(OsStr::new("@x")));
-    }
-
-    #[test]
-    fn knows_preprocessed_sources() {
-        assert!(compile("cc -c a.ii").input_is_preprocessed());
-        assert!(!compile("cc -c a.cc").input_is_preprocessed());
     }
 }

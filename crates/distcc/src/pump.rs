@@ -44,7 +44,7 @@ fn is_possible(job: &Compile, settings: &Settings, limits: Limits) -> bool {
     let port = settings.pump.port.as_deref();
     if discrepancy::limit_is_reached(port, limits.max_discrepancy) {
         false
-    } else if job.input_is_preprocessed() {
+    } else if job.input_is_named_preprocessed() {
         refuse(format_args!(
             "cannot use distcc_pump on already preprocessed file (such as emitted by ccache)"
         ))

@@ -130,3 +130,72 @@ fn what_stands_in_an_outputs_place_is_treated_as_the_compiler_does() {
         }
     }
 }
+
+/// Runs `words` on the packaged server and without it: code, messages and files are the same.
+#[track_caller]
+fn check_on(server: &Distccd, fill: impl Fn(&Place), words: &str, variables: &[(&str, &str)]) {
+    let (place, reference) = (Place::new(), Place::new());
+    fill(&place);
+    fill(&reference);
+    let mut local = reference.command(words.split(' ').next().unwrap());
+    let local = run(local
+        .args(words.split(' ').skip(1))
+        .envs(variables.iter().copied()));
+    let mut distcc = place.distcc(&format!("127.0.0.1:{}", server.port), words);
+    // A compile that fails there is an error with this, where one that belongs here runs all the same. The driver's messages
+    // begin with its name.
+    distcc
+        .env("DISTCC_FALLBACK", "0")
+        .env("DISTCC_NO_REWRITE_CROSS", "1")
+        .envs(variables.iter().copied());
+    let outcome = run(&mut distcc);
+    assert_eq!(outcome.code, local.code, "{words}: {outcome:?}");
+    let said = outcome.stderr.lines();
+    let said: Vec<_> = said.filter(|line| !line.starts_with("distcc[")).collect();
+    assert_eq!(said, local.stderr.lines().collect::<Vec<_>>(), "{words}");
+    assert_eq!(place.names(), reference.names(), "{words}");
+    for name in place.names() {
+        assert!(
+            place.read(&name) == reference.read(&name),
+            "{words}: {name}"
+        );
+    }
+}
+
+#[test]
+fn a_source_is_in_the_language_that_is_said() {
+    let server = Distccd::start();
+    let fill = |place: &Place| {
+        // Names in debug information and symbols are those that the text says. `linux` is a macro where there are macros.
+        for name in ["name.i", "name.ii", "name.c"] {
+            place.write(name, "# 1 \"n.c\"\nstruct s { int linux; } v;\n");
+        }
+        for name in ["macro.i", "macro.ii", "macro.c"] {
+            place.write(name, "# 1 \"m.c\"\n#define X 1\nint x = X;\n");
+        }
+    };
+    for words in [
+        "gcc -c name.i",
+        "g++ -c name.ii",
+        "gcc -x c -c macro.i",
+        "gcc -x c -MD -c macro.ii -o sub.o",
+        "gcc -x c++ -c macro.ii",
+        "gcc -x c++ -c macro.i",
+        "gcc -x c++ -x cpp-output -c name.i",
+        "gcc -c macro.c -o z.o -x c",
+        "gcc -c macro.c -x c++ -o z.o",
+        "clang -c macro.c -o z.o -x c",
+        "clang++ -c macro.c",
+        "clang++ -x c++ -c macro.c",
+    ] {
+        check_on(&server, fill, words, &[]);
+    }
+    for words in ["gcc -x c -c name.i", "gcc -x c++ -c name.ii"] {
+        let (place, reference) = (Place::new(), Place::new());
+        fill(&place);
+        fill(&reference);
+        let host = format!("127.0.0.1:{}", server.port);
+        let outcome = run(&mut place.distcc(&host, words));
+        outcome.assert_says(1, &reference.local(words).stderr);
+    }
+}

@@ -48,7 +48,7 @@ impl Compile {
     /// of preprocessed text (or macros like `linux` would be expanded a second time).
     #[must_use]
     pub fn stripped_command(&self) -> Vec<OsString> {
-        stripped(&self.argv)
+        stripped(&self.words_for_text())
     }
 
     /// The option, if there is one, that only a preprocessor of this machine obeys: one that chooses

@@ -155,6 +155,37 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        row: "`-x` behind the source, plain mode",
+        modes: &[Mode::Plain],
+        mend: |theirs, _| {
+            reworded(theirs, |argv| {
+                let said = |words: &[String]| words[0] == "-x" && words[1].starts_with('c');
+                let source = argv.iter().position(|word| word.contains(".c"));
+                let late = argv
+                    .windows(2)
+                    .position(said)
+                    .filter(|&at| Some(at) > source);
+                late.map_or(argv.to_vec(), |at| [&argv[..at], &argv[at + 2..]].concat())
+            })
+        },
+    },
+    Difference {
+        row: "`clang++ -c a.c`, plain mode",
+        modes: &[Mode::Plain],
+        mend: |theirs, _| {
+            reworded(theirs, |argv| {
+                let source = argv.iter().position(|word| word == "a.c");
+                match source.filter(|_| argv[0].starts_with("clang++")) {
+                    Some(at) => {
+                        let language = ["-x".into(), "c++-cpp-output".into()];
+                        [&argv[..at], &language, &argv[at..]].concat()
+                    }
+                    None => argv.to_vec(),
+                }
+            })
+        },
+    },
+    Difference {
         row: "`-x c` with preprocessed text",
         modes: &[Mode::Plain],
         mend: |theirs, _| {
