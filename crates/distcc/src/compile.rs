@@ -107,6 +107,14 @@ fn planned(words: &[OsString], settings: &Settings) -> Result<Compile, WhyLocal>
         Plan::Distribute(compile) => compiler_name::rewrite(compile, settings),
         Plan::Local(why) => return Err(WhyLocal::Command(why)),
     };
+    // No preprocessor runs, which would write it; gcc writes a rule for such a source, too.
+    let variable = settings.dependencies_output.as_deref();
+    if compile.input_is_preprocessed()
+        && variable.is_some()
+        && compile.dependencies(variable).is_some()
+    {
+        return Err(WhyLocal::Variable("DEPENDENCIES_OUTPUT"));
+    }
     match compile
         .local_option()
         .or_else(|| tools_chosen::that_matters(&compile, &settings.children.path))

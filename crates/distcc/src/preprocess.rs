@@ -175,9 +175,6 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(stdout.try_clone().map_err(PreprocessError::Io)?)
             .stderr(stderr.try_clone().map_err(PreprocessError::Io)?);
-        if let Some(value) = dependencies_output(settings.dependencies_output.as_deref(), job) {
-            command.env("DEPENDENCIES_OUTPUT", value);
-        }
         Ok(Self {
             child: Child::spawn_group(&mut command).map_err(PreprocessError::CannotRun)?,
             stdout,
@@ -220,34 +217,4 @@ fn read_preprocessed(input: &OsStr) -> Result<Preprocessed, PreprocessError> {
         text: fit_to_send(Text::Bytes(text))?,
         stderr: Vec::new(),
     })
-}
-
-/// `DEPENDENCIES_OUTPUT` for the preprocessor, which does not know the output's name and would
-/// make the target from the source's. The value may name a target behind the file; if the user's
-/// does not, ours does.
-fn dependencies_output(value: Option<&OsStr>, job: &Compile) -> Option<OsString> {
-    let mut value = value?.to_owned();
-    if value.as_encoded_bytes().contains(&b' ') {
-        return None;
-    }
-    value.push(" ");
-    value.push(job.output());
-    Some(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_environments_dependency_file_gets_its_target() {
-        let argv = ["cc", "-c", "a.c", "-o", "d/a.o"].map(OsString::from);
-        let command::Plan::Distribute(job) = command::plan(&argv) else {
-            panic!("a plain compile");
-        };
-        let check = |value: Option<&str>| dependencies_output(value.map(OsStr::new), &job);
-        assert_eq!(check(Some("x.d")).unwrap(), "x.d d/a.o");
-        assert_eq!(check(Some("x.d t")), None);
-        assert_eq!(check(None), None);
-    }
 }

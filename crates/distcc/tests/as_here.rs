@@ -154,7 +154,8 @@ fn check_on(server: &Distccd, fill: impl Fn(&Place), words: &str, variables: &[(
     let said: Vec<_> = said.filter(|line| !line.starts_with("distcc[")).collect();
     assert_eq!(said, local.stderr.lines().collect::<Vec<_>>(), "{words}");
     assert_eq!(place.names(), reference.names(), "{words}");
-    for name in place.names() {
+    let is_file = |name: &String| place.path(name).is_file();
+    for name in place.names().into_iter().filter(is_file) {
         assert!(
             place.read(&name) == reference.read(&name),
             "{words}: {name}"
@@ -197,5 +198,30 @@ fn a_source_is_in_the_language_that_is_said() {
         let host = format!("127.0.0.1:{}", server.port);
         let outcome = run(&mut place.distcc(&host, words));
         outcome.assert_says(1, &reference.local(words).stderr);
+    }
+}
+
+#[test]
+fn a_variable_that_asks_for_dependencies_is_obeyed_as_by_the_compiler() {
+    let server = Distccd::start();
+    let fill = |place: &Place| {
+        place.write("sub/a.c", "#include \"a.h\"\n");
+        place.write("sub/a.h", "int a;\n");
+        place.write("c.i", "# 1 \"c.c\"\nint c;\n");
+        place.write("old", "b.o: b.c\n");
+    };
+    for words in [
+        "gcc -c a.c -o z.o",
+        "gcc -c sub/a.c -o z.o",
+        "gcc -S sub/a.c",
+        "gcc -MD -c sub/a.c -o z.o",
+        "gcc -c c.i -o z.o",
+        "clang -c sub/a.c -o z.o",
+        "clang -c c.i -o z.o",
+    ] {
+        for value in ["deps", "old", "deps the target"] {
+            let variables = [("DEPENDENCIES_OUTPUT", value)];
+            check_on(&server, fill, words, &variables);
+        }
     }
 }

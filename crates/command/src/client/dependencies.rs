@@ -67,6 +67,9 @@ impl Compile {
                 append: false,
             });
         }
+        if calls_clang(&self.argv) {
+            return None;
+        }
         let mut words = from_environment?.as_bytes().splitn(2, |&byte| byte == b' ');
         let file = words.next().filter(|file| !file.is_empty())?;
         let target = words
@@ -230,5 +233,6 @@ mod tests {
         check("cc -c a.c -o b.o", Some("e"), Some(("e", Some("a.o"))));
         check("cc -c a.c -o b.o", Some(""), None);
         check("cc -c a.c -MD -MF f", Some("e t"), Some(("f", Some("a.o"))));
+        check("clang -c a.c -o b.o", Some("e t"), None);
     }
 }
