@@ -180,7 +180,7 @@ impl Here<'_> {
     pub(crate) fn without_source(&mut self, host: &Host, error: PreprocessError) -> Exit {
         let settings = self.settings;
         // No host was ever to have it, as with options that keep a command here.
-        if matches!(error, PreprocessError::Assembler) {
+        if error.is_no_failure() {
             return self.run(&WhyLocal::Source(error));
         }
         // A source that cannot be read is no compiler's failure.
@@ -208,7 +208,7 @@ impl Here<'_> {
                 failed(format_args!(" failed with exit code {}", code.code()));
                 code
             }
-            PreprocessError::Io(_) | PreprocessError::TooLong(_) | PreprocessError::Assembler => {
+            error => {
                 failed(format_args!(" failed: {error}"));
                 Exit::IO_ERROR
             }

@@ -51,6 +51,15 @@ pub(crate) enum PreprocessError {
     TooLong(usize),
     /// The text has the assembler read files, which would be a server's.
     Assembler,
+    /// The result shows the source itself.
+    ShowsSource,
+}
+
+impl PreprocessError {
+    /// Whether all is well, but not for any server.
+    pub(crate) fn is_no_failure(&self) -> bool {
+        matches!(self, Self::Assembler | Self::ShowsSource)
+    }
 }
 
 impl fmt::Display for PreprocessError {
@@ -63,6 +72,7 @@ impl fmt::Display for PreprocessError {
             Self::Io(error) => write!(f, "cannot read the source: {}", Reason(error)),
             Self::TooLong(bytes) => write!(f, "{bytes} bytes of source are too many to send"),
             Self::Assembler => f.write_str(".incbin or .include in the source reads files here"),
+            Self::ShowsSource => f.write_str("-fverbose-asm shows lines of the source"),
         }
     }
 }
@@ -113,6 +123,9 @@ impl Source {
         scheduler: &Scheduler<'_>,
     ) -> Result<(), PreprocessError> {
         if let Self::NotStarted = self {
+            if job.shows_source() {
+                return Err(PreprocessError::ShowsSource);
+            }
             *self = if job.input_is_preprocessed() {
                 Self::Done(read_preprocessed(job.input())?)
             } else {

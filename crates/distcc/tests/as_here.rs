@@ -52,8 +52,31 @@ fn files_that_the_assembler_reads_are_those_here() {
     }
 }
 
+#[test]
+fn assembler_text_shows_the_source() {
+    let fill = |place: &Place| {
+        place.write("a.c", "int f(int a)\n{\n  return a * 2;\n}\n");
+        place.write("a.i", "# 1 \"a.c\"\nint f(int a)\n{\n  return a * 2;\n}\n");
+    };
+    let why = "-fverbose-asm shows lines of the source";
+    for words in [
+        "gcc -fverbose-asm -S a.c -o x.s",
+        "gcc -fverbose-asm -S a.i -o x.s",
+    ] {
+        stays(fill, words, why, "x.s");
+    }
+    // Elsewhere there is nothing to be seen of it.
+    let server = Distccd::start();
+    for words in ["gcc -fverbose-asm -c a.c", "clang -fverbose-asm -S a.c"] {
+        check_on(&server, fill, words, &[]);
+    }
+}
+
+/// Puts something where the output goes.
+type Old = fn(&Place);
+
 /// What stands where the output goes.
-const OLD: [(&str, fn(&Place)); 11] = [
+const OLD: [(&str, Old); 11] = [
     ("nothing", |_| {}),
     ("a link to nothing", |place| link("t", place)),
     ("a link to an empty file", |place| {

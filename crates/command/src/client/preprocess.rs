@@ -62,6 +62,21 @@ impl Compile {
             Some(self.argv[at + 1].as_os_str())
         })
     }
+
+    /// Whether the result shows lines of the source, which preprocessed text does not have: gcc's `-S -fverbose-asm`
+    /// (with `-c` they are comments, that leave no trace).
+    #[must_use]
+    pub fn shows_source(&self) -> bool {
+        let options = || option::options_of(&self.argv).map(|index| self.argv[index].as_bytes());
+        let wish = |word: &[u8]| match word {
+            b"-fverbose-asm" => Some(true),
+            b"-fno-verbose-asm" => Some(false),
+            _ => None,
+        };
+        options().filter_map(wish).last() == Some(true)
+            && options().any(|word| word == b"-S")
+            && !calls_clang(&self.argv)
+    }
 }
 
 fn stripped(argv: &[OsString]) -> Vec<OsString> {
@@ -191,6 +206,20 @@ mod tests {
             let compile = compile(&format!("clang {words} -c a.c"));
             let found = compile.preprocessed_here_for();
             assert_eq!(found, expected.map(OsStr::new), "{words}");
+        }
+    }
+
+    #[test]
+    fn gccs_verbose_assembler_text_shows_the_source() {
+        for (command, expected) in [
+            ("gcc -S -fverbose-asm a.c", true),
+            ("gcc -fverbose-asm -S -c a.i", true),
+            ("gcc -fverbose-asm -c a.c", false),
+            ("gcc -S a.c", false),
+            ("gcc -S -fverbose-asm -fno-verbose-asm a.c", false),
+            ("clang -S -fverbose-asm a.c", false),
+        ] {
+            assert_eq!(compile(command).shows_source(), expected, "{command}");
         }
     }
 
