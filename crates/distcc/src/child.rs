@@ -8,6 +8,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{self, Command, ExitStatus};
 use std::thread;
@@ -53,7 +54,7 @@ pub(crate) fn command(words: &[OsString], environment: &ChildEnvironment) -> Com
     command
 }
 
-/// A running child. It is ended and waited for when this is dropped.
+/// A running child. It is ended, with what it has started, and waited for when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Child {
     /// For its pipes.
@@ -63,7 +64,8 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts a child in our process group.
+    /// Starts a child in our process group, so that it may ask for a password on the terminal, as ssh does: who is in
+    /// another group is stopped when it reads from there.
     pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
         Self::watch(command, false)
     }
@@ -204,10 +206,40 @@ fn children_of(task: &str) -> io::Result<Vec<Pid>> {
     Ok(numbers.filter_map(Pid::from_raw).collect())
 }
 
+/// All that a process of ours has started, those first that were started by itself. What has left it, as a master
+/// connection of ssh does, is not found, nor anything where the kernel has no such lists.
+fn parts_below(process: Pid) -> Vec<OwnedFd> {
+    let mut found = Vec::new();
+    let mut parents = vec![process];
+    while let Some(parent) = parents.pop() {
+        let task = format!("{0}/task/{0}", parent.as_raw_nonzero());
+        let parts = || children_of(&task).unwrap_or_default();
+        for part in parts() {
+            // Its number may be another's by now.
+            if let Ok(process) = pidfd_open(part, PidfdFlags::empty())
+                && parts().contains(&part)
+            {
+                found.push(process);
+                parents.push(part);
+            }
+        }
+    }
+    found
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
         if !self.waited_for {
+            // A group of its own has them all, and each is told once. Else the child goes first, or a script would go on
+            // to its next command.
+            let parts = match self.watched.is_group() {
+                true => Vec::new(),
+                false => parts_below(Pid::from_child(&self.process)),
+            };
             self.watched.terminate();
+            for part in parts {
+                let _ = pidfd_send_signal(&part, Signal::TERM); // It may have ended.
+            }
             // Nobody wants to know how it ended.
             let _ = self.process.wait();
         }

@@ -158,6 +158,11 @@ impl Watched {
         let _ = self.place.compare_exchange(self.child, 0, SeqCst, SeqCst);
     }
 
+    /// Whether it leads a process group, which gets signals as a whole.
+    pub(crate) fn is_group(&self) -> bool {
+        self.child < 0
+    }
+
     /// Asks the child, or its group, to end.
     pub(crate) fn terminate(&self) {
         // SAFETY: no memory is involved. The child was not waited for, so the pid is its own.

@@ -138,6 +138,23 @@ fn an_ssh_that_does_not_end_is_not_waited_for() {
 }
 
 #[test]
+fn an_ssh_that_falls_silent_is_ended_with_what_it_has_started() {
+    let place = Place::new();
+    place.script(
+        "ssh",
+        "sh -c 'sh -c \"echo \\$\\$ >part; exec sleep 100000\"; echo on >went'; echo on >went",
+    );
+    let mut distcc = place.distcc("@h", "gcc -c a.c");
+    distcc.env("DISTCC_SSH", "./ssh");
+    run(distcc.env("DISTCC_IO_TIMEOUT", "1")).assert_says(0, "running locally instead");
+    let part = format!("/proc/{}/cmdline", place.text("part").trim());
+    // Nobody may have waited for it.
+    let is_there = || std::fs::read(&part).is_ok_and(|words| !words.is_empty());
+    support::wait_until("the end of a part of ssh", || !is_there());
+    assert!(!place.exists("went"));
+}
+
+#[test]
 fn an_ssh_that_fails() {
     let place = Place::new();
     place.script("ssh", "echo no route >&2; exit 255");
