@@ -266,7 +266,9 @@ impl Here<'_> {
             return;
         }
         match answer.status.code() {
-            Some(code) if code < OUR_CODES => self.scheduler.host_differs(host),
+            Some(code) if code < OUR_CODES => {
+                self.scheduler.host_differs(host, self.compile.input());
+            }
             // The compiler died there, or is not there.
             _ => self.scheduler.host_failed(host),
         }

@@ -13,6 +13,7 @@
 //! Cost where the first host has a free slot: one `stat` for its back-off mark, and its lock.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::thread;
 use std::time::SystemTime;
 
@@ -240,12 +241,14 @@ impl<'a> Scheduler<'a> {
         self.failed.push(key(host));
     }
 
-    /// Notes that a compiler failed on a host, and not here: once that may be the file's fault.
-    pub(crate) fn host_differs(&mut self, host: &Host) {
+    /// Notes that a compiler failed on a host with this source, and not here: with one file that may be the file's fault.
+    pub(crate) fn host_differs(&mut self, host: &Host, source: &OsStr) {
         let period = self.settings.backoff_period;
-        let again = self
-            .marks()
-            .and_then(|state| state.doubt(&key(host), period, SystemTime::now()).ok());
+        let again = self.marks().and_then(|state| {
+            let source = std::path::absolute(source).ok()?;
+            let now = SystemTime::now();
+            state.doubt(&key(host), &source, period, now).ok()
+        });
         if again == Some(true) {
             self.host_failed(host);
         }

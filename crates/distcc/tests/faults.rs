@@ -239,7 +239,7 @@ fn what_the_compiler_said_is_passed_on_once() {
 }
 
 #[test]
-fn a_failure_that_is_none_here_counts_against_the_host_the_second_time() {
+fn failures_that_are_none_here_count_against_the_host_if_they_are_of_two_files() {
     let server = FakeServer::answering(answer(Version::Plain, 42 << 8, "no\n", b""));
     let host = server.host();
     let failed = format!("distcc[*] ERROR: compile a.c on {host} failed with exit code 42");
@@ -255,6 +255,9 @@ fn a_failure_that_is_none_here_counts_against_the_host_the_second_time() {
     assert!(!place.is_backed_off(server.port));
     run(&mut place.distcc(&host, "gcc -c a.c"))
         .assert(0, &[&failed, retrying, &instead(&host), differs]);
+    assert!(!place.is_backed_off(server.port));
+    place.write("b.c", support::HELLO);
+    run(&mut place.distcc(&host, "gcc -c b.c")).assert_says(0, "got a different result");
     assert!(place.is_backed_off(server.port));
 
     let place = Place::new();

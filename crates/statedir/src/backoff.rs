@@ -5,7 +5,7 @@
 //!
 //! A compiler that fails on a host and not here is the fault of either the host or the file.
 //! 3.4 leaves the host alone at once; here the first one only leaves a doubt,
-//! `lock/doubt_<host>_0`, and a second one within the period is the host's.
+//! `lock/doubt_<host>_0` with the file's name in it, and one with another file within the period is the host's.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,16 +24,24 @@ impl StateDir {
         std::fs::write(&mark, "x").map_err(|error| about("write", &mark, error))
     }
 
-    /// Notes that a compiler failed on the host and not here. Whether one did so less than
-    /// `period` before, too.
+    /// Notes that a compiler failed on the host and not here with the file `source`, by its absolute name. Whether one did so
+    /// less than `period` before with another file, too: one that is tried again says no more about the host.
     ///
     /// # Errors
     /// The note cannot be written.
-    pub fn doubt(&self, host: &HostKey, period: Duration, now: SystemTime) -> io::Result<bool> {
+    pub fn doubt(
+        &self,
+        host: &HostKey,
+        source: &Path,
+        period: Duration,
+        now: SystemTime,
+    ) -> io::Result<bool> {
         let folder = self.folder("lock")?;
         let note = folder.join(host.file_name("doubt", 0));
-        let again = is_fresh(&note, period, now);
-        match std::fs::write(&note, "x") {
+        let source = source.as_os_str().as_encoded_bytes();
+        let is_another = || std::fs::read(&note).is_ok_and(|noted| noted != source);
+        let again = is_fresh(&note, period, now) && is_another();
+        match std::fs::write(&note, source) {
             Ok(()) => Ok(again),
             Err(error) => Err(about("write", &note, error)),
         }
@@ -110,15 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn a_doubt_is_confirmed_within_the_period_only() {
+    fn a_doubt_is_confirmed_by_another_file_within_the_period_only() {
         let temp = tempfile::tempdir().unwrap();
         let dir = StateDir::new(temp.path().join("new"));
         let host = HostKey::tcp("h".as_ref(), 1);
-        let doubt = |now| dir.doubt(&host, MINUTE, now).unwrap();
+        let doubt = |source, now| dir.doubt(&host, Path::new(source), MINUTE, now).unwrap();
         let now = SystemTime::now();
-        assert!(!doubt(now));
-        assert!(doubt(now));
-        assert!(!doubt(now + 2 * MINUTE));
+        assert!(!doubt("/a.c", now));
+        assert!(!doubt("/a.c", now));
+        assert!(doubt("/b.c", now));
+        assert!(!doubt("/a.c", now + 2 * MINUTE));
         assert!(!dir.in_backoff(&host, MINUTE, now));
     }
 
