@@ -72,8 +72,9 @@ pub(crate) fn ask(compile: &Compile) -> Theirs {
     let mut process = Process::new(&command.argv[0]);
     process
         .args(preprocessing(&command.argv[1..]))
-        // Not a file: nothing is left where this is interrupted.
-        .args(["-MD", "-MF", "/dev/stdout", "-E", "-o", "/dev/null"])
+        // Not a file: nothing is left where this is interrupted. And not `/dev/stdout`: where a header is missing, clang
+        // removes what it was told to write, and root may.
+        .args(["-MD", "-MF", "/proc/self/fd/1", "-E", "-o", "/dev/null"])
         .env_clear()
         .envs(command.env.iter().cloned())
         .current_dir(cwd);
