@@ -40,6 +40,8 @@ pub(crate) struct Chain {
     pub(crate) names: Vec<ChainFolder>,
     /// Headers of system folders have real paths as names where those are shorter.
     pub(crate) canonical: bool,
+    /// Where a folder is named stands a file that clang takes for a map of headers.
+    pub(crate) has_header_map: bool,
 }
 
 /// What the command line and the compiler say about the chain, before doubles are removed.
@@ -54,6 +56,12 @@ pub(crate) struct ChainRequest {
     pub(crate) canonical: bool,
 }
 
+/// Whether clang takes the file for a map from names of headers to paths: by its first word, in either order of bytes.
+fn is_header_map(path: &[u8], tree: &dyn Tree) -> bool {
+    let text = tree.read(path).map(|(text, _)| text).unwrap_or_default();
+    text.starts_with(b"hmap") || text.starts_with(b"pamh")
+}
+
 impl Chain {
     /// The chain that the compiler searches, relative folders taken from `cwd`.
     pub(crate) fn build(
@@ -64,13 +72,19 @@ impl Chain {
         tree: &dyn Tree,
     ) -> Chain {
         let mut named = Vec::new();
+        let mut has_header_map = false;
         let mut identify = |list: &[Vec<u8>]| -> Vec<(ChainFolder, (u64, u64))> {
             list.iter()
                 .filter_map(|spelled| {
                     let spelled = trim(spelled);
                     let id = folders.at(&absolute(cwd, &spelled));
                     named.push(id);
-                    let real = folders.get(id).real.clone()?;
+                    let Some(real) = folders.get(id).real.clone() else {
+                        let path = absolute(cwd, &spelled);
+                        let is_file = clang && folders.rest_on(&path).is_some();
+                        has_header_map |= is_file && is_header_map(&path, tree);
+                        return None;
+                    };
                     let inode = tree.stamp(&real)?.inode;
                     Some((ChainFolder { spelled, id }, inode))
                 })
@@ -125,6 +139,7 @@ impl Chain {
             not_beside: request.not_beside,
             system: quote_len + bracket_len,
             canonical: request.canonical,
+            has_header_map,
         }
     }
 

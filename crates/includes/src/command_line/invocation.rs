@@ -39,6 +39,8 @@ pub(crate) enum Prelude {
 pub(crate) struct Invocation {
     pub(crate) input: Vec<u8>,
     pub(crate) language: Option<Language>,
+    /// It is C by the source's name alone.
+    pub(crate) may_be_cxx: bool,
     pub(crate) preludes: Vec<Prelude>,
     pub(crate) macro_files: Vec<Vec<u8>>,
     pub(crate) include_files: Vec<Vec<u8>>,

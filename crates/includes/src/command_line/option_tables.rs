@@ -122,6 +122,11 @@ pub(crate) const REFUSED: &[(&[u8], &str)] = &[
     (b"--driver-mode", "--driver-mode"),
     (b"-remap", "-remap"),
     (b"-fmax-include-depth", "another limit"),
+    (b"-fexec-charset", "another character set"),
+    (b"-fwide-exec-charset", "another character set"),
+    (b"-finput-charset", "another character set"),
+    (b"-fno-dollars-in-identifiers", "other names"),
+    (b"-fno-extended-identifiers", "other names"),
 ];
 
 /// Whether an argument begins as an option does. Most differ in the byte behind the dash: seen before it comes to a

@@ -113,9 +113,23 @@ pub(crate) fn read(
             ));
         }
     };
+    let is_said = |word: &Vec<u8>| word == b"-shared-libgcc";
+    out.may_be_cxx = language == Language::C && forced.is_none() && !argv.iter().any(is_said);
     out.language = Some(language);
     out.input = input;
     Ok(out)
+}
+
+/// Whether an option chooses UTF-8 for what is read or made.
+fn is_utf8(argument: &[u8]) -> bool {
+    let names = [&b"-finput-charset="[..], b"-fexec-charset="];
+    begins_with(argument, b"-f")
+        && names.iter().any(|name| {
+            let set = argument.strip_prefix(*name);
+            set.is_some_and(|set| {
+                set.eq_ignore_ascii_case(b"utf-8") || set.eq_ignore_ascii_case(b"utf8")
+            })
+        })
 }
 
 /// The folder for `=`: the preprocessor's own, or else the driver's.
@@ -167,6 +181,8 @@ impl Reader {
             } else if let Some(list) = argument.strip_prefix(b"-Wp,") {
                 self.inner
                     .extend(list.split(|&b| b == b',').map(<[u8]>::to_vec));
+            } else if is_utf8(&argument) {
+                // What it is in any case.
             } else if let Some((_, why)) = REFUSED
                 .iter()
                 .find(|(prefix, _)| begins_with(&argument, prefix))
@@ -293,8 +309,10 @@ impl Reader {
     }
 
     fn keep_with_value(&mut self, option: Vec<u8>, value: Vec<u8>) -> Result<(), Refusal> {
+        // They come behind all others, or are what no driver would hand on.
         let is_about_includes = |value: &[u8]| {
-            value.starts_with(b"-I") || value.starts_with(b"-i") || value.starts_with(b"-D")
+            matches!(value, [b'-', b'I' | b'i' | b'D' | b'U' | b'F', ..])
+                || REFUSED.iter().any(|(prefix, _)| value.starts_with(prefix))
         };
         if option == b"-Xclang" && is_about_includes(&value) {
             return Err(Refusal::Option(

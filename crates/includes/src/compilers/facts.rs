@@ -21,6 +21,8 @@ pub(crate) struct Facts {
     pub(crate) lists: Vec<Vec<u8>>,
     /// Built-in macros that no list of macros shows.
     pub(crate) builtins: Vec<&'static str>,
+    /// gcc's driver for C++, which takes `a.c` for C++: it alone adds an option for the linker.
+    pub(crate) takes_c_for_cxx: bool,
     /// The header that gcc includes before all others.
     pub(crate) predef: Option<Vec<u8>>,
 }
@@ -79,6 +81,8 @@ pub(crate) fn script(appeared: &[Vec<u8>]) -> Vec<u8> {
         %:define pumpcc_digraph 1\n\
         #ifdef pumpcc_digraph\npumpcc_is digraphs\n#endif\n\
         #if 1 and 1\npumpcc_is named_operators\n#endif\n\
+        #define pumpcc_\xc3\xa9 1\n\
+        #ifndef pumpcc_\npumpcc_is letters\n#endif\n\
         ?\x3f=define pumpcc_trigraph 1\n\
         #ifdef pumpcc_trigraph\npumpcc_is trigraphs\n#endif\n\
         #if 1'000 == 1000 /* ' */\npumpcc_is digit_separators\n#endif\n\
@@ -178,6 +182,7 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
                 b"utf8_characters" => dialect.utf8_characters = true,
                 b"unsigned_utf8" => dialect.unsigned_utf8 = true,
                 b"raw_strings" => dialect.raw_strings = true,
+                b"letters" => dialect.letters = true,
                 _ => {}
             }
         } else if line.starts_with(b"pumpcc_end") {
@@ -199,7 +204,16 @@ pub(crate) fn read(said: &Said, language: Language) -> Result<Facts, String> {
     facts.dialect.clang = memchr::memmem::find(&said.errors, b"clang version ").is_some();
     if facts.dialect.clang {
         facts.lists = sanitizer_lists(&said.errors);
+        let is_of_microsoft = |name: &[u8]| name == b"_MSC_VER" || name == b"_MSC_EXTENSIONS";
+        if facts.macros.iter().any(|(name, _)| is_of_microsoft(name)) {
+            return Err("it searches like Microsoft's compiler".into());
+        }
     }
+    let mut lines = said.errors.split(|&b| b == b'\n');
+    facts.takes_c_for_cxx = lines.any(|line| {
+        line.starts_with(b"COLLECT_GCC_OPTIONS=")
+            && memchr::memmem::find(line, b"'-shared-libgcc'").is_some()
+    });
     let mut list = None;
     for line in said.errors.split(|&b| b == b'\n') {
         if line.starts_with(b"#include <...>") {

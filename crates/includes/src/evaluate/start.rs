@@ -56,12 +56,17 @@ fn evaluate(
     invocation: &Invocation,
     noted: Noted,
 ) -> Result<u32, Stop> {
-    let language = invocation.language.unwrap_or(Language::C);
+    let mut language = invocation.language.unwrap_or(Language::C);
     worker.items.clear();
     if command.variable("CCC_OVERRIDE_OPTIONS").is_some() {
         return Err(Refusal::Variable("CCC_OVERRIDE_OPTIONS").into());
     }
     let mut base = worker.base_for(command, invocation, language, &[])?;
+    // Its name did not say so.
+    if base.facts.takes_c_for_cxx && invocation.may_be_cxx {
+        language = Language::Cxx;
+        base = worker.base_for(command, invocation, language, &[])?;
+    }
     // A default folder that comes into being changes the chain.
     let appeared = appeared_folders(worker, command, &base.facts);
     if !appeared.is_empty() {
@@ -110,6 +115,9 @@ fn evaluate(
     let mut contexts = [context; 2];
     if noted.system {
         contexts[1] = worker.context_for(&command.cwd, request, dialect, noted, true);
+    }
+    if worker.contexts[context as usize].chain.has_header_map {
+        return Err(Refusal::Option("-I".into(), "a header map").into());
     }
     let wants = noted.and(worker.contexts[context as usize].wants);
     if wants != noted {

@@ -110,13 +110,24 @@ impl<'a> Needle<'a> {
                 || !(at
                     .checked_sub(1)
                     .and_then(|at| src.get(at))
-                    .is_some_and(is_part)
-                    || src.get(at + self.bytes.len()).is_some_and(is_part))
+                    .is_some_and(is_sure_part)
+                    || src.get(at + self.bytes.len()).is_some_and(is_sure_part))
         })
     }
 }
 
+/// Whether this is part of a name, as far as a search for names may take it for granted: characters outside
+/// of ASCII are looked at more closely.
+fn is_sure_part(byte: &u8) -> bool {
+    byte.is_ascii() && is_part(byte)
+}
+
 impl Makers {
+    /// Whether this is one.
+    pub(crate) fn knows(&self, name: Id) -> bool {
+        self.kinds.contains_key(&name)
+    }
+
     /// This set and these makers; `None` if it holds them all.
     pub(crate) fn with(&self, found: &[(Id, Kind)], names: &mut Names) -> Option<Makers> {
         let is_new =
@@ -187,9 +198,10 @@ impl Makers {
         let start = src[..hit].iter().rposition(is_end).map_or(0, |at| at + 1);
         let end = src[hit..].iter().position(is_end);
         let name = &src[start..end.map_or(src.len(), |len| hit + len)];
-        // Whether a `$` is part of a name depends on the language.
+        // Whether these are part of a name depends on the language.
         let begins = |maker: &[u8]| name.len() >= piece_len(maker) && maker.starts_with(name);
         name.contains(&b'$')
+            || !name.is_ascii()
             || begins(OPERATOR)
             || self.needles.iter().any(|(_, maker)| begins(maker))
     }

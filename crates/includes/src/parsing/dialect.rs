@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use aho_corasick::packed::Searcher;
 use memchr::memmem::Finder;
 
+use crate::parsing::tokens::is_blank;
+
 static LINE_COMMENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("//"));
 static ELIF: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("elif"));
 
@@ -23,6 +25,43 @@ fn rare_pairs(text: &[u8]) -> [bool; 3] {
         found[hit.pattern().as_usize()] = true;
     }
     found
+}
+
+/// Whether a splice stands within one of the signs that rules are known by: `//`, `%:`, `elifdef`, `R"` or `u8'`. They
+/// are searched for as bytes.
+fn has_split_signs(text: &[u8], trigraphs: bool) -> bool {
+    let splits = |(at, len): (usize, usize)| {
+        let mut after = &text[at + len..];
+        loop {
+            let blanks = after.iter().take_while(|&&b| is_blank(b)).count();
+            let Some(rest) = after[blanks..].strip_prefix(b"\n") else {
+                return false;
+            };
+            // More of them may follow.
+            let next = rest.strip_prefix(b"\\").or(rest.strip_prefix(b"??/"));
+            let Some(next) = next else {
+                let before = at.checked_sub(1).map(|before| text[before]);
+                return may_be_one_sign(before, rest.first().copied());
+            };
+            after = next;
+        }
+    };
+    let mut plain = memchr::memchr_iter(b'\\', text).map(|at| (at, 1));
+    let mut written = memchr::memmem::find_iter(text, b"??/").map(|at| (at, 3));
+    plain.any(splits) || (trigraphs && written.any(splits))
+}
+
+fn may_be_one_sign(before: Option<u8>, after: Option<u8>) -> bool {
+    let (Some(before), Some(after)) = (before, after) else {
+        return false;
+    };
+    let in_word = |byte: u8| b"elifdn".contains(&byte);
+    match after {
+        b'/' | b':' => before == if after == b'/' { b'/' } else { b'%' },
+        b'"' | b'R' | b'8' | b'\'' => b"RuUL8".contains(&before),
+        // A splice that begins another one stands before it.
+        _ => in_word(before) && in_word(after),
+    }
 }
 
 /// The bits of a dialect.
@@ -55,6 +94,8 @@ pub(crate) struct Dialect {
     pub(crate) utf8_characters: bool,
     /// Its type is unsigned.
     pub(crate) unsigned_utf8: bool,
+    /// Letters outside of ASCII may be part of names.
+    pub(crate) letters: bool,
     /// Assembler with directives: `'` and unknown `#` lines are harmless.
     pub(crate) asm: bool,
     pub(crate) clang: bool,
@@ -64,10 +105,11 @@ impl Dialect {
     /// The rules that can matter when this text is parsed. The others count when conditions are evaluated and macros
     /// expanded, so one parse serves many standards.
     pub(crate) fn that_matter_to(text: &[u8]) -> Self {
-        let [mut raw_strings, trigraphs, digraphs] = rare_pairs(text);
-        // Its quote may be on the next line.
-        raw_strings |= memchr::memmem::find(text, b"R\\").is_some();
-        let [mut unicode_characters, mut utf8_characters] = [false; 2];
+        let [mut raw_strings, trigraphs, mut digraphs] = rare_pairs(text);
+        let splits = has_split_signs(text, trigraphs);
+        raw_strings |= splits;
+        digraphs |= splits;
+        let [mut unicode_characters, mut utf8_characters] = [splits; 2];
         for quote in memchr::memchr_iter(b'\'', text) {
             let before = &text[..quote];
             unicode_characters |= matches!(before.last(), Some(b'u' | b'U'));
@@ -78,13 +120,15 @@ impl Dialect {
             raw_strings,
             digit_separators: memchr::memchr(b'\'', text).is_some(),
             trigraphs,
-            line_comments: LINE_COMMENT.find(text).is_some(),
-            elifdef: ELIF
-                .find_iter(text)
-                .any(|at| matches!(text.get(at + 4), Some(b'd' | b'n' | b'\\' | b'?'))),
+            line_comments: splits || LINE_COMMENT.find(text).is_some(),
+            elifdef: splits
+                || ELIF
+                    .find_iter(text)
+                    .any(|at| matches!(text.get(at + 4), Some(b'd' | b'n' | b'\\' | b'?'))),
             digraphs,
             unicode_characters,
             utf8_characters,
+            letters: !text.is_ascii(),
             cplusplus: true,
             asm: true,
             clang: true,
@@ -110,6 +154,7 @@ impl Dialect {
             cplusplus: true,
             asm: true,
             clang: true,
+            letters: false,
             trigraphs: false,
             line_comments: false,
             elifdef: false,
@@ -130,6 +175,7 @@ impl Dialect {
             trigraphs: false,
             elifdef: false,
             keeps_comma: false,
+            letters: false,
             ..self
         }
     }
@@ -172,6 +218,7 @@ impl Dialect {
             self.unicode_characters,
             self.utf8_characters,
             self.unsigned_utf8,
+            self.letters,
         ];
         let mut code = DialectCode::default();
         for (at, &bit) in bits.iter().enumerate() {
@@ -202,6 +249,7 @@ impl Dialect {
             unicode_characters: bit(15),
             utf8_characters: bit(16),
             unsigned_utf8: bit(17),
+            letters: bit(18),
         }
     }
 }
@@ -233,6 +281,19 @@ mod tests {
         check("%:", &["digraphs"]);
         check("1'000 u8'a'", &["quote", "utf8"]);
         check("U'a'", &["quote", "unicode"]);
+        let all = &["raw", "digraphs", "unicode", "utf8", "comment", "elifdef"];
+        for split in [
+            "/\\\n/",
+            "/\\ \n\\\n/",
+            "#eli\\\nfdef",
+            "#e\\\nlifdef",
+            "%\\\n:",
+            "u\\\n8R\"",
+            "R\\\n\"",
+        ] {
+            check(split, all);
+        }
+        check("\\\n/ x\\\ny else \\\n  if do {\\\n}", &[]);
         check(
             "//\n#elifndef R\"%:??",
             &["raw", "trigraphs", "digraphs", "comment", "elifdef"],
@@ -241,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_code_keeps_every_bit() {
-        for at in 0..18 {
+        for at in 0..19 {
             let mut code = DialectCode::default();
             code[at / 8] = 1 << (at % 8);
             assert_eq!(Dialect::from_code(code).code(), code);

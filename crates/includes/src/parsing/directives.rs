@@ -16,7 +16,7 @@ use crate::parsing::line_ends;
 use crate::parsing::scanner::{Piece, Scanner};
 use crate::parsing::steps::{Bad, Form, Note, Parsed, Step};
 use crate::parsing::text;
-use crate::parsing::tokens::{Token, identifier_len, is_blank, quoted_len, tokenize};
+use crate::parsing::tokens::{Kind, Token, identifier_len, is_blank, quoted_len, tokenize};
 use crate::parsing::trigraphs;
 
 struct Builder<'a> {
@@ -88,6 +88,9 @@ pub(crate) fn parse(bytes: &[u8], dialect: Dialect, makers: &Makers, names: &mut
         let what = "a raw string whose beginning is on two lines";
         builder.out.broken = Some(Bad::Unmodelled(what.into()));
     }
+    if dialect.raw_strings && begins_beside_others(src) {
+        builder.out.broken = Some(outside_of_ascii());
+    }
     if scanner.unmodelled.is_some() {
         builder.out.broken = Some(Bad::Unmodelled("a raw string that does not end".into()));
     }
@@ -114,7 +117,31 @@ fn begins_across_splice(src: &[u8]) -> bool {
         })
     };
     memmem::find_iter(src, b"R\\").any(|at| quote(at + 1))
-        || memmem::find_iter(src, b"\nR\"").any(|at| before(at + 1))
+        || memmem::find_iter(src, b"R\"").any(|at| before(at) || before(start_of_prefix(src, at)))
+}
+
+/// Where the letters in front of a raw string's `R` begin, as far as they stand on its line.
+fn start_of_prefix(src: &[u8], at: usize) -> usize {
+    let letters = src[..at].iter().rev().take(2);
+    at - letters.take_while(|b| b"uUL8".contains(b)).count()
+}
+
+/// Whether a byte outside of ASCII touches the beginning of a raw string: only some languages have it in names.
+fn begins_beside_others(src: &[u8]) -> bool {
+    memmem::find_iter(src, b"R\"").any(|at| {
+        let start = start_of_prefix(src, at);
+        start > 0 && !src[start - 1].is_ascii()
+    })
+}
+
+/// Which characters names are made of differs from language to language and from compiler to compiler.
+fn outside_of_ascii() -> Bad {
+    Bad::Unmodelled("a character outside of ASCII where names count".into())
+}
+
+fn is_all_letters(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes);
+    text.is_ok_and(|text| text.chars().all(|c| c.is_ascii() || c.is_alphabetic()))
 }
 
 fn narrow(n: usize) -> u32 {
@@ -175,12 +202,42 @@ impl Builder<'_> {
         rest.starts_with(b"\\u") || rest.starts_with(b"\\U")
     }
 
+    /// Whether a directive that acts holds a character outside of ASCII where names count that is no letter of a name for
+    /// all compilers: it may end one, as a no-break space does.
+    fn has_other_names(&mut self, keyword: &[u8], rest: &[u8]) -> bool {
+        if !keyword.is_ascii() {
+            return true;
+        }
+        let is_written = matches!(skip_blanks(rest).first(), Some(b'"' | b'<'));
+        let first = match keyword {
+            b"define" | b"undef" | b"ifdef" | b"ifndef" | b"elifdef" | b"elifndef" | b"if"
+            | b"elif" => usize::MAX,
+            b"include" | b"include_next" | b"import" if !is_written => usize::MAX,
+            b"else" | b"endif" => return false,
+            // Many are headings: `mark - ...`.
+            b"pragma" => 2,
+            _ => return false,
+        };
+        let mut tokens = Vec::new();
+        tokenize(rest, self.dialect, self.names, &mut tokens);
+        tokens.iter().take(first).any(|token| {
+            let bytes = &self.names.entry(token.text).bytes;
+            let is_part = !matches!(token.kind, Kind::Text | Kind::Character);
+            is_part
+                && !(self.dialect.letters && is_all_letters(bytes) || bytes.is_ascii())
+                && (keyword != b"pragma" || bytes.first().is_some_and(u8::is_ascii_alphabetic))
+        })
+    }
+
     fn directive(&mut self, text: &[u8], number: u32) {
         let text = skip_blanks(text);
         let len = identifier_len(text, self.dialect);
         let (keyword, rest) = text.split_at(len);
         if self.names_universally(keyword, rest) {
             self.out.broken = Some(Bad::Unmodelled("a universal character name".into()));
+        }
+        if !text.is_ascii() && self.has_other_names(keyword, rest) {
+            self.out.broken = Some(outside_of_ascii());
         }
         // gcc ends the name there, clang does not.
         if memchr::memchr_iter(0, rest).any(|nul| is_in_name(&rest[..nul])) {
@@ -378,6 +435,9 @@ impl Builder<'_> {
         self.tokens.clear();
         let mut tokens = std::mem::take(&mut self.tokens);
         tokenize(&clean, self.dialect, self.names, &mut tokens);
+        if !clean.is_ascii() && text::touches_maker(&tokens, self.makers, self.names) {
+            self.out.broken = Some(outside_of_ascii());
+        }
         let found = text::look(
             &tokens,
             self.dialect,
@@ -401,7 +461,7 @@ impl Builder<'_> {
     }
 
     fn finish(mut self) -> Parsed {
-        if !self.open.is_empty() {
+        if !self.open.is_empty() && self.out.broken.is_none() {
             self.out.broken = Some(Bad::Error("a condition without #endif".into()));
         }
         let steps = &self.out.steps;

@@ -73,7 +73,7 @@ impl<'a> Scanner<'a> {
             hidden: Vec::new(),
             raw_strings: Vec::new(),
             unmodelled: None,
-            searchable: !has(dialect.digraphs, b"%:"),
+            searchable: !has(dialect.digraphs, b"%:") && !has(dialect.digraphs, b"%\\"),
             next_raw: 0,
         }
     }

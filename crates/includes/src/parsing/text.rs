@@ -120,6 +120,18 @@ pub(crate) fn look(
     seen
 }
 
+/// Whether a maker's name touches characters outside of ASCII, which may be part of the name or not.
+pub(crate) fn touches_maker(tokens: &[Token], makers: &Makers, names: &mut Names) -> bool {
+    tokens.iter().any(|token| {
+        let bytes = names.entry(token.text).bytes.clone();
+        let is_name = token.kind == Kind::Identifier && !bytes.is_ascii();
+        is_name
+            && bytes
+                .split(|byte| !byte.is_ascii())
+                .any(|part| part == b"_Pragma" || makers.knows(names.id(part)))
+    })
+}
+
 /// The step that `_Pragma(text)` stands for.
 pub(crate) fn destringed(
     text: Id,
