@@ -28,4 +28,4 @@ pub use engine::{
     Client, Engine, Executed, Executor, Failure, Folder, Found, Output, Refusal, Slot, Stop,
 };
 pub use fault::later;
-pub use reading::{Entry, Job};
+pub use reading::{Entry, Job, MOST_LEVELS};

@@ -17,8 +17,13 @@ use crate::fault;
 const MOST_BYTES: u64 = 16 << 20;
 /// Entries of an input root at most, counted in each folder that holds them.
 const MOST_ENTRIES: usize = 1 << 18;
-/// Folders within folders at most; no path may be longer on Linux.
-const MOST_LEVELS: usize = 2048;
+/// Folders within folders at most: several times what projects have, and little enough to be walked through by calls within
+/// calls.
+pub const MOST_LEVELS: usize = 256;
+/// Bytes of a name, as file systems have it.
+const LONGEST_NAME: usize = 255;
+/// Bytes of what a link holds.
+const LONGEST_TARGET: usize = 4095;
 
 /// An action that can be run: all its blobs are here, and stay while it lives.
 #[derive(Debug)]
@@ -247,6 +252,10 @@ impl<'s> Reading<'s> {
                 let text = format!("a folder of the input root holds {name:?}, twice or at all");
                 return Err(Status::invalid_argument(text));
             }
+            if name.len() > LONGEST_NAME {
+                let text = format!("the name {name:?} is longer than {LONGEST_NAME} bytes");
+                return Err(Status::invalid_argument(text));
+            }
             entries.insert(name, entry);
             Ok(())
         };
@@ -262,6 +271,10 @@ impl<'s> Reading<'s> {
                     "the link {:?} leads nowhere",
                     link.name
                 )));
+            }
+            if link.target.len() > LONGEST_TARGET {
+                let text = format!("the link {:?} is too long", link.name);
+                return Err(Status::invalid_argument(text));
             }
             add(link.name, Entry::Link(link.target))?;
         }

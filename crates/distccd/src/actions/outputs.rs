@@ -17,6 +17,9 @@ use rustix::io::Errno;
 
 /// More outputs than any compile has, and fewer than there are descriptors.
 const MOST_OUTPUTS: usize = 1024;
+/// Bytes of a path and of a name, as Linux has it.
+const LONGEST_PATH: usize = 4095;
+const LONGEST_NAME: usize = 255;
 /// Links on one way; as the kernel has it.
 const MOST_LINKS: usize = 40;
 
@@ -106,7 +109,8 @@ impl Places {
         let mut outputs = Vec::new();
         for path in declared {
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-            if path.starts_with('/') || matches!(name, "" | "." | "..") || name.contains('\0') {
+            let is_bad = matches!(name, "" | "." | "..") || name.contains('\0');
+            if path.starts_with('/') || is_bad || name.len() > LONGEST_NAME {
                 return Err(format!("{path:?} is no path of an output"));
             }
             let folder = walk(&root, cwd.clone(), folder)?;
@@ -349,6 +353,9 @@ fn walk(root: &Entry, from: Vec<String>, path: &str) -> Result<Vec<String>, Stri
     let mut at = from;
     let mut links = 0;
     let mut left: VecDeque<String> = path.split('/').map(String::from).collect();
+    if path.len() > LONGEST_PATH || path.split('/').any(|part| part.len() > LONGEST_NAME) {
+        return Err(format!("{path:?} is longer than paths may be"));
+    }
     while let Some(part) = left.pop_front() {
         match &*part {
             "" | "." => continue,
@@ -360,6 +367,10 @@ fn walk(root: &Entry, from: Vec<String>, path: &str) -> Result<Vec<String>, Stri
             _ => {}
         }
         at.push(part);
+        if at.len() > engine::MOST_LEVELS {
+            let most = engine::MOST_LEVELS;
+            return Err(format!("{path:?} leads through more than {most} folders"));
+        }
         match find(root, &at) {
             Some(Entry::File { .. }) => {
                 return Err(format!("{path:?} leads through a file: /{}", at.join("/")));
@@ -510,6 +521,16 @@ mod tests {
         assert!(places("/etc", &["x"]).is_err());
         assert!(places("home/src/a.c", &["x"]).is_err());
         assert!(places("", &["x"; 1025]).is_err());
+        // As many calls within calls as a stack holds would end the server.
+        let deep = |levels: usize| "a/".repeat(levels);
+        assert!(places(&deep(200), &["x"]).is_ok());
+        assert!(places(&deep(200), &[&(deep(100) + "x")]).is_err());
+        for levels in [300, 3_000, 300_000] {
+            assert!(places(&deep(levels), &["x"]).is_err());
+            assert!(places("", &[&(deep(levels) + "x")]).is_err());
+        }
+        let long = "n".repeat(256);
+        assert!(places(&long, &["x"]).is_err() && places("", &[&long]).is_err());
     }
 
     /// Such a file is mounted alone, over an empty one.

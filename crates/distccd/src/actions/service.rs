@@ -330,8 +330,9 @@ async fn serve(
     limits: Limits,
     incoming: UnboundedReceiver<Arrived>,
 ) -> Result<(), String> {
-    /// Actions that a client may wait for over one connection.
-    const STREAMS: u32 = 1024;
+    /// Actions that a client may wait for over one connection. Answers that it does not take stay in memory, with some
+    /// 200 KiB for each, until it is found to have gone.
+    const STREAMS: u32 = 256;
     let patience = server.settings.patience.idle;
     let words = |error: io::Error| crate::fault::reason(&error);
     let stop = raised(&server.stop).map_err(words)?;

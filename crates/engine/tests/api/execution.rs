@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use action::Digest;
 use action::messages::execution_client::ExecutionClient;
-use action::messages::{ExecuteRequest, ExecuteResponse, WaitExecutionRequest};
+use action::messages::{self, ExecuteRequest, ExecuteResponse, WaitExecutionRequest};
 use bazel_remote_apis::google::longrunning::operation;
 use prost::Message;
 use tonic::Code;
@@ -152,4 +152,71 @@ async fn actions_that_make_no_sense_are_refused_with_the_reason() {
         status.message().contains("64 hexadecimal digits"),
         "{status}"
     );
+}
+
+/// Puts these folders, each within the next, and says what becomes of an action over the last.
+async fn over(folders: Vec<messages::Directory>) -> Result<(), tonic::Status> {
+    let running = start().await;
+    let mut inner: Option<Digest> = None;
+    let mut blobs = Vec::new();
+    for mut folder in folders {
+        let within = inner.map(|digest| messages::DirectoryNode {
+            name: "a".to_owned(),
+            digest: Some(digest.message()),
+        });
+        folder.directories.extend(within);
+        let text = folder.encode_to_vec();
+        inner = Some(Digest::of(&text));
+        blobs.push((Digest::of(&text), text));
+    }
+    let command = messages::Command::default().encode_to_vec();
+    let action = messages::Action {
+        command_digest: Some(Digest::of(&command).message()),
+        input_root_digest: inner.map(|digest| digest.message()),
+        ..Default::default()
+    }
+    .encode_to_vec();
+    let digest = Digest::of(&action);
+    blobs.extend([command, action].map(|text| (Digest::of(&text), text)));
+    for some in blobs.chunks(500) {
+        running.put(some.to_vec(), false).await;
+    }
+    let request = ExecuteRequest {
+        action_digest: Some(digest.message()),
+        ..Default::default()
+    };
+    let mut client = ExecutionClient::new(running.channel.clone());
+    client.execute(request).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn input_roots_that_no_disk_could_hold_are_refused() {
+    use messages::{Directory, FileNode, SymlinkNode};
+    let file = |name: String| Directory {
+        files: vec![FileNode {
+            name,
+            digest: Some(Digest::of(b"").message()),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let link = Directory {
+        symlinks: vec![SymlinkNode {
+            name: "l".to_owned(),
+            target: "x/".repeat(2048),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    for (folders, why) in [
+        (vec![Directory::default(); 300], "too deep"),
+        // A stack holds calls of no such depth.
+        (vec![Directory::default(); 6000], "too deep"),
+        (vec![file("n".repeat(256))], "longer than 255 bytes"),
+        (vec![link], "is too long"),
+    ] {
+        let status = over(folders).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().contains(why), "{status}");
+    }
 }
