@@ -1,4 +1,4 @@
-//! TERM, INT, QUIT and HUP: die of them, but leave nothing behind.
+//! TERM, INT, QUIT, HUP and XFSZ (a file larger than is allowed): die of them, but leave nothing behind.
 //!
 //! Children are told, the monitor's record is removed, and then the signal does what it would
 //! have done. (distcc 3.4 leaves its record, and a local compiler running.) Temporary files need
@@ -16,7 +16,13 @@ use std::process;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering::SeqCst};
 
-const DEADLY: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP];
+const DEADLY: [c_int; 5] = [
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGHUP,
+    libc::SIGXFSZ,
+];
 
 /// What to signal: a child's pid, or its negative for a child with a process group of its own; 0
 /// is a free place. There are never more than two: a preprocessor and ssh.
