@@ -209,6 +209,34 @@ fn a_compiler_that_is_a_script_runs_here() {
     );
 }
 
+/// Servers have other clocks, other zones, and files of their own times.
+#[test]
+fn what_depends_on_the_time_is_no_action() {
+    let (project, server) = (Project::new(1), Setup::of(Side::Ours).start());
+    project
+        .tree
+        .write("w/a.c", "#define T __TIMESTAMP__\nchar *a = T;\n");
+    project.tree.write("w/b.c", "char *b = B;\n");
+    project.tree.write("w/d.c", "char *d = __DATE__;\n");
+    let script = "touch -d @99999 a.c b.c d.c
+        export TZ=Pacific/Kiritimati
+        for cc in gcc clang; do
+            distcc $cc -c a.c -o there.o; $cc -c a.c -o here.o; cmp here.o there.o
+            distcc $cc -DB=__TIMESTAMP__ -c b.c -o there.o
+            $cc -DB=__TIMESTAMP__ -c b.c -o here.o; cmp here.o there.o
+            $cc -c d.c -o old.o; distcc $cc -c d.c -o there.o; $cc -c d.c -o here.o
+            cmp here.o there.o || cmp old.o there.o
+        done";
+    let done = project.pump_actions(&project.client(&entry(&server, "")), script);
+    assert_eq!(done.code(), 0, "{}\n{}", done.explain(), project.log());
+    assert_eq!(project.actions(), 0, "{}", project.log());
+    assert!(
+        project.log().contains("__TIMESTAMP__ may be in it"),
+        "{}",
+        project.log()
+    );
+}
+
 /// As Buildroot has its cross compilers.
 #[test]
 fn a_compiler_that_a_program_starts_with_options_of_its_own_comes_along() {

@@ -305,5 +305,7 @@ fn invocation(worker: &Worker, command: &Command) -> Result<Invocation, Refusal>
 fn answer(worker: &mut Worker, command: &Command) -> Result<Arc<Closure>, Refusal> {
     let invocation = invocation(worker, command)?;
     let context = evaluate::run(worker, command, &invocation)?;
-    collect(worker, command, &invocation.input, context).map(Arc::new)
+    let mut closure = collect(worker, command, &invocation.input, context)?;
+    closure.time_macros |= invocation.defines_time();
+    Ok(Arc::new(closure))
 }

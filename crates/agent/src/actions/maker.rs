@@ -141,6 +141,11 @@ impl Maker {
         let spelled = spelled_folder(&variables, &called.cwd)?;
         let besides = [&*locale, &spelled];
         let (inputs, closure) = self.settled(called, &hermetic, &compiler, besides)?;
+        if closure.time_macros {
+            // A server has another clock, another time zone, and files of its own times.
+            let why = "__DATE__, __TIME__ or __TIMESTAMP__ may be in it";
+            return Err(why.to_owned().into());
+        }
 
         let mut arguments = vec![compiler.toolchain.driver.as_os_str().as_bytes().to_vec()];
         if called.in_colour {
@@ -178,7 +183,7 @@ impl Maker {
             environment: &variables,
             working_folder: called.cwd.as_os_str().as_bytes(),
             outputs: &outputs,
-            do_not_cache: closure.time_macros,
+            do_not_cache: false,
         };
         let Inputs { root, mut digests } = inputs;
         let Hermetic {
@@ -201,7 +206,7 @@ impl Maker {
                 action: packed.digest,
                 blobs: digests.into(),
                 outputs: Arc::new(outputs.keys().cloned().collect()),
-                cached: !closure.time_macros,
+                cached: true,
                 contents: Arc::new(contents),
             },
             outputs,

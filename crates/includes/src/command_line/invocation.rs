@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 pub(crate) use crate::command_line::language::Language;
+use crate::parsing::text::mentions_time;
 
 /// A compile: where, what, and in which environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,4 +67,14 @@ pub(crate) struct Invocation {
     pub(crate) no_predef: bool,
     /// Such an option holds a relative path, so the answer depends on the folder.
     pub(crate) base_is_local: bool,
+}
+
+impl Invocation {
+    /// Whether a macro that the command defines mentions one that depends on time.
+    pub(crate) fn defines_time(&self) -> bool {
+        self.preludes.iter().any(|prelude| match prelude {
+            Prelude::Define(text) => mentions_time(text),
+            Prelude::Undefine(_) => false,
+        })
+    }
 }

@@ -80,6 +80,15 @@ fn the_time_counts_where_it_is_used() {
             assert_eq!(other.closure().time_macros, expected, "{main}{header}");
         }
     };
+    for (option, expected) in [
+        ("-DW=__TIMESTAMP__", true),
+        ("-DW=1", false),
+        ("-U__TIME__", false),
+    ] {
+        let world = World::new(&[("main.c", "char *s = W;\n")]);
+        let answer = world.ask(&format!("{option} main.c"));
+        assert_eq!(answer.closure().time_macros, expected, "{option}");
+    }
     for name in ["__DATE__", "__TIME__", "__TIMESTAMP__"] {
         check(&format!("char *s = {name};\n"), "", true);
         check(
