@@ -25,41 +25,89 @@ pub(crate) struct Call {
 /// The names before one open parenthesis: several where groups of a conditional open different ones.
 type Callees = Vec<Id>;
 
+/// Names before open parentheses that may be copied for one file. Each mention of a maker and each conditional copies
+/// those around it: without a limit, memory would grow with the square of a file that opens and does not close. In real
+/// files hardly a handful is open at a directive.
+const MAX_COPIED: usize = 1_000_000;
+
 /// What is open in a file, stretch after stretch.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     open: Vec<Callees>,
     /// For each open conditional: what was open at its beginning, and at the ends of its groups.
     conditionals: Vec<(Vec<Callees>, Vec<Callees>)>,
+    /// Names copied so far, and parentheses.
+    copied: usize,
+    /// A maker was mentioned where so much is open, so often, that it is not known what: its call was not told.
+    lost_a_call: bool,
+}
+
+fn len(open: &[Callees]) -> usize {
+    open.iter().map(|callees| 1 + callees.len()).sum()
+}
+
+/// Sorts `names`, and keeps one of each.
+fn once_each(names: &mut Callees) {
+    names.sort_unstable();
+    names.dedup();
 }
 
 fn merge(into: &mut Vec<Callees>, other: Vec<Callees>) {
     for (at, callees) in other.into_iter().enumerate() {
         match into.get_mut(at) {
-            Some(known) => known.extend(callees),
+            Some(known) => {
+                known.extend(callees);
+                // Or conditionals one after the other would double it each time.
+                once_each(known);
+            }
             None => into.push(callees),
         }
     }
 }
 
 impl Calls {
+    /// Notes that so many names are about to be copied. False: they are too many, and nothing is known any more.
+    fn may_copy(&mut self, names: usize) -> bool {
+        self.copied = self.copied.saturating_add(names);
+        let may = self.copied <= MAX_COPIED;
+        if !may {
+            self.open = Vec::new();
+            self.conditionals = Vec::new();
+        }
+        may
+    }
+
     /// An `#if` stands here.
     pub(crate) fn conditional(&mut self) {
-        self.conditionals.push((self.open.clone(), Vec::new()));
+        if self.may_copy(len(&self.open)) {
+            self.conditionals.push((self.open.clone(), Vec::new()));
+        }
     }
 
     /// An `#else` or its like stands here.
     pub(crate) fn next_group(&mut self) {
-        if let Some((before, ends)) = self.conditionals.last_mut() {
+        let Some((before, ends)) = self.conditionals.last() else {
+            return;
+        };
+        if self.may_copy(len(before) + len(ends) + len(&self.open))
+            && let Some((before, ends)) = self.conditionals.last_mut()
+        {
             merge(ends, std::mem::replace(&mut self.open, before.clone()));
         }
     }
 
     /// An `#endif` stands here.
     pub(crate) fn end_conditional(&mut self) {
-        if let Some((_, ends)) = self.conditionals.pop() {
+        if let Some((_, ends)) = self.conditionals.pop()
+            && self.may_copy(len(&ends))
+        {
             merge(&mut self.open, ends);
         }
+    }
+
+    /// Whether the stretch looked at last has calls that were not told, because too much is open there.
+    pub(crate) fn has_lost_some(&mut self) -> bool {
+        std::mem::take(&mut self.lost_a_call)
     }
 
     /// The calls of a stretch that must be expanded, in order.
@@ -74,7 +122,8 @@ impl Calls {
         let mut ended: Vec<(usize, usize)> = Vec::new();
         let mut starts: Vec<usize> = Vec::new();
         let mut mentions = Vec::new();
-        let carried = self.open.clone();
+        // How much of what was open before is still open.
+        let mut still_open = self.open.len();
         for (at, token) in tokens.iter().enumerate() {
             if token.is(known::LPAREN) {
                 starts.push(match (at.checked_sub(1), ended.last()) {
@@ -90,45 +139,71 @@ impl Calls {
                         }
                         ended.push((start, at));
                     }
-                    None => {
-                        self.open.pop();
-                    }
+                    None => still_open = still_open.saturating_sub(1),
                 }
             } else if may_make(tokens, at, dialect, makers, names) {
                 mentions.push(at);
             }
         }
-        let callee = |start: usize| -> Callees {
-            let name = tokens[start];
-            (name.kind == Kind::Identifier)
-                .then_some(name.text)
-                .into_iter()
-                .collect()
-        };
-        self.open.extend(starts.iter().map(|&start| callee(start)));
+        let calls = self.around(&mentions, &ended, &starts, tokens);
+        self.open.truncate(still_open);
+        let callees = starts
+            .iter()
+            .map(|&at| callee(tokens[at]).into_iter().collect());
+        self.open.extend(callees);
+        calls
+    }
+
+    /// The calls around `mentions`, each with what is open there: all that was before this stretch, and those of
+    /// `starts` that stand in front.
+    fn around(
+        &mut self,
+        mentions: &[usize],
+        ended: &[(usize, usize)],
+        mut starts: &[usize],
+        tokens: &[Token],
+    ) -> Vec<Call> {
         let mut calls: Vec<Call> = Vec::new();
+        let mut within = Callees::new();
         let mut done = 0;
-        for at in mentions {
+        for &at in mentions {
             if at < done {
                 continue;
             }
-            let call = ended
-                .iter()
-                .find(|(start, end)| (*start..=*end).contains(&at));
+            if calls.is_empty() {
+                if !self.may_copy(len(&self.open)) {
+                    self.lost_a_call = true;
+                    return calls;
+                }
+                within = self.open.concat();
+                once_each(&mut within);
+            }
+            let call = ended.get(ended.partition_point(|&(_, end)| end < at));
+            let call = call.filter(|&&(start, _)| start <= at);
             let (start, end) = call.copied().unwrap_or((at, at));
             done = end + 1;
-            let around = starts.iter().filter(|&&start| start <= at);
-            let mut within: Callees = carried.concat();
-            within.extend(around.flat_map(|&start| callee(start)));
-            within.sort_unstable();
-            within.dedup();
+            let (before, after) = starts.split_at(starts.partition_point(|&start| start <= at));
+            starts = after;
+            if !before.is_empty() {
+                within.extend(before.iter().flat_map(|&start| callee(tokens[start])));
+                once_each(&mut within);
+            }
+            if !self.may_copy(within.len()) {
+                self.lost_a_call = true;
+                return calls;
+            }
             calls.push(Call {
-                within,
+                within: within.clone(),
                 tokens: tokens[start..=end].to_vec(),
             });
         }
         calls
     }
+}
+
+/// The name of what is called, if a call starts with this token.
+fn callee(start: Token) -> Option<Id> {
+    (start.kind == Kind::Identifier).then_some(start.text)
 }
 
 /// Whether the token at `at` may make a pragma that acts.

@@ -457,6 +457,11 @@ impl Builder<'_> {
                 text::Seen::Note(note) => self.note(note),
             }
         }
+        if self.calls.has_lost_some() {
+            self.bad(Bad::Unmodelled(
+                "a pragma in parentheses that are too many".into(),
+            ));
+        }
         self.tokens = tokens;
     }
 

@@ -90,3 +90,43 @@ fn calls_and_conditions_within_each_other() {
         check_refused(&nested(open, 1_000, close), reason);
     }
 }
+
+/// Memory would grow with the square of such files, or be doubled by each conditional.
+#[test]
+fn parentheses_that_stay_open() {
+    let maker = "#define P(x) _Pragma(\"once\")\n";
+    let in_arguments = "a pragma in a macro's arguments that hold directives";
+    let too_many = "a pragma in parentheses that are too many";
+    check_refused(&(maker.to_owned() + &"P(".repeat(300_000)), in_arguments);
+    let names = |from: usize, to: usize| -> String {
+        (from..to).map(|at| format!("F{at}(P(1)\n")).collect()
+    };
+    // None of these is a macro, and all are open.
+    World::new(&[("main.c", &(maker.to_owned() + &names(0, 1_000)))])
+        .ask("main.c")
+        .files(&["main.c"]);
+    check_refused(&(maker.to_owned() + &names(0, 100_000)), too_many);
+    // Once too many are open, no later call is taken for one that stands alone.
+    let later = ")".repeat(100_000) + "\n#ident\nP(1)\n";
+    let text = format!("{maker}#if 0\n{}#endif\n{later}", names(0, 100_000));
+    check_refused(&text, too_many);
+    let conditionals = "#ifdef X\n#else\n#endif\n".repeat(10_000);
+    let text = format!("{maker}F(\n{conditionals}P(1))\n");
+    World::new(&[("main.c", &text)])
+        .ask("main.c")
+        .files(&["main.c"]);
+    let text = format!("{maker}{}\n{conditionals}P(1)\n", "F(".repeat(10_000));
+    check_refused(&text, too_many);
+    let nested = "#ifndef X\n".repeat(100_000) + "P(1)\n" + &"#endif\n".repeat(100_000);
+    let text = format!("{maker}{}\n{nested}", "F(".repeat(1_000));
+    check_refused(&text, too_many);
+}
+
+#[test]
+fn many_calls_side_by_side() {
+    let text = "#define P(x) _Pragma(\"STDC\")\n#define Q(x) _Pragma(x)\n".to_owned()
+        + &"P(1) F(1) Q(\"STDC\") ".repeat(100_000);
+    World::new(&[("main.c", &text)])
+        .ask("main.c")
+        .files(&["main.c"]);
+}
