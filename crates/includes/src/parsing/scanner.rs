@@ -208,9 +208,10 @@ impl<'a> Scanner<'a> {
     /// From within a line of text to the next line that may be none, by looking only at what could begin a directive,
     /// a comment or a raw string. Other literals matter where they could hide one's beginning, and nowhere else.
     fn skip_text(&mut self) {
-        // No literal and no comment is open here.
-        let mut outside = self.at;
         let mut from = self.at;
+        // The last stop, and where its logical line starts; there no literal and no comment is open. No later stop looks
+        // further back, or text in which many lines are continued would be read anew for each of them.
+        let mut last = (self.at, self.at);
         loop {
             let raw = self.raw_from(from);
             let hit = memchr::memchr2(b'#', b'/', &self.src[from..raw]);
@@ -227,20 +228,24 @@ impl<'a> Scanner<'a> {
                 },
                 _ => None,
             };
+            let (stop, start_of_stop) = last;
             let line_before = |end: usize| {
-                memchr::memrchr(b'\n', &self.src[outside..end]).map(|n| outside + n + 1)
+                let newline = memchr::memrchr(b'\n', &self.src[stop..end]);
+                newline.map_or(start_of_stop, |n| stop + n + 1)
             };
-            let mut start = line_before(at).unwrap_or(outside);
-            while start > outside && self.continues(start) {
-                start = line_before(start - 1).unwrap_or(outside);
+            let mut start = line_before(at);
+            while start > stop && self.continues(start) {
+                start = line_before(start - 1);
             }
+            last = (at, start);
             if at == raw {
                 self.at = start;
                 self.text_line();
                 return;
             }
             let before = &self.src[start..at];
-            if start > outside
+            // A line that was stopped in before begins with something else.
+            if start > stop
                 && before
                     .iter()
                     .all(|&b| is_blank(b) || matches!(b, b'\n' | b'\\'))
@@ -254,8 +259,8 @@ impl<'a> Scanner<'a> {
                     self.text_line();
                     return;
                 }
-                outside = end;
                 from = end;
+                last = (end, end);
             }
         }
     }
@@ -344,7 +349,7 @@ mod tests {
                 got.push(String::from_utf8_lossy(&text).into_owned());
             }
         }
-        assert_eq!(got, expected, "{src}");
+        assert_eq!(got, expected, "{}", &src[..src.len().min(80)]);
     }
 
     /// A piece: whether it is a directive, where it stands, and its text.
@@ -405,6 +410,16 @@ mod tests {
         );
         check("// c \\\n#not\n#yes // end\n", &["yes  "]);
         check("/\\\n* #no\n *\\\n/ #yes", &["yes"]);
+    }
+
+    #[test]
+    fn reads_long_logical_lines_once() {
+        // Going back to the line's start at each stop would take hours.
+        let end = "x\n#yes\n";
+        check(&("x # \\\n".repeat(2_000_000) + end), &["yes"]);
+        let blanks = " ".repeat(2_000_000);
+        let stops = "# / ".repeat(2_000_000);
+        check(&format!("x\n{blanks}x{stops}{end}"), &["yes"]);
     }
 
     #[test]
