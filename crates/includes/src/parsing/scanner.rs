@@ -13,6 +13,7 @@ use memchr::memmem::Finder;
 
 use crate::parsing::dialect::Dialect;
 use crate::parsing::tokens::is_blank;
+use crate::parsing::trigraphs::Replaced;
 
 /// A position in a file's bytes.
 pub(crate) struct Scanner<'a> {
@@ -23,6 +24,8 @@ pub(crate) struct Scanner<'a> {
     pub(crate) hidden: Vec<usize>,
     /// Where the quotes of raw strings stand, so far.
     pub(crate) raw_strings: Vec<usize>,
+    /// The bytes have trigraphs replaced within raw strings, too: these know where those end.
+    pub(crate) replaced: Option<&'a Replaced<'a>>,
     /// Something the scanner does not model stands at this offset.
     pub(crate) unmodelled: Option<usize>,
     /// No digraphs: text can be searched for directives.
@@ -72,6 +75,7 @@ impl<'a> Scanner<'a> {
             dialect,
             hidden: Vec::new(),
             raw_strings: Vec::new(),
+            replaced: None,
             unmodelled: None,
             searchable: !has(dialect.digraphs, b"%:") && !has(dialect.digraphs, b"%\\"),
             next_raw: 0,

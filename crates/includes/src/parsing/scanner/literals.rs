@@ -84,9 +84,15 @@ impl Scanner<'_> {
                 self.quoted(at)
             };
         }
-        if self.is_raw(at) {
+        // After one that does not end the file is refused, and no other must be looked for to the file's end.
+        if self.unmodelled.is_none() && self.is_raw(at) {
             self.raw_strings.push(at);
-            match raw_string_len(&self.src[at..]) {
+            let len = match self.replaced {
+                Some(replaced) => replaced.raw_string_len(at),
+                None => raw_string_len(&self.src[at..]),
+            };
+            match len {
+                Some(len) if self.replaced.is_some() => return at + len,
                 Some(len) => {
                     if self.quoted(at) != at + len && self.hides(at..at + len) {
                         self.hidden.push(at);
