@@ -27,7 +27,8 @@ pub struct Settings {
     pub summary_limit: usize,
     /// The same for what all workers share (parsed files, names, compilers' facts): beyond it everything starts anew.
     pub shared_limit: usize,
-    /// Steps that the expansions of one compile may take: tokens read, put in place or made, and of long ones every byte.
+    /// Steps that the expansions of one compile may take: tokens read, put in place or made, and of long ones every byte. What
+    /// takes longer counts for more: names that are looked for in many levels, `##`, pragmas.
     /// A few doublings within each other take as many as they like.
     pub expansion_limit: u64,
 }
@@ -40,8 +41,8 @@ impl Default for Settings {
             past_precompiled: false,
             summary_limit: 40_000_000,
             shared_limit: 100_000_000,
-            // The most that was seen is 21 million, in units of Boost that work in the preprocessor alone, without memory
-            // of what files do. This many take some seconds.
+            // The most that was seen is 36 million, in units of Boost that work in the preprocessor alone, without memory
+            // of what files do. This many take two or three seconds, whatever they are.
             expansion_limit: 400_000_000,
         }
     }

@@ -63,6 +63,19 @@ pub(crate) struct Expansion<'a, S: Surroundings> {
     text: bool,
 }
 
+/// What takes more than the reading of a token, in steps of about as much time. The last two also leave something
+/// behind that is kept until all is forgotten.
+mod cost {
+    /// Replacing a name by its macro's body.
+    pub(super) const ENTERING: usize = 3;
+    /// Levels that are looked through in the time of a step.
+    pub(super) const LEVELS: usize = 8;
+    /// Making a token, by `##`, `#` or a built-in macro.
+    pub(super) const MAKING: usize = 100;
+    /// Obeying a pragma.
+    pub(super) const PRAGMA: usize = 200;
+}
+
 /// Tokens of one list; it holds memory. In Boost a few thousand are many.
 const MAX_TOKENS: usize = 10_000_000;
 
@@ -266,6 +279,11 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
         Ok(())
     }
 
+    fn is_being_expanded(&mut self, name: Id) -> Result<bool, Trouble> {
+        self.spend(self.levels.len() / cost::LEVELS)?;
+        Ok(self.levels.iter().any(|level| level.of == name))
+    }
+
     fn all(&mut self, tokens: Vec<Token>, condition: bool) -> Result<Vec<Token>, Trouble> {
         self.nesting += 1;
         if self.nesting > MAX_NESTING {
@@ -275,8 +293,7 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
         let mut out = self.spare.list();
         let mut owed_space = false;
         while let Some(mut token) = self.next() {
-            // Below, each level is looked at.
-            self.spend(1 + self.levels.len() / 32)?;
+            self.spend(1)?;
             is_short(&out)?;
             token.space |= std::mem::take(&mut owed_space);
             if token.kind == Kind::Identifier && !token.painted {
@@ -286,7 +303,8 @@ impl<'a, S: Surroundings> Expansion<'a, S> {
                 }
                 let definition = self.world.value(token.text);
                 if definition != 0 {
-                    if self.levels.iter().any(|level| level.of == token.text) {
+                    self.spend(cost::ENTERING)?;
+                    if self.is_being_expanded(token.text)? {
                         token.painted = true;
                     } else if self.enter(token, definition, &mut out)? {
                         owed_space = token.space

@@ -8,8 +8,13 @@ const TOO_LONG: &str = "expanding its macros takes too long";
 
 #[track_caller]
 fn check_refused(main: &str, reason: &str) {
+    check_refused_by(1_000_000, main, reason);
+}
+
+#[track_caller]
+fn check_refused_by(expansion_limit: u64, main: &str, reason: &str) {
     let settings = Settings {
-        expansion_limit: 1_000_000,
+        expansion_limit,
         ..Settings::default()
     };
     let world = World::with_settings(&[("main.c", main)], settings);
@@ -68,6 +73,32 @@ fn many_expansions_that_are_not_long_each() {
     check_refused(&text, TOO_LONG);
 }
 
+/// What takes longer than reading a token counts for more.
+#[test]
+fn expansions_that_cost_more_than_their_tokens() {
+    let with_first = |first: &str, times: usize, rest: &str| {
+        doublings("M M", times).replacen("#define M0 1", first, 1) + rest
+    };
+    let pragma = |times: usize| {
+        let rest = format!("M{times}\n");
+        with_first(
+            "#define M0 _Pragma(\"push_macro(\\\"x\\\")\")",
+            times,
+            &rest,
+        )
+    };
+    check_refused(&pragma(13), TOO_LONG);
+    World::new(&[("main.c", &pragma(13))])
+        .ask("main.c")
+        .files(&["main.c"]);
+    let paste = "#define F(x,y) x##y\n#define M0 F(x,y)";
+    check_refused(&with_first(paste, 15, "#if M15\n#endif\n"), TOO_LONG);
+    let question = "#define M0 __has_include(\"a.h\")";
+    check_refused(&with_first(question, 15, "#if M15\n#endif\n"), TOO_LONG);
+    // Each name is looked for among all those that it comes from.
+    check_refused(&(doublings("M+1", 5_000) + "#if M5000\n#endif\n"), TOO_LONG);
+}
+
 #[test]
 fn calls_and_conditions_within_each_other() {
     let nested = |open: &str, times: usize, close: &str| {
@@ -87,7 +118,7 @@ fn calls_and_conditions_within_each_other() {
     for (open, close, modest, reason) in cases {
         let world = World::new(&[("main.c", &nested(open, modest, close)), ("a.h", "")]);
         world.ask("main.c").files(&["main.c", "a.h"]);
-        check_refused(&nested(open, 1_000, close), reason);
+        check_refused_by(10_000_000, &nested(open, 1_000, close), reason);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The macros that the compiler answers itself: `__has_include`, feature questions, `_Pragma`, `__LINE__` and the like.
 
-use super::{Expansion, Surroundings, Trouble, header_name};
+use super::{Expansion, Surroundings, Trouble, cost, header_name};
 use crate::memory::names::{Id, known};
 use crate::parsing::tokens::{Kind, Token};
 
@@ -11,6 +11,9 @@ impl<S: Surroundings> Expansion<'_, S> {
         definition: Id,
         out: &mut Vec<Token>,
     ) -> Result<bool, Trouble> {
+        if definition != known::DEF_PRAGMA {
+            self.spend(cost::MAKING)?;
+        }
         let mut token = match definition {
             // In arguments it waits: both compilers obey each copy that is left in the end, and no other.
             known::DEF_PRAGMA if self.text && self.is_outermost() => {
@@ -84,8 +87,12 @@ impl<S: Surroundings> Expansion<'_, S> {
         let bad = Trouble::Malformed("_Pragma lacks its string");
         let inside = self.in_parentheses().map_err(|_| bad.clone())?;
         let expanded = self.all(inside, false)?;
-        match expanded.as_slice() {
-            [text] if text.kind == Kind::Text => self.world.pragma(text.text),
+        match *expanded.as_slice() {
+            [text] if text.kind == Kind::Text => {
+                let len = self.world.names().spelling(text.text).len();
+                self.spend(cost::PRAGMA + len)?;
+                self.world.pragma(text.text)
+            }
             _ => Err(bad),
         }
     }

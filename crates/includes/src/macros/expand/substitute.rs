@@ -1,6 +1,6 @@
 //! A macro's arguments, and its body with the arguments in their places: `#`, `##` and `__VA_OPT__`.
 
-use super::{Expansion, Surroundings, Trouble, is_short};
+use super::{Expansion, Surroundings, Trouble, cost, is_short};
 use crate::macros;
 use crate::memory::names::{Names, known};
 use crate::parsing::tokens::{Kind, Token, tokenize};
@@ -85,7 +85,7 @@ impl<S: Surroundings> Expansion<'_, S> {
             }
             let mut token = token;
             token.painted |=
-                token.kind == Kind::Identifier && self.levels.iter().any(|l| l.of == token.text);
+                token.kind == Kind::Identifier && self.is_being_expanded(token.text)?;
             arguments.raw[arguments.count - 1].push(token);
         }
         let given = arguments.count;
@@ -147,7 +147,7 @@ impl<S: Surroundings> Expansion<'_, S> {
                 let raw = arguments.raw(usize::from(body[at + 1].arg));
                 let made = stringify(raw, token.space, self.world.names());
                 let len = self.world.names().spelling(made.text).len();
-                self.spend(len)?;
+                self.spend(cost::MAKING + len)?;
                 piece.push(made);
             } else if token.kind == Kind::Parameter {
                 let index = usize::from(token.arg);
@@ -260,7 +260,7 @@ impl<S: Surroundings> Expansion<'_, S> {
             let names = self.world.names();
             let mut spelling = names.spelling(left.text).to_vec();
             spelling.extend_from_slice(names.spelling(right.text));
-            self.spend(spelling.len())?;
+            self.spend(cost::MAKING + spelling.len())?;
             let names = self.world.names();
             let start = out.len();
             // Two tokens mean an error in the compiler, which goes on with both.
